@@ -1,0 +1,744 @@
+//! The crate's one error type, with the members and messages of Node's errors.
+//!
+//! Root vocabulary, below every floor: it may use `std` and the system's error numbers (`sys::errno`), and every floor
+//! may use it.
+//!
+//! Invariants: an [`Error`] never changes once others can see it, so clones share it; messages are Node's, to the
+//! letter; `errno` is negative, as in Node.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+pub(crate) use crate::sys::errno::Errno;
+
+/// What went wrong, as Node would tell it: a code, a message, and where they apply the system's error number, the
+/// system call and the addresses involved.
+///
+/// It comes as an `Err` where Node throws, as the argument of an `error` listener where Node emits, and to the
+/// callbacks of `write` and `end`. Cloning is cheap. Mirrors Node's `Error` with the members of its `SystemError`.
+///
+/// ```
+/// use halfclose::Error;
+///
+/// fn is_refusal(error: &Error) -> bool {
+///     error.code() == Some("ECONNREFUSED")
+/// }
+///
+/// let refused = Error::from(std::net::TcpStream::connect("127.0.0.1:1").unwrap_err());
+/// assert!(is_refusal(&refused));
+/// assert!(!is_refusal(&Error::from("something of my own")));
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+impl Error {
+    /// The stable name of what happened: `"ECONNREFUSED"`, `"ERR_STREAM_DESTROYED"`, `"ENOTFOUND"`, …; `None` for an
+    /// error of the user's own that has none.
+    ///
+    /// Mirrors Node's `error.code`. This is the member to compare with; messages are for people.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// assert_eq!(Error::from("the cache is cold").code(), None);
+    /// ```
+    pub fn code(&self) -> Option<&str> {
+        self.0.code
+    }
+
+    /// The system's error number, negated; for a failed name lookup libuv's number (-3008 for `ENOTFOUND`). `None`
+    /// where no system call failed.
+    ///
+    /// Mirrors Node's `error.errno`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// let refused = std::net::TcpStream::connect("127.0.0.1:1").unwrap_err();
+    /// let number = refused.raw_os_error().unwrap();
+    /// assert_eq!(Error::from(refused).errno(), Some(-number));
+    /// ```
+    pub fn errno(&self) -> Option<i32> {
+        self.0.errno
+    }
+
+    /// The system call that failed: `"connect"`, `"listen"`, `"read"`, `"getaddrinfo"`, …; `None` where none did.
+    ///
+    /// Mirrors Node's `error.syscall`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// fn cause(error: &Error) -> String {
+    ///     format!("{} failed", error.syscall().unwrap_or("something"))
+    /// }
+    /// assert_eq!(cause(&Error::from("the cache is cold")), "something failed");
+    /// ```
+    pub fn syscall(&self) -> Option<&str> {
+        self.0.syscall
+    }
+
+    /// The address, or the path of the unix socket, that was to be connected or listened to; `None` for errors of
+    /// other calls.
+    ///
+    /// Mirrors Node's `error.address`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// fn target(error: &Error) -> Option<String> {
+    ///     Some(format!("{} port {}", error.address()?, error.port()?))
+    /// }
+    /// assert_eq!(target(&Error::from("the cache is cold")), None);
+    /// ```
+    pub fn address(&self) -> Option<&str> {
+        self.0.address.as_deref()
+    }
+
+    /// The port that belongs to [`Error::address`]. `None` when it is 0; -1 when listening to a unix socket failed.
+    ///
+    /// Mirrors Node's `error.port`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// assert_eq!(Error::from("the cache is cold").port(), None);
+    /// ```
+    pub fn port(&self) -> Option<i32> {
+        self.0.port
+    }
+
+    /// The local address of a failed connect for which both a local address and a local port were asked.
+    ///
+    /// Mirrors Node's `error.localAddress`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// assert_eq!(Error::from("the cache is cold").local_address(), None);
+    /// ```
+    pub fn local_address(&self) -> Option<&str> {
+        self.0.local_address.as_deref()
+    }
+
+    /// The local port of a failed connect for which both a local address and a local port were asked.
+    ///
+    /// Mirrors Node's `error.localPort`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// assert_eq!(Error::from("the cache is cold").local_port(), None);
+    /// ```
+    pub fn local_port(&self) -> Option<i32> {
+        self.0.local_port
+    }
+
+    /// The host name whose lookup failed.
+    ///
+    /// Mirrors Node's `error.hostname`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// assert_eq!(Error::from("the cache is cold").hostname(), None);
+    /// ```
+    pub fn hostname(&self) -> Option<&str> {
+        self.0.hostname.as_deref()
+    }
+
+    /// The text for people, also given by `Display`: `"connect ECONNREFUSED 127.0.0.1:1"`. Empty when several
+    /// addresses failed, see [`Error::errors`].
+    ///
+    /// Mirrors Node's `error.message`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// let error = Error::from("the cache is cold");
+    /// assert_eq!(error.message(), "the cache is cold");
+    /// assert_eq!(error.to_string(), error.message());
+    /// ```
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The failure of each address, in the order in which they were tried, when a host had several and none could be
+    /// connected. Empty for every other error.
+    ///
+    /// Mirrors the `errors` of Node's `AggregateError`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// assert!(Error::from("the cache is cold").errors().is_empty());
+    /// ```
+    pub fn errors(&self) -> &[Error] {
+        &self.0.errors
+    }
+
+    /// The kind that the standard library would give this error: from the system's number where there is one, else
+    /// from the code; [`io::ErrorKind::Other`] for a plain text.
+    ///
+    /// Node has nothing like it.
+    ///
+    /// ```
+    /// use std::io;
+    /// use halfclose::Error;
+    ///
+    /// let error = Error::from(io::Error::from(io::ErrorKind::TimedOut));
+    /// assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    /// assert_eq!(Error::from("the cache is cold").kind(), io::ErrorKind::Other);
+    /// ```
+    pub fn kind(&self) -> io::ErrorKind {
+        self.0.kind
+    }
+}
+
+/// Failed system calls.
+impl Error {
+    /// A failed call that concerns no address: `read ECONNRESET`. Node's `ErrnoException`.
+    pub(crate) fn exception(errno: Errno, syscall: &'static str) -> Self {
+        Inner::of_system(errno, syscall, format!("{syscall} {}", errno.name())).into()
+    }
+
+    /// A failed call with its address: `connect ECONNREFUSED 127.0.0.1:1 - Local (…)`. For a unix socket the address
+    /// is the path and the port 0. Node's `ExceptionWithHostPort`.
+    pub(crate) fn with_host_port(
+        errno: Errno,
+        syscall: &'static str,
+        address: &str,
+        port: u16,
+        additional: Option<String>,
+    ) -> Self {
+        let port = i32::from(port);
+        let details = details(Some(address), port);
+        let local = additional.map_or_else(String::new, |additional| format!(" - Local ({additional})"));
+        let message = format!("{syscall} {}{details}{local}", errno.name());
+        Inner { address: Some(address.into()), port: non_zero(port), ..Inner::of_system(errno, syscall, message) }
+            .into()
+    }
+
+    /// This error with the local address and port that were asked for.
+    pub(crate) fn with_local(mut self, address: &str, port: u16) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.local_address = Some(address.into());
+        inner.local_port = Some(i32::from(port));
+        self
+    }
+
+    /// A failed call with libuv's description: `listen EADDRINUSE: address already in use 127.0.0.1:44379`. For a
+    /// unix socket the address is the path and the port -1. Node's `UVExceptionWithHostPort`.
+    pub(crate) fn uv_with_host_port(
+        errno: Errno,
+        syscall: &'static str,
+        address: Option<&str>,
+        port: impl Into<i32>,
+    ) -> Self {
+        let port = port.into();
+        let details = details(address, port);
+        let message = format!("{syscall} {}: {}{details}", errno.name(), errno.description());
+        Inner { address: address.map(Into::into), port: non_zero(port), ..Inner::of_system(errno, syscall, message) }
+            .into()
+    }
+
+    /// A failed name lookup: `getaddrinfo ENOTFOUND host`. Node's `DNSException`.
+    pub(crate) fn lookup(code: &'static str, errno: i32, hostname: &str) -> Self {
+        Inner {
+            code: Some(code),
+            errno: Some(errno),
+            syscall: Some("getaddrinfo"),
+            hostname: Some(hostname.into()),
+            ..Inner::new(format!("getaddrinfo {code} {hostname}"), kind_of_code(code))
+        }
+        .into()
+    }
+
+    /// All addresses of a host failed, for these reasons. Node's `AggregateError`.
+    pub(crate) fn aggregate(errors: Vec<Error>) -> Self {
+        let first = errors.first().map(|error| &error.0);
+        let kind = first.map_or(io::ErrorKind::Other, |first| first.kind);
+        Inner { code: first.and_then(|first| first.code), errors, ..Inner::new("", kind) }.into()
+    }
+
+    /// A connect on a socket that is connected: `connect EISCONN`.
+    pub(crate) fn is_connected() -> Self {
+        Self::exception(Errno::IS_CONNECTED, "connect")
+    }
+}
+
+/// Errors that no system call gave: Node's `ERR_*` family and its few relatives.
+impl Error {
+    /// An error of the given code and message.
+    pub(crate) fn coded(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Inner { code: Some(code), ..Inner::new(message, kind_of_code(code)) }.into()
+    }
+
+    pub(crate) fn stream_write_after_end() -> Self {
+        Self::coded("ERR_STREAM_WRITE_AFTER_END", "write after end")
+    }
+
+    /// `call` is `"write"` or `"end"`.
+    pub(crate) fn stream_destroyed(call: &str) -> Self {
+        Self::coded("ERR_STREAM_DESTROYED", format!("Cannot call {call} after a stream was destroyed"))
+    }
+
+    pub(crate) fn stream_already_finished(call: &str) -> Self {
+        Self::coded("ERR_STREAM_ALREADY_FINISHED", format!("Cannot call {call} after a stream was finished"))
+    }
+
+    pub(crate) fn stream_unshift_after_end_event() -> Self {
+        Self::coded("ERR_STREAM_UNSHIFT_AFTER_END_EVENT", "stream.unshift() after end event")
+    }
+
+    pub(crate) fn socket_closed() -> Self {
+        Self::coded("ERR_SOCKET_CLOSED", "Socket is closed")
+    }
+
+    pub(crate) fn socket_closed_before_connection() -> Self {
+        Self::coded("ERR_SOCKET_CLOSED_BEFORE_CONNECTION", "Socket closed before the connection was established")
+    }
+
+    pub(crate) fn socket_connection_timeout() -> Self {
+        Self::coded("ERR_SOCKET_CONNECTION_TIMEOUT", "Socket connection timeout")
+    }
+
+    /// A write after the socket ended itself because the peer had. No system call failed, hence no `errno`.
+    pub(crate) fn ended_by_other_party() -> Self {
+        Self::coded("EPIPE", "This socket has been ended by the other party")
+    }
+
+    pub(crate) fn server_already_listen() -> Self {
+        Self::coded("ERR_SERVER_ALREADY_LISTEN", "Listen method has been called more than once without closing.")
+    }
+
+    pub(crate) fn server_not_running() -> Self {
+        Self::coded("ERR_SERVER_NOT_RUNNING", "Server is not running.")
+    }
+
+    pub(crate) fn host_with_null_bytes(host: &str) -> Self {
+        let message = format!("The property 'options.host' must be a string without null bytes. Received {host:?}");
+        Self::coded("ERR_INVALID_ARG_VALUE", message)
+    }
+
+    /// Of this crate's own: Node's sockets carry any property.
+    pub(crate) fn socket_data(reason: &str) -> Self {
+        Self::coded("ERR_SOCKET_DATA", format!("The socket's data cannot be given: {reason}"))
+    }
+
+    pub(crate) fn missing_args() -> Self {
+        Self::coded("ERR_MISSING_ARGS", "The \"options\" or \"port\" or \"path\" argument must be specified")
+    }
+
+    /// `name` is `"Port"` for `connect`, `"options.port"` for `listen` and addresses.
+    pub(crate) fn socket_bad_port(name: &str, port: impl fmt::Display) -> Self {
+        let message = format!("{name} should be >= 0 and < 65536. Received type number ({port}).");
+        Self::coded("ERR_SOCKET_BAD_PORT", message)
+    }
+
+    pub(crate) fn invalid_ip_address(text: &str) -> Self {
+        Self::coded("ERR_INVALID_IP_ADDRESS", format!("Invalid IP address: {text}"))
+    }
+
+    /// A custom lookup gave an address of a family that does not exist. Node stores the host under its own name, for
+    /// which [`Error::hostname`] is the nearest.
+    pub(crate) fn invalid_address_family(family: impl fmt::Display, host: &str, port: u16) -> Self {
+        let message = format!("Invalid address family: {family} {host}:{port}");
+        let kind = io::ErrorKind::InvalidInput;
+        Inner {
+            code: Some("ERR_INVALID_ADDRESS_FAMILY"),
+            hostname: Some(host.into()),
+            port: non_zero(i32::from(port)),
+            ..Inner::new(message, kind)
+        }
+        .into()
+    }
+
+    pub(crate) fn invalid_address() -> Self {
+        Self::coded("ERR_INVALID_ADDRESS", "Invalid socket address")
+    }
+
+    pub(crate) fn ip_blocked(address: &str) -> Self {
+        Self::coded("ERR_IP_BLOCKED", format!("IP({address}) is blocked by net.BlockList"))
+    }
+
+    /// `range` is the condition: `">= 0 && <= 255"`.
+    pub(crate) fn out_of_range(name: &str, range: &str, received: impl fmt::Display) -> Self {
+        let message = format!("The value of \"{name}\" is out of range. It must be {range}. Received {received}");
+        Self::coded("ERR_OUT_OF_RANGE", message)
+    }
+
+    pub(crate) fn aborted() -> Self {
+        Self::coded("ABORT_ERR", "The operation was aborted")
+    }
+}
+
+/// Node prints the members behind the message; so does this, leaving out those that do not apply.
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        let mut output = formatter.debug_struct("Error");
+        output.field("message", &inner.message);
+        let texts = [("code", inner.code), ("syscall", inner.syscall), ("address", self.address())];
+        for (name, text) in texts.into_iter().chain([("hostname", self.hostname())]) {
+            if let Some(text) = text {
+                output.field(name, &text);
+            }
+        }
+        for (name, number) in [("port", inner.port), ("errno", inner.errno)] {
+            if let Some(number) = number {
+                output.field(name, &number);
+            }
+        }
+        if let (Some(address), Some(port)) = (&inner.local_address, inner.local_port) {
+            output.field("local_address", address).field("local_port", &port);
+        }
+        if let Some(source) = &inner.source {
+            output.field("source", source);
+        }
+        if !inner.errors.is_empty() {
+            output.field("errors", &inner.errors);
+        }
+        output.finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}
+
+/// Takes over what `error` knows: its number (with Node's `code` and `errno` made from it), its text, its kind. The
+/// original is the `source()`. An [`Error`] that was converted into an [`io::Error`] comes back as it was.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        if let Some(own) = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            return own.clone();
+        }
+        let number = error.raw_os_error().map(Errno);
+        Inner {
+            code: number.map(Errno::name),
+            errno: number.map(Errno::negated),
+            ..Inner::foreign(error.to_string(), error.kind(), Arc::new(error))
+        }
+        .into()
+    }
+}
+
+/// The kind is [`Error::kind`], and the error itself is what `get_ref()` and `into_inner()` give.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error)
+    }
+}
+
+/// An error of the user's own, with this message and no code.
+impl From<&str> for Error {
+    fn from(message: &str) -> Self {
+        Self::from(message.to_owned())
+    }
+}
+
+/// An error of the user's own, with this message and no code.
+impl From<String> for Error {
+    fn from(message: String) -> Self {
+        Inner::new(message, io::ErrorKind::Other).into()
+    }
+}
+
+/// An error of the user's own: its text is the message, and it is the `source()`. An [`Error`] or [`io::Error`] in the
+/// box keeps what it knows.
+impl From<Box<dyn StdError + Send + Sync>> for Error {
+    fn from(error: Box<dyn StdError + Send + Sync>) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(own) => return *own,
+            Err(error) => error,
+        };
+        match error.downcast::<io::Error>() {
+            Ok(error) => Self::from(*error),
+            Err(error) => Inner::foreign(error.to_string(), io::ErrorKind::Other, Arc::from(error)).into(),
+        }
+    }
+}
+
+/// What the clones of one error share.
+#[derive(Clone)]
+struct Inner {
+    message: Cow<'static, str>,
+    kind: io::ErrorKind,
+    code: Option<&'static str>,
+    errno: Option<i32>,
+    syscall: Option<&'static str>,
+    address: Option<String>,
+    port: Option<i32>,
+    local_address: Option<String>,
+    local_port: Option<i32>,
+    hostname: Option<String>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+    errors: Vec<Error>,
+}
+
+impl Inner {
+    fn new(message: impl Into<Cow<'static, str>>, kind: io::ErrorKind) -> Self {
+        Self {
+            message: message.into(),
+            kind,
+            code: None,
+            errno: None,
+            syscall: None,
+            address: None,
+            port: None,
+            local_address: None,
+            local_port: None,
+            hostname: None,
+            source: None,
+            errors: Vec::new(),
+        }
+    }
+
+    fn of_system(errno: Errno, syscall: &'static str, message: String) -> Self {
+        Self {
+            code: Some(errno.name()),
+            errno: Some(errno.negated()),
+            syscall: Some(syscall),
+            ..Self::new(message, errno.kind())
+        }
+    }
+
+    fn foreign(message: String, kind: io::ErrorKind, source: Arc<dyn StdError + Send + Sync>) -> Self {
+        Self { source: Some(source), ..Self::new(message, kind) }
+    }
+}
+
+impl From<Inner> for Error {
+    fn from(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+/// The end of a message: ` 127.0.0.1:80`, ` /path`, or nothing. IPv6 addresses get no brackets, as in Node.
+fn details(address: Option<&str>, port: i32) -> String {
+    match address {
+        Some(address) if port > 0 => format!(" {address}:{port}"),
+        Some(address) if !address.is_empty() => format!(" {address}"),
+        Some(_) | None => String::new(),
+    }
+}
+
+fn non_zero(port: i32) -> Option<i32> {
+    (port != 0).then_some(port)
+}
+
+/// The nearest kind of the standard library. Never `Interrupted` or `WouldBlock`: those would make callers try again.
+fn kind_of_code(code: &str) -> io::ErrorKind {
+    match code {
+        "EPIPE"
+        | "ERR_STREAM_DESTROYED"
+        | "ERR_STREAM_WRITE_AFTER_END"
+        | "ERR_STREAM_ALREADY_FINISHED"
+        | "ERR_STREAM_UNSHIFT_AFTER_END_EVENT" => io::ErrorKind::BrokenPipe,
+        "ERR_SOCKET_CLOSED" | "ERR_SOCKET_CLOSED_BEFORE_CONNECTION" | "ERR_SERVER_NOT_RUNNING" => {
+            io::ErrorKind::NotConnected
+        }
+        "ERR_SOCKET_CONNECTION_TIMEOUT" => io::ErrorKind::TimedOut,
+        "ERR_SERVER_ALREADY_LISTEN" => io::ErrorKind::AlreadyExists,
+        "ERR_IP_BLOCKED" => io::ErrorKind::PermissionDenied,
+        "ABORT_ERR" => io::ErrorKind::ConnectionAborted,
+        "ENOTFOUND" => io::ErrorKind::NotFound,
+        "EAI_MEMORY" => io::ErrorKind::OutOfMemory,
+        "ERR_MISSING_ARGS" | "ERR_OUT_OF_RANGE" | "ERR_SOCKET_BAD_PORT" | "ERR_SOCKET_HANDLE_ADOPTED" => {
+            io::ErrorKind::InvalidInput
+        }
+        code if code.starts_with("ERR_INVALID_") => io::ErrorKind::InvalidInput,
+        _ => io::ErrorKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host_port(port: u16, additional: Option<&str>) -> Error {
+        Error::with_host_port(Errno::REFUSED, "connect", "127.0.0.1", port, additional.map(Into::into))
+    }
+
+    #[test]
+    fn a_failed_call_names_the_call_and_the_code() {
+        let error = Error::exception(Errno::TIMED_OUT, "read");
+        assert_eq!(error.to_string(), "read ETIMEDOUT");
+        assert_eq!(error.code(), Some("ETIMEDOUT"));
+        assert_eq!(error.errno(), Some(Errno::TIMED_OUT.negated()));
+        assert_eq!(error.syscall(), Some("read"));
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!((error.address(), error.port()), (None, None));
+    }
+
+    #[test]
+    fn a_failed_connect_has_address_and_port_unless_that_is_zero() {
+        let error = host_port(1, None);
+        assert_eq!(error.message(), "connect ECONNREFUSED 127.0.0.1:1");
+        assert_eq!((error.address(), error.port()), (Some("127.0.0.1"), Some(1)));
+        let error = host_port(0, None);
+        assert_eq!(error.message(), "connect ECONNREFUSED 127.0.0.1");
+        assert_eq!((error.address(), error.port()), (Some("127.0.0.1"), None));
+    }
+
+    #[test]
+    fn a_failed_connect_may_tell_the_local_side() {
+        let error = host_port(1, Some("127.0.0.1:45681")).with_local("127.0.0.1", 45681);
+        assert_eq!(error.message(), "connect ECONNREFUSED 127.0.0.1:1 - Local (127.0.0.1:45681)");
+        assert_eq!((error.local_address(), error.local_port()), (Some("127.0.0.1"), Some(45681)));
+    }
+
+    #[test]
+    fn telling_the_local_side_leaves_clones_alone() {
+        let error = host_port(1, None);
+        let told = error.clone().with_local("127.0.0.1", 2);
+        assert_eq!((error.local_port(), told.local_port()), (None, Some(2)));
+    }
+
+    #[test]
+    fn a_failed_listen_carries_the_description() {
+        let in_use = |address, port: i32| Error::uv_with_host_port(Errno::ADDRESS_IN_USE, "listen", address, port);
+        let message = |address, port| in_use(address, port).message().to_owned();
+        let text = "listen EADDRINUSE: address already in use";
+        assert_eq!(message(Some("127.0.0.1"), 44379), format!("{text} 127.0.0.1:44379"));
+        assert_eq!(message(Some("::"), 34589), format!("{text} :::34589"));
+        assert_eq!(message(Some("1.1.1.1"), 0), format!("{text} 1.1.1.1"));
+        assert_eq!(message(Some("/path"), -1), format!("{text} /path"));
+        assert_eq!(message(None, 0), text);
+        assert_eq!(in_use(Some("/path"), -1).port(), Some(-1));
+        assert_eq!(in_use(Some("1.1.1.1"), 0).port(), None);
+        assert_eq!(in_use(None, 0).address(), None);
+        let bad = Error::uv_with_host_port(Errno::INVALID, "listen", None, 80_u16);
+        assert_eq!(bad.message(), "listen EINVAL: invalid argument");
+    }
+
+    #[test]
+    fn a_failed_lookup_has_the_host_but_no_address() {
+        let error = Error::lookup("ENOTFOUND", -3008, "no.such.host");
+        assert_eq!(error.message(), "getaddrinfo ENOTFOUND no.such.host");
+        assert_eq!(error.hostname(), Some("no.such.host"));
+        assert_eq!((error.errno(), error.syscall()), (Some(-3008), Some("getaddrinfo")));
+        assert_eq!((error.address(), error.port()), (None, None));
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn several_failures_have_no_message_and_the_first_code() {
+        let timed_out = Error::exception(Errno::TIMED_OUT, "connect");
+        let error = Error::aggregate(vec![timed_out, host_port(1, None)]);
+        assert_eq!((error.message(), error.code()), ("", Some("ETIMEDOUT")));
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.errors().len(), 2);
+        assert_eq!(Error::aggregate(vec![]).code(), None);
+    }
+
+    #[test]
+    fn messages_without_a_system_call_are_those_of_node() {
+        let cases = [
+            (Error::stream_write_after_end(), "ERR_STREAM_WRITE_AFTER_END", "write after end"),
+            (
+                Error::stream_destroyed("write"),
+                "ERR_STREAM_DESTROYED",
+                "Cannot call write after a stream was destroyed",
+            ),
+            (
+                Error::stream_already_finished("end"),
+                "ERR_STREAM_ALREADY_FINISHED",
+                "Cannot call end after a stream was finished",
+            ),
+            (Error::socket_closed(), "ERR_SOCKET_CLOSED", "Socket is closed"),
+            (Error::ended_by_other_party(), "EPIPE", "This socket has been ended by the other party"),
+            (
+                Error::missing_args(),
+                "ERR_MISSING_ARGS",
+                "The \"options\" or \"port\" or \"path\" argument must be specified",
+            ),
+            (
+                Error::socket_bad_port("Port", 65536),
+                "ERR_SOCKET_BAD_PORT",
+                "Port should be >= 0 and < 65536. Received type number (65536).",
+            ),
+            (Error::invalid_ip_address("foo"), "ERR_INVALID_IP_ADDRESS", "Invalid IP address: foo"),
+            (Error::invalid_address_family(9, "h", 1), "ERR_INVALID_ADDRESS_FAMILY", "Invalid address family: 9 h:1"),
+            (Error::ip_blocked("127.0.0.1"), "ERR_IP_BLOCKED", "IP(127.0.0.1) is blocked by net.BlockList"),
+            (
+                Error::out_of_range("typeOfService", ">= 0 && <= 255", 256),
+                "ERR_OUT_OF_RANGE",
+                "The value of \"typeOfService\" is out of range. It must be >= 0 && <= 255. Received 256",
+            ),
+        ];
+        for (error, code, message) in cases {
+            assert_eq!(error.code(), Some(code));
+            assert_eq!(error.message(), message);
+            assert_eq!((error.errno(), error.syscall()), (None, None), "{code}");
+        }
+    }
+
+    #[test]
+    fn kinds_follow_the_code_where_there_is_no_number() {
+        assert_eq!(Error::ended_by_other_party().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(Error::socket_closed().kind(), io::ErrorKind::NotConnected);
+        assert_eq!(Error::invalid_address().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(Error::is_connected().syscall(), Some("connect"));
+        assert_eq!(Error::is_connected().code(), Some("EISCONN"));
+    }
+
+    #[test]
+    fn an_io_error_keeps_number_kind_and_source() {
+        let error = Error::from(io::Error::from_raw_os_error(Errno::REFUSED.0));
+        assert_eq!((error.code(), error.errno()), (Some("ECONNREFUSED"), Some(Errno::REFUSED.negated())));
+        assert_eq!((error.kind(), error.syscall()), (io::ErrorKind::ConnectionRefused, None));
+        assert!(error.source().unwrap().downcast_ref::<io::Error>().is_some());
+        let error = Error::from(io::Error::other("foreign"));
+        assert_eq!((error.message(), error.code()), ("foreign", None));
+    }
+
+    #[test]
+    fn the_way_into_an_io_error_and_back_changes_nothing() {
+        let error = io::Error::from(host_port(1, None));
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let back = Error::from(error);
+        assert_eq!((back.port(), back.message()), (Some(1), "connect ECONNREFUSED 127.0.0.1:1"));
+        assert!(back.source().is_none());
+    }
+
+    #[test]
+    fn a_boxed_error_is_the_source_unless_it_is_one_of_ours() {
+        let foreign: Box<dyn StdError + Send + Sync> = Box::new(fmt::Error);
+        let error = Error::from(foreign);
+        assert!(error.source().unwrap().is::<fmt::Error>());
+        assert_eq!(error.message(), fmt::Error.to_string());
+        let own: Box<dyn StdError + Send + Sync> = Box::new(Error::socket_closed());
+        assert_eq!(Error::from(own).code(), Some("ERR_SOCKET_CLOSED"));
+        let system: Box<dyn StdError + Send + Sync> = Box::new(io::Error::from_raw_os_error(Errno::REFUSED.0));
+        assert_eq!(Error::from(system).code(), Some("ECONNREFUSED"));
+    }
+
+    #[test]
+    fn debug_leaves_out_what_does_not_apply() {
+        let error = Error::socket_closed();
+        assert_eq!(format!("{error:?}"), r#"Error { message: "Socket is closed", code: "ERR_SOCKET_CLOSED" }"#);
+        assert!(format!("{:?}", host_port(1, None)).contains("port: 1"));
+    }
+
+    #[test]
+    fn an_error_may_go_to_any_thread() {
+        fn assert_bounds<T: Clone + Send + Sync + 'static>() {}
+        assert_bounds::<Error>();
+    }
+}

@@ -1,0 +1,500 @@
+//! What the loop owns, behind one borrow: the reactor, and everything of the users' that it must not know.
+//!
+//! Every command of a handle is one method here (or one of the reactor's, reached through [`Core::command`]). This module
+//! may touch the reactor and the clock. Invariant: nothing here calls or drops what users gave us; what is no longer
+//! needed goes to the graves, and `emit` empties them.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::error::Error;
+use crate::event_loop::callbacks::{Callback, Callbacks};
+use crate::event_loop::events::{Event, ServerEvent, SocketEvent};
+use crate::event_loop::immediates::Immediates;
+use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, Listener, ListenerId, ListenerIds};
+use crate::event_loop::lookup::{self, Lookups};
+use crate::event_loop::{EventLoopOptions, Phase, Position};
+use crate::reactor::bytes::{Outgoing, QueuedBytes};
+use crate::reactor::connecting::{Local, Target};
+use crate::reactor::connection::ConnectionOptions;
+use crate::reactor::servers::{ListenRequest, ServerSettings};
+use crate::reactor::serving::Budgets;
+use crate::reactor::ticks::Tick;
+use crate::reactor::timers::TimerKey;
+use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
+use crate::sys::{Clock, Family, Poller, resolver};
+
+pub(crate) struct Core {
+    pub(crate) reactor: Reactor,
+    pub(crate) clock: Clock,
+    pub(crate) sockets: Attachments,
+    pub(crate) servers: Attachments,
+    listener_ids: ListenerIds,
+    pub(crate) callbacks: Callbacks,
+    pub(crate) immediates: Immediates,
+    pub(crate) lookups: Lookups,
+    /// Who waits for which lookup.
+    lookup_owners: Slab<LookupOwner>,
+    graves: Vec<Grave>,
+    /// `stop()` was called: `run` returns after this callback and its ticks.
+    pub(crate) stopping: bool,
+    pub(crate) phase: Phase,
+    pub(crate) turn: u64,
+    pub(crate) callback: u64,
+}
+
+/// What waits to be dropped with nothing borrowed. The fields are there for their destructors.
+pub(crate) enum Grave {
+    Attachment { _attachment: Attachment },
+    Entry { _entry: Entry },
+    Callback { _callback: Callback },
+    Immediate { _callback: Box<dyn FnOnce()> },
+    Bytes { _bytes: QueuedBytes },
+    Data { _data: Box<dyn Any> },
+}
+
+/// What a lookup is for.
+enum LookupOwner {
+    Connect { socket: Handle, epoch: u32, port: u16, family: Option<Family>, local: Local, host: String },
+    Listen { server: Handle, listening_id: u64, host: String },
+}
+
+impl Core {
+    pub(crate) fn new(options: EventLoopOptions, last_generation: u64, poller: Poller, lookups: Lookups) -> Core {
+        let budgets = Budgets { accepts: options.accepts_per_turn, reads: options.reads_per_turn };
+        Core {
+            reactor: Reactor::new(last_generation, budgets, poller),
+            clock: Clock::new(),
+            sockets: Attachments::default(),
+            servers: Attachments::default(),
+            listener_ids: ListenerIds::default(),
+            callbacks: Callbacks::default(),
+            immediates: Immediates::new(),
+            lookups,
+            lookup_owners: Slab::new(),
+            graves: Vec::new(),
+            stopping: false,
+            phase: Phase::Idle,
+            turn: 0,
+            callback: 0,
+        }
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position { turn: self.turn, phase: self.phase, callback: self.callback, tick: self.reactor.ticks.served() }
+    }
+
+    /// A callback of the loop begins.
+    pub(crate) fn begin_callback(&mut self) {
+        self.callback += 1;
+        self.reactor.ticks.begin_callback();
+    }
+
+    /// One command to the reactor, and the internal listeners it asks for.
+    pub(crate) fn command<R>(&mut self, command: impl FnOnce(&mut Reactor) -> R) -> R {
+        let result = command(&mut self.reactor);
+        if self.reactor.has_internal_requests() {
+            self.add_internal_listeners();
+        }
+        result
+    }
+
+    #[cold]
+    pub(crate) fn add_internal_listeners(&mut self) {
+        for (socket, epoch, internal) in self.reactor.take_internal_requests() {
+            let event = match internal {
+                Internal::FlushWrites
+                | Internal::ShutDown
+                | Internal::Reset
+                | Internal::Reference
+                | Internal::Unreference => SocketEvent::Connect,
+                Internal::FailWrites => SocketEvent::Close,
+                Internal::Destroy => SocketEvent::Finish,
+            };
+            let id = self.listener_ids.next();
+            let action = Action::Internal { epoch, internal };
+            if let Some(attachment) = self.sockets.get_mut(socket) {
+                attachment.add(Entry { event: Event::Socket(event), id, once: true, action });
+            }
+        }
+    }
+
+    // Sockets.
+
+    pub(crate) fn new_socket(&mut self, options: &ConnectionOptions) -> Handle {
+        let socket = self.reactor.new_connection(options);
+        self.attach(socket);
+        socket
+    }
+
+    /// A socket has its slot: listeners of the slot's previous owner are gone by now.
+    pub(crate) fn attach(&mut self, socket: Handle) {
+        if let Some(attachment) = self.sockets.open(socket) {
+            self.graves.push(Grave::Attachment { _attachment: attachment });
+        }
+    }
+
+    pub(crate) fn write<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: &mut Option<C>,
+        callback: Option<Callback>,
+    ) -> bool {
+        let callback = callback.map(|callback| self.callbacks.insert(callback));
+        self.command(|reactor| reactor.write(socket, chunk, callback))
+    }
+
+    pub(crate) fn end<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: Option<&mut Option<C>>,
+        callback: Option<Callback>,
+    ) {
+        let callback = callback.map(|callback| self.callbacks.insert(callback));
+        self.command(|reactor| reactor.end(socket, chunk, callback));
+    }
+
+    pub(crate) fn destroy_soon(&mut self, socket: Handle) {
+        if self.command(|reactor| reactor.destroy_soon(socket)) {
+            self.command(|reactor| reactor.request(socket, Internal::Destroy));
+        }
+    }
+
+    /// True when something was emitted within the call.
+    pub(crate) fn reset_and_destroy(&mut self, socket: Handle) -> bool {
+        let depth = self.reactor.ticks.depth();
+        if self.command(|reactor| reactor.reset_and_destroy(socket)) {
+            self.command(|reactor| reactor.request(socket, Internal::Reset));
+        }
+        self.reactor.ticks.depth() > depth
+    }
+
+    /// `ref()` and `unref()`: before there is a handle, they wait for `connect` (rule R5).
+    pub(crate) fn set_socket_referenced(&mut self, socket: Handle, referenced: bool) {
+        let has_handle = self.reactor.live(socket).is_some_and(|connection| connection.has_handle());
+        if has_handle {
+            self.reactor.set_referenced(socket, referenced);
+        } else {
+            let internal = if referenced { Internal::Reference } else { Internal::Unreference };
+            self.command(|reactor| reactor.request(socket, internal));
+        }
+    }
+
+    pub(crate) fn set_idle_timeout(&mut self, socket: Handle, timeout: Duration) {
+        let now = self.clock.now();
+        self.reactor.set_idle_timeout(socket, timeout, now);
+    }
+
+    /// `connect()` to an address or a name.
+    pub(crate) fn connect(
+        &mut self,
+        socket: Handle,
+        host: &str,
+        port: u16,
+        family: Option<Family>,
+        local: Local,
+    ) -> Result<(), Error> {
+        let epoch = self.reactor.begin_connect(socket)?;
+        match resolver::parse_address(host) {
+            Some(mut address) => {
+                address.set_port(port);
+                self.reactor.attempt_later(socket, Target { address, text: host.into(), local });
+            }
+            None => {
+                let owner = LookupOwner::Connect { socket, epoch, port, family, local, host: host.into() };
+                self.look_up(host, owner);
+            }
+        }
+        Ok(())
+    }
+
+    // Servers.
+
+    pub(crate) fn new_server(&mut self, settings: ServerSettings) -> Handle {
+        let server = self.reactor.new_server(settings);
+        if let Some(attachment) = self.servers.open(server) {
+            self.graves.push(Grave::Attachment { _attachment: attachment });
+        }
+        server
+    }
+
+    /// `listen()`, after its callback was registered. The caller has checked [`Core::can_listen`].
+    pub(crate) fn listen(&mut self, server: Handle, host: Option<&str>, request: ListenRequest) -> Result<(), Error> {
+        let listening_id = self.reactor.begin_listen(server, request)?;
+        match host {
+            None => self.reactor.listen_anywhere(server),
+            Some(host) => match resolver::parse_address(host) {
+                Some(address) => self.reactor.listen_later(server, listening_id, address),
+                None => self.look_up(host, LookupOwner::Listen { server, listening_id, host: host.into() }),
+            },
+        }
+        Ok(())
+    }
+
+    /// What `listen()` throws.
+    pub(crate) fn can_listen(&self, server: Handle) -> Result<(), Error> {
+        match self.reactor.server(server) {
+            None => Err(Error::server_not_running()),
+            Some(server) if server.is_listening() => Err(Error::server_already_listen()),
+            Some(_) => Ok(()),
+        }
+    }
+
+    // Lookups.
+
+    fn look_up(&mut self, host: &str, owner: LookupOwner) {
+        let id = self.lookup_owners.insert(owner);
+        self.reactor.lookup_started();
+        self.lookups.start(lookup::Request { id, host: host.into() });
+    }
+
+    /// The resolver answered.
+    pub(crate) fn lookup_finished(&mut self, answer: lookup::Answer) {
+        let Some(owner) = self.lookup_owners.try_remove(answer.id) else { return };
+        match owner {
+            LookupOwner::Connect { socket, epoch, port, family, local, host } => {
+                let first = first_address(answer.result, &host, family);
+                let result = first.map(|mut address| {
+                    address.set_port(port);
+                    Target { address, text: address.ip().to_string(), local }
+                });
+                self.reactor.lookup_finished(socket, epoch, result);
+            }
+            LookupOwner::Listen { server, listening_id, host } => {
+                let result = first_address(answer.result, &host, None);
+                self.reactor.listen_lookup_finished(server, listening_id, result);
+            }
+        }
+    }
+
+    // Listeners.
+
+    /// Adds a listener; one whose owner is gone is buried.
+    pub(crate) fn add_listener(
+        &mut self,
+        owner: Handle,
+        event: Event,
+        once: bool,
+        listener: Rc<Listener>,
+    ) -> ListenerId {
+        let id = self.listener_ids.next();
+        let entry = Entry { event, id, once, action: Action::User(listener) };
+        match self.attachments(event).get_mut(owner) {
+            None => self.graves.push(Grave::Entry { _entry: entry }),
+            Some(attachment) => {
+                attachment.add(entry);
+                if event == Event::Socket(SocketEvent::Data) {
+                    self.reactor.data_listeners_changed(owner, true, true);
+                }
+            }
+        }
+        id
+    }
+
+    pub(crate) fn remove_listener(&mut self, owner: Handle, kind: Event, id: ListenerId) -> Option<Entry> {
+        let attachment = self.attachments(kind).get_mut(owner)?;
+        let entry = attachment.remove(id)?;
+        self.listeners_removed(owner, entry.event);
+        Some(entry)
+    }
+
+    /// `off()`: true when the listener was there.
+    pub(crate) fn off(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
+        let removed = self.remove_listener(owner, kind, id);
+        let any = removed.is_some();
+        self.bury_entries(removed);
+        any
+    }
+
+    pub(crate) fn remove_all_listeners(&mut self, owner: Handle, kind: Event, event: Option<Event>) {
+        let Some(attachment) = self.attachments(kind).get_mut(owner) else { return };
+        let removed = attachment.remove_all(event);
+        for entry in &removed {
+            self.listeners_removed(owner, entry.event);
+        }
+        self.bury_entries(removed);
+    }
+
+    fn listeners_removed(&mut self, owner: Handle, event: Event) {
+        if event == Event::Socket(SocketEvent::Data) {
+            let any = self.sockets.get(owner).is_some_and(|attachment| attachment.count(event) > 0);
+            self.reactor.data_listeners_changed(owner, any, false);
+        }
+    }
+
+    pub(crate) fn listener_count(&mut self, owner: Handle, event: Event) -> usize {
+        self.attachments(event).get(owner).map_or(0, |attachment| attachment.count(event))
+    }
+
+    /// The tables of sockets or of servers.
+    pub(crate) fn attachments(&mut self, event: Event) -> &mut Attachments {
+        match event {
+            Event::Socket(_) => &mut self.sockets,
+            Event::Server(_) => &mut self.servers,
+        }
+    }
+
+    // Data of the user's.
+
+    /// Puts data into the socket's slot; what was there, or what finds no slot, is buried.
+    pub(crate) fn set_data(&mut self, socket: Handle, data: Box<dyn Any>) {
+        let refused = match self.sockets.get_mut(socket) {
+            Some(attachment) => attachment.data.replace(data),
+            None => Some(data),
+        };
+        self.graves.extend(refused.map(|data| Grave::Data { _data: data }));
+    }
+
+    /// Puts data back after `with_data`, unless the closure set new data meanwhile.
+    pub(crate) fn return_data(&mut self, socket: Handle, data: Box<dyn Any>) {
+        let place = self.sockets.get_mut(socket).map(|attachment| &mut attachment.data);
+        match place {
+            Some(place) if place.is_none() => *place = Some(data),
+            Some(_) | None => self.graves.push(Grave::Data { _data: data }),
+        }
+    }
+
+    // Timers and ticks.
+
+    pub(crate) fn next_tick(&mut self, callback: Box<dyn FnOnce()>) {
+        let id = self.callbacks.insert(Callback::Call(callback));
+        self.reactor.ticks.push(Tick::Call(id));
+    }
+
+    pub(crate) fn set_timer(&mut self, delay: Duration, repeat: bool, closure: Box<dyn FnMut()>) -> TimerKey {
+        let id = self.callbacks.insert(Callback::Timer(Some(closure)));
+        let kind = if repeat { TimerKind::Every(id) } else { TimerKind::Once(id) };
+        let generation = self.reactor.next_generation().get();
+        let now = self.clock.now();
+        self.reactor.timers.insert(generation, delay, kind, true, now)
+    }
+
+    pub(crate) fn clear_timer(&mut self, timer: TimerKey) {
+        let Some(kind) = self.reactor.timers.remove(timer) else { return };
+        match kind {
+            TimerKind::Once(id) | TimerKind::Every(id) => self.bury_callback(id),
+            TimerKind::Idle(_) => {}
+        }
+    }
+
+    pub(crate) fn refresh_timer(&mut self, timer: TimerKey) {
+        let now = self.clock.now();
+        self.reactor.timers.arm(timer, now);
+    }
+
+    /// Begins the timer phase: the clock is read.
+    pub(crate) fn begin_timers(&mut self) {
+        let now = self.clock.now();
+        self.reactor.set_now(now);
+        self.reactor.timers.begin(now);
+    }
+
+    pub(crate) fn next_due(&mut self) -> Option<Due> {
+        self.reactor.next_due()
+    }
+
+    /// A timer's callback returned or panicked: an interval is armed from the start of its callback (rule TM4); a
+    /// one-shot timer that was not refreshed is over.
+    pub(crate) fn timer_served(
+        &mut self,
+        timer: TimerKey,
+        callback: CallbackId,
+        closure: Box<dyn FnMut()>,
+        started: crate::sys::Time,
+    ) {
+        let Some(kind) = self.reactor.timers.kind(timer) else {
+            // Cleared by its own callback.
+            self.graves.push(Grave::Callback { _callback: Callback::Timer(Some(closure)) });
+            return;
+        };
+        self.callbacks.return_timer(callback, closure);
+        match kind {
+            TimerKind::Every(_) => self.reactor.timers.arm(timer, started),
+            TimerKind::Once(_) if !self.reactor.timers.armed(timer) => self.clear_timer(timer),
+            TimerKind::Once(_) | TimerKind::Idle(_) => {}
+        }
+    }
+
+    fn bury_callback(&mut self, id: CallbackId) {
+        if let Some(callback) = self.callbacks.take(id) {
+            self.graves.push(Grave::Callback { _callback: callback });
+        }
+    }
+
+    pub(crate) fn set_immediate(&mut self, callback: Box<dyn FnOnce()>) -> Handle {
+        let generation = self.reactor.next_generation();
+        self.immediates.insert(generation, callback)
+    }
+
+    pub(crate) fn clear_immediate(&mut self, immediate: Handle) {
+        if let Some(callback) = self.immediates.remove(immediate) {
+            self.graves.push(Grave::Immediate { _callback: callback });
+        }
+    }
+
+    fn bury_entries(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        self.graves.extend(entries.into_iter().map(|entry| Grave::Entry { _entry: entry }));
+    }
+
+    /// Everything that nothing needs any more, for `emit` to drop.
+    pub(crate) fn take_graves(&mut self) -> Vec<Grave> {
+        if self.reactor.has_graves() {
+            self.collect_graves();
+        }
+        std::mem::take(&mut self.graves)
+    }
+
+    #[cold]
+    fn collect_graves(&mut self) {
+        let bytes = self.reactor.take_graveyard();
+        self.graves.extend(bytes.into_iter().map(|bytes| Grave::Bytes { _bytes: bytes }));
+        let (sockets, servers) = self.reactor.take_freed();
+        for socket in sockets {
+            let attachment = self.sockets.close(socket);
+            self.graves.extend(attachment.map(|attachment| Grave::Attachment { _attachment: attachment }));
+        }
+        for server in servers {
+            let attachment = self.servers.close(server);
+            self.graves.extend(attachment.map(|attachment| Grave::Attachment { _attachment: attachment }));
+        }
+        self.sockets.shrink();
+        self.servers.shrink();
+        self.callbacks.shrink();
+    }
+
+    /// Whether anything keeps `run()` going, apart from guards and posts.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.reactor.is_alive() || self.immediates.any_referenced()
+    }
+
+    /// How long the poll phase may wait (libuv's `uv_backend_timeout`).
+    pub(crate) fn poll_timeout(&self, alive: bool) -> Option<Duration> {
+        if self.stopping || !alive || self.reactor.must_not_wait() || self.immediates.any_referenced() {
+            return Some(Duration::ZERO);
+        }
+        let next = self.reactor.timers.next_expiry()?;
+        Some(next.saturating_duration_since(self.clock.now()))
+    }
+}
+
+/// The simple form of address selection: the resolver's first answer, of the family that was asked for.
+fn first_address(result: lookup::Result, host: &str, family: Option<Family>) -> Result<SocketAddr, Error> {
+    let not_found = resolver::LookupFailure::NOT_FOUND;
+    let failure = match result {
+        Ok(addresses) => match addresses.iter().find(|address| family.is_none_or(|family| Family::of(address) == family)) {
+            Some(&address) => return Ok(address),
+            None => not_found,
+        },
+        Err(failure) => failure,
+    };
+    Err(Error::lookup(failure.code, failure.errno, host))
+}
+
+/// Which tables a server's events are in: any of its events will do.
+pub(crate) const SERVER_EVENTS: Event = Event::Server(ServerEvent::Close);
+/// The same for sockets.
+pub(crate) const SOCKET_EVENTS: Event = Event::Socket(SocketEvent::Close);

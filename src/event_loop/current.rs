@@ -1,0 +1,69 @@
+//! The current loop of this thread: the crate's one thread-local.
+//!
+//! The [`EventLoop`](crate::EventLoop) is the owner; this only refers to it, and has no destructor of its own, so that a
+//! captured value whose `Drop` touches a socket at thread exit finds nothing instead of aborting the process.
+//!
+//! What it may touch: the loop's [`Core`], for the length of one call that never enters user code. Invariant: the
+//! thread-local is borrowed only inside [`with`], and no closure given to `with` calls or drops what users gave us.
+
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+
+use crate::event_loop::Inner;
+use crate::event_loop::core::Core;
+
+thread_local! {
+    static CURRENT: RefCell<Option<ManuallyDrop<Rc<Inner>>>> = const { RefCell::new(None) };
+    /// Where the generations of the thread's previous loop stopped: its handles must stay inert in the next one.
+    static LAST_GENERATION: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Runs `command` on this thread's loop. `None` when there is none: handles are inert then.
+pub(crate) fn with<R>(command: impl FnOnce(&mut Core) -> R) -> Option<R> {
+    CURRENT.with_borrow(|current| {
+        let inner = current.as_ref()?;
+        Some(command(&mut inner.core.borrow_mut()))
+    })
+}
+
+/// The same for creators, which need a loop.
+#[track_caller]
+pub(crate) fn expect<R>(command: impl FnOnce(&mut Core) -> R) -> R {
+    match with(command) {
+        Some(result) => result,
+        None => panic!("there is no event loop on this thread: call `EventLoop::new` first and keep what it returns"),
+    }
+}
+
+/// The loop itself, kept alive for as long as a synchronous emission outside `run()` needs it.
+pub(crate) fn inner() -> Option<Rc<Inner>> {
+    CURRENT.with_borrow(|current| current.as_ref().map(|inner| Rc::clone(inner)))
+}
+
+pub(crate) fn loop_number() -> Option<u64> {
+    CURRENT.with_borrow(|current| current.as_ref().map(|inner| inner.loop_number))
+}
+
+pub(crate) fn last_generation() -> u64 {
+    LAST_GENERATION.get()
+}
+
+/// # Panics
+///
+/// When the thread has a loop already.
+#[track_caller]
+pub(crate) fn check_free() {
+    let taken = CURRENT.with_borrow(|current| current.is_some());
+    assert!(!taken, "this thread has an event loop already: `EventLoop::new` makes one loop per thread");
+}
+
+pub(crate) fn set(inner: Rc<Inner>) {
+    CURRENT.set(Some(ManuallyDrop::new(inner)));
+}
+
+/// The owner goes. What it owned is returned, to be dropped with nothing borrowed.
+pub(crate) fn clear(last_generation: u64) -> Option<Rc<Inner>> {
+    LAST_GENERATION.set(last_generation);
+    CURRENT.take().map(ManuallyDrop::into_inner)
+}

@@ -1,0 +1,248 @@
+//! The one file from which user code is entered (law 2): listeners, callbacks, timers, posts, the unhandled-error hook,
+//! and every drop of what users gave us.
+//!
+//! What it may touch: the loop's [`Core`](crate::event_loop::core::Core), in short borrows between two entries. Invariant: nothing is borrowed while
+//! user code runs, except the one listener that is running, so every command may be given from anywhere.
+
+use std::rc::Rc;
+
+use crate::error::Error;
+use crate::event_loop::Inner;
+use crate::event_loop::callbacks::Callback;
+use crate::event_loop::events::{Arguments, ConnectionAttempt, ErrorSource, Event, ServerEvent, SocketEvent, Unhandled};
+use crate::event_loop::handles::{Server, Socket};
+use crate::event_loop::listeners::Action;
+use crate::event_loop::mailbox::Item;
+use crate::reactor::timers::TimerKey;
+use crate::reactor::ticks::Emission;
+use crate::reactor::{CallbackId, Handle};
+use crate::sys::Time;
+
+impl Inner {
+    /// Finishes the running callback, then its ticks (rule M2). An error that nobody listens for ends it; what remains
+    /// is served by the next call.
+    pub(crate) fn drain(&self) -> Result<(), Error> {
+        // Bounded only by the users' ticks: rule M2 drains the queue completely.
+        loop {
+            self.bury();
+            let Some(emission) = self.core.borrow_mut().reactor.next_emission() else { return Ok(()) };
+            self.perform(emission)?;
+        }
+    }
+
+    fn perform(&self, emission: Emission) -> Result<(), Error> {
+        match emission {
+            Emission::Call(callback) => self.call(callback),
+            Emission::Complete { owner, callback, error } => self.complete(owner, callback, error.as_ref()),
+            Emission::Attempt { socket, target } => {
+                let attempt = ConnectionAttempt::new(target);
+                let arguments = Arguments::Attempt(Socket::from_handle(socket), &attempt);
+                self.emit_to_socket(socket, SocketEvent::ConnectionAttempt, &arguments);
+            }
+            Emission::AttemptFailed { socket, target, error } => {
+                let attempt = ConnectionAttempt::new(target);
+                let arguments = Arguments::AttemptFailed(Socket::from_handle(socket), &attempt, &error);
+                self.emit_to_socket(socket, SocketEvent::ConnectionAttemptFailed, &arguments);
+            }
+            Emission::Plain { socket, event } => {
+                self.emit_to_socket(socket, event.into(), &Arguments::Socket(Socket::from_handle(socket)));
+            }
+            Emission::Data { socket, bytes } => self.emit_data(socket, &bytes),
+            Emission::Close { socket, had_error } => {
+                let arguments = Arguments::Close(Socket::from_handle(socket), had_error);
+                self.emit_to_socket(socket, SocketEvent::Close, &arguments);
+            }
+            Emission::Error { socket, error } => {
+                let socket = Socket::from_handle(socket);
+                let arguments = Arguments::Error(socket, &error);
+                if !self.emit_to_socket(socket.handle, SocketEvent::Error, &arguments) {
+                    return self.unhandled(ErrorSource::Socket(socket), error);
+                }
+            }
+            Emission::Listening { server } => {
+                self.emit_to_server(server, ServerEvent::Listening, &Arguments::Server(Server::from_handle(server)));
+            }
+            Emission::Connection { server, socket } => {
+                self.core.borrow_mut().attach(socket);
+                let arguments = Arguments::Connection(Server::from_handle(server), Socket::from_handle(socket));
+                self.emit_to_server(server, ServerEvent::Connection, &arguments);
+            }
+            Emission::ServerClose { server } => {
+                self.emit_to_server(server, ServerEvent::Close, &Arguments::Server(Server::from_handle(server)));
+            }
+            Emission::ServerError { server, error } => {
+                let server = Server::from_handle(server);
+                let arguments = Arguments::ServerError(server, &error);
+                if !self.emit_to_server(server.handle, ServerEvent::Error, &arguments) {
+                    return self.unhandled(ErrorSource::Server(server), error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `data`, lent from the loop's buffer or from a chunk that had been buffered.
+    pub(crate) fn emit_data(&self, socket: Handle, bytes: &[u8]) {
+        let arguments = Arguments::Data(Socket::from_handle(socket), bytes);
+        self.emit_to_socket(socket, SocketEvent::Data, &arguments);
+    }
+
+    fn emit_to_socket(&self, socket: Handle, event: SocketEvent, arguments: &Arguments<'_>) -> bool {
+        self.emit(socket, Event::Socket(event), arguments)
+    }
+
+    fn emit_to_server(&self, server: Handle, event: ServerEvent, arguments: &Arguments<'_>) -> bool {
+        self.emit(server, Event::Server(event), arguments)
+    }
+
+    /// Calls the listeners of one event in their order, as they were when the emission began (rule M1). True when there
+    /// was one.
+    fn emit(&self, owner: Handle, event: Event, arguments: &Arguments<'_>) -> bool {
+        let table = match self.core.borrow_mut().attachments(event).get(owner) {
+            Some(attachment) => Rc::clone(attachment.table()),
+            None => return false,
+        };
+        let mut any = false;
+        for entry in table.entries.iter().filter(|entry| entry.event == event) {
+            if entry.once {
+                // Before it runs; the table that is being walked keeps it alive.
+                let removed = self.core.borrow_mut().remove_listener(owner, event, entry.id);
+                drop(removed);
+            }
+            match &entry.action {
+                Action::Internal { epoch, internal } => self.run_internal(owner, *epoch, *internal),
+                Action::User(listener) => {
+                    any = true;
+                    // A listener that is running is not entered again; no emission of this crate can ask for it yet.
+                    if let Ok(mut listener) = listener.try_borrow_mut() {
+                        listener(arguments);
+                    }
+                }
+            }
+        }
+        any
+    }
+
+    /// An internal listener, and what it leads to at its place in the order.
+    fn run_internal(&self, socket: Handle, epoch: u32, internal: crate::reactor::Internal) {
+        let depth = {
+            let mut core = self.core.borrow_mut();
+            let depth = core.reactor.ticks.depth();
+            core.command(|reactor| reactor.run_internal(socket, epoch, internal));
+            depth
+        };
+        // Bounded by the callbacks of the writes that waited.
+        loop {
+            let Some(emission) = self.core.borrow_mut().reactor.next_emission_above(depth) else { return };
+            if let Err(error) = self.perform(emission) {
+                // Internal listeners lead to `drain` and to completions, which are no errors.
+                debug_assert!(false, "an internal listener emitted an error: {error}");
+            }
+        }
+    }
+
+    /// What a command emitted within its call (law 1): only a reset that fails does.
+    pub(crate) fn emit_now(&self, depth: usize) {
+        loop {
+            let Some(emission) = self.core.borrow_mut().reactor.next_emission_above(depth) else { return };
+            if let Err(error) = self.perform(emission) {
+                // Nobody listens, and a command cannot return it: the next drain does.
+                self.unreported.replace(Some(error));
+            }
+        }
+    }
+
+    fn call(&self, callback: CallbackId) {
+        let callback = self.core.borrow_mut().callbacks.take(callback);
+        if let Some(Callback::Call(call)) = callback {
+            call();
+        }
+    }
+
+    fn complete(&self, owner: Handle, callback: CallbackId, error: Option<&Error>) {
+        let callback = self.core.borrow_mut().callbacks.take(callback);
+        if let Some(Callback::Complete(complete)) = callback {
+            complete(Socket::from_handle(owner), error.map_or(Ok(()), Err));
+        }
+    }
+
+    /// A timer that is due.
+    pub(crate) fn call_timer(&self, timer: TimerKey, callback: CallbackId) {
+        let (closure, started) = {
+            let mut core = self.core.borrow_mut();
+            (core.callbacks.borrow_timer(callback), core.clock.now())
+        };
+        let Some(closure) = closure else { return };
+        let mut running = RunningTimer { inner: self, timer, callback, started, closure: Some(closure) };
+        if let Some(closure) = &mut running.closure {
+            closure();
+        }
+    }
+
+    /// The next immediate of the phase. False when there is none.
+    pub(crate) fn call_next_immediate(&self) -> bool {
+        let Some(callback) = self.core.borrow_mut().immediates.next() else { return false };
+        self.core.borrow_mut().begin_callback();
+        callback();
+        true
+    }
+
+    /// Something that another thread handed over.
+    pub(crate) fn receive(&self, item: Item) {
+        match item {
+            Item::Call(call) => call(),
+            Item::Lookup(answer) => {
+                let mut core = self.core.borrow_mut();
+                core.lookup_finished(answer);
+            }
+        }
+    }
+
+    fn unhandled(&self, source: ErrorSource, error: Error) -> Result<(), Error> {
+        let decision = match self.unhandled.try_borrow_mut() {
+            Ok(mut hook) => hook.as_mut().map_or(Unhandled::Return, |hook| hook(source, &error)),
+            // An error within the hook itself.
+            Err(_) => Unhandled::Return,
+        };
+        match decision {
+            Unhandled::Continue => Ok(()),
+            Unhandled::Return => Err(error),
+        }
+    }
+
+    /// Drops what nothing needs any more. A drop may fill the graves again.
+    pub(crate) fn bury(&self) {
+        // Bounded by what users keep adding from their own destructors.
+        loop {
+            let graves = self.core.borrow_mut().take_graves();
+            if graves.is_empty() {
+                return;
+            }
+            drop(graves);
+        }
+    }
+}
+
+/// Gives a timer's closure back when it returned or panicked.
+struct RunningTimer<'a> {
+    inner: &'a Inner,
+    timer: TimerKey,
+    callback: CallbackId,
+    started: Time,
+    closure: Option<Box<dyn FnMut()>>,
+}
+
+impl Drop for RunningTimer<'_> {
+    fn drop(&mut self) {
+        if let Some(closure) = self.closure.take() {
+            self.inner.core.borrow_mut().timer_served(self.timer, self.callback, closure, self.started);
+        }
+    }
+}
+
+/// The loop is over: drops everything that users gave it. Handles are inert by now, so destructors may use them.
+pub(crate) fn drop_everything(inner: Rc<Inner>, items: impl IntoIterator<Item = Item>) {
+    drop(items.into_iter().collect::<Vec<_>>());
+    drop(inner.unhandled.take());
+    drop(inner);
+}

@@ -1,0 +1,188 @@
+//! The listener registry: who listens to what, in which order.
+//!
+//! A socket's or server's listeners are one immutable table, in the order of registration. An emission walks the table
+//! as it was when it began: that is Node's snapshot rule (M1), for free. A change while the table is being walked copies
+//! it first; a change in peace happens in place.
+//!
+//! This module touches nothing and calls nobody. Invariant: what is removed is handed back to the caller, who drops it
+//! with nothing borrowed, because a drop may run user code.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::event_loop::current;
+use crate::event_loop::events::{Arguments, Event};
+use crate::reactor::{Handle, Internal};
+
+/// Names one registration, for `off`.
+///
+/// Unique within its event loop; another socket's id removes nothing.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ListenerId(u64);
+
+pub(crate) type Listener = RefCell<dyn FnMut(&Arguments<'_>)>;
+
+/// All listeners of one socket or server.
+#[derive(Clone, Default)]
+pub(crate) struct Table {
+    pub(crate) entries: Vec<Entry>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) event: Event,
+    pub(crate) id: ListenerId,
+    pub(crate) once: bool,
+    pub(crate) action: Action,
+}
+
+#[derive(Clone)]
+pub(crate) enum Action {
+    User(Rc<Listener>),
+    /// One of the library's own, which has a place in the order but is not a listener: it is not counted and cannot be
+    /// removed (rule L5).
+    Internal {
+        epoch: u32,
+        internal: Internal,
+    },
+}
+
+/// What users attached to one slot of the reactor.
+#[derive(Default)]
+pub(crate) struct Attachment {
+    owner: Option<Handle>,
+    table: Rc<Table>,
+    /// `set_data`: `None` as well while a `with_data` closure has it.
+    pub(crate) data: Option<Box<dyn Any>>,
+}
+
+/// The attachments of all sockets, or of all servers, by slot.
+#[derive(Default)]
+pub(crate) struct Attachments {
+    slots: Vec<Attachment>,
+    /// Shared by all that have no listeners.
+    empty: Rc<Table>,
+}
+
+/// Adds a listener to the current loop's registry. It is boxed before anything is borrowed, and where there is no loop it
+/// is dropped here, with nothing borrowed.
+pub(crate) fn add(
+    owner: Handle,
+    event: Event,
+    once: bool,
+    listener: impl FnMut(&Arguments<'_>) + 'static,
+) -> ListenerId {
+    let listener: Rc<Listener> = Rc::new(RefCell::new(listener));
+    current::with(|core| core.add_listener(owner, event, once, listener)).unwrap_or(ListenerId(0))
+}
+
+/// The same for a listener that is called once.
+pub(crate) fn add_once(
+    owner: Handle,
+    event: Event,
+    listener: impl FnOnce(&Arguments<'_>) + 'static,
+) -> ListenerId {
+    let mut listener = Some(listener);
+    add(owner, event, true, move |arguments| {
+        if let Some(listener) = listener.take() {
+            listener(arguments);
+        }
+    })
+}
+
+/// The next [`ListenerId`]s.
+#[derive(Default)]
+pub(crate) struct ListenerIds {
+    last: u64,
+}
+
+impl ListenerIds {
+    pub(crate) fn next(&mut self) -> ListenerId {
+        self.last += 1;
+        ListenerId(self.last)
+    }
+}
+
+impl Attachments {
+    /// A slot has a new owner; what the old one left behind is handed back.
+    pub(crate) fn open(&mut self, owner: Handle) -> Option<Attachment> {
+        let index = owner.index();
+        if index >= self.slots.len() {
+            let empty = &self.empty;
+            self.slots.resize_with(index + 1, || Attachment { owner: None, table: empty.clone(), data: None });
+        }
+        let table = self.empty.clone();
+        let old = std::mem::replace(&mut self.slots[index], Attachment { owner: Some(owner), table, data: None });
+        old.owner.is_some().then_some(old)
+    }
+
+    /// The owner's slot was freed.
+    pub(crate) fn close(&mut self, owner: Handle) -> Option<Attachment> {
+        let empty = self.empty.clone();
+        let slot = self.get_mut(owner)?;
+        Some(std::mem::replace(slot, Attachment { owner: None, table: empty, data: None }))
+    }
+
+    pub(crate) fn get(&self, owner: Handle) -> Option<&Attachment> {
+        self.slots.get(owner.index()).filter(|slot| slot.owner == Some(owner))
+    }
+
+    pub(crate) fn get_mut(&mut self, owner: Handle) -> Option<&mut Attachment> {
+        self.slots.get_mut(owner.index()).filter(|slot| slot.owner == Some(owner))
+    }
+
+    /// Gives the memory of slots at the end back once nobody owns them.
+    pub(crate) fn shrink(&mut self) {
+        while self.slots.last().is_some_and(|slot| slot.owner.is_none()) {
+            self.slots.pop();
+        }
+        if self.slots.len() * 4 < self.slots.capacity() {
+            // A quarter: so that a count going up and down does not allocate each time.
+            self.slots.shrink_to(self.slots.len() * 2);
+        }
+    }
+}
+
+impl Attachment {
+    /// The table as it is now, for one emission.
+    pub(crate) fn table(&self) -> &Rc<Table> {
+        &self.table
+    }
+
+    pub(crate) fn add(&mut self, entry: Entry) {
+        Rc::make_mut(&mut self.table).entries.push(entry);
+    }
+
+    /// Takes one registration out and hands it back.
+    pub(crate) fn remove(&mut self, id: ListenerId) -> Option<Entry> {
+        let position = self.table.entries.iter().position(|entry| entry.id == id)?;
+        let entries = &mut Rc::make_mut(&mut self.table).entries;
+        Some(entries.remove(position))
+    }
+
+    /// Takes all of the user's listeners out, of one event or of every one.
+    pub(crate) fn remove_all(&mut self, event: Option<Event>) -> Vec<Entry> {
+        let taken = |entry: &Entry| entry.is_users() && event.is_none_or(|event| entry.event == event);
+        if !self.table.entries.iter().any(taken) {
+            return Vec::new();
+        }
+        let entries = &mut Rc::make_mut(&mut self.table).entries;
+        let (removed, kept) = std::mem::take(entries).into_iter().partition(taken);
+        *entries = kept;
+        removed
+    }
+
+    pub(crate) fn count(&self, event: Event) -> usize {
+        self.table.entries.iter().filter(|entry| entry.is_users() && entry.event == event).count()
+    }
+}
+
+impl Entry {
+    fn is_users(&self) -> bool {
+        match self.action {
+            Action::User(_) => true,
+            Action::Internal { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What other threads hand to the loop: posted closures, lookup answers, the wish that it stop.
+//!
+//! What it may touch: the poller's waker. Invariants: first in, first out; the waker is used once for any number of
+//! items that arrive before the loop looks; nothing is accepted once the loop is gone.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::event_loop::lookup::Answer;
+use crate::sys::Waker;
+
+pub(crate) type Posted = Box<dyn FnOnce() + Send>;
+
+pub(crate) enum Item {
+    Call(Posted),
+    Lookup(Answer),
+}
+
+pub(crate) struct Mailbox {
+    state: Mutex<State>,
+    /// Items may wait: looked at without the lock in every turn.
+    occupied: AtomicBool,
+    stop: AtomicBool,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<Item>,
+    closed: bool,
+}
+
+impl Mailbox {
+    pub(crate) fn new(waker: Waker) -> Mailbox {
+        Mailbox {
+            state: Mutex::default(),
+            occupied: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            waker,
+        }
+    }
+
+    /// Puts a closure in, or gives it back when the loop is gone.
+    pub(crate) fn post(&self, call: Posted) -> Result<(), Posted> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(call);
+        }
+        state.items.push_back(Item::Call(call));
+        drop(state);
+        self.announce();
+        Ok(())
+    }
+
+    pub(crate) fn answer(&self, answer: Answer) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        state.items.push_back(Item::Lookup(answer));
+        drop(state);
+        self.announce();
+    }
+
+    /// Wakes the loop unless somebody did already and it has not looked since.
+    fn announce(&self) {
+        if !self.occupied.swap(true, Ordering::AcqRel) {
+            // A waker fails only when its descriptor is gone, and then so is the loop.
+            let _ = self.waker.wake();
+        }
+    }
+
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        self.waker.wake()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        let _ = self.waker.wake();
+    }
+
+    pub(crate) fn take_stop(&self) -> bool {
+        self.stop.load(Ordering::Acquire) && self.stop.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn is_occupied(&self) -> bool {
+        self.occupied.load(Ordering::Acquire)
+    }
+
+    /// The next item. When there is none, the next arrival wakes the loop again.
+    pub(crate) fn take(&self) -> Option<Item> {
+        let mut state = self.lock();
+        let item = state.items.pop_front();
+        if item.is_none() {
+            state.items = VecDeque::new();
+            // Under the lock: an arrival comes before, and would have been found, or after, and sees false.
+            self.occupied.store(false, Ordering::Release);
+        }
+        item
+    }
+
+    /// The loop goes. What is left is returned, to be dropped with nothing borrowed.
+    pub(crate) fn close(&self) -> VecDeque<Item> {
+        let mut state = self.lock();
+        state.closed = true;
+        std::mem::take(&mut state.items)
+    }
+
+    /// A closure that panics runs outside the lock, so a poisoned lock still guards a sound queue.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

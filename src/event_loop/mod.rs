@@ -1,0 +1,642 @@
+//! Floor 3: the event loop. It owns the reactor, turns it, and is the only place that enters user code.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | [`EventLoop`] and the phases of a turn |
+//! | [`emit`] | the one file that enters user code |
+//! | [`core`] | what the loop owns, behind one borrow |
+//! | [`current`] | the thread's current loop: the one thread-local |
+//! | [`listeners`] | the listener registry |
+//! | [`callbacks`], [`immediates`] | one-shot callbacks |
+//! | [`handles`], [`events`] | what users hold and what listeners are given |
+//! | [`mailbox`], [`loop_handle`] | what other threads hand over |
+//! | [`lookup`] | name lookup on threads of its own |
+//!
+//! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
+//! wherever user code returns early (a panic, an unhandled error, `stop()`), the phase and its queues say what remains,
+//! and the next `run()` or `turn()` continues there.
+
+pub(crate) mod callbacks;
+pub(crate) mod core;
+pub(crate) mod current;
+pub(crate) mod emit;
+pub(crate) mod events;
+pub(crate) mod handles;
+pub(crate) mod immediates;
+pub(crate) mod listeners;
+pub(crate) mod lookup;
+pub(crate) mod loop_handle;
+pub(crate) mod mailbox;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::event_loop::core::Core;
+use crate::event_loop::events::{ErrorSource, Unhandled};
+use crate::event_loop::lookup::Lookups;
+use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
+use crate::event_loop::mailbox::Mailbox;
+use crate::reactor::Due;
+use crate::reactor::serving::Served;
+
+pub(crate) use crate::event_loop::core::{SERVER_EVENTS, SOCKET_EVENTS};
+/// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
+pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
+pub(crate) use crate::reactor::connecting::Local;
+pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
+pub(crate) use crate::reactor::servers::{ListenRequest, ServerSettings};
+pub(crate) use crate::sys::AcceptorOptions;
+use crate::error::Errno;
+use crate::sys::Poller;
+
+/// The size of the loop's read buffer, in bytes: what libuv reads at once (rule F21).
+const READ_BUFFER: usize = 65_536;
+
+/// How often the pending phase after the poll is repeated while it makes new work for itself: as often as libuv does.
+const PENDING_ROUNDS: u32 = 8;
+
+/// How many items of other threads one turn takes. Enough that a flood of posts is not dominated by turns, few enough
+/// that it cannot hold the sockets up for more than about a millisecond.
+const ITEMS_PER_TURN: u32 = 1024;
+
+/// The event loop: owns every socket, server and timer of its thread, and calls their listeners.
+///
+/// One thread has one loop at a time. While it lives, the functions of [`net`](crate::net) and [`timers`](crate::timers)
+/// use it without naming it, as they do in Node. Its turns have Node's phases: pending results, poll, immediates,
+/// closing, timers; the tick queue is drained after every single callback.
+///
+/// ```
+/// use halfclose::{EventLoop, net};
+///
+/// fn main() -> Result<(), halfclose::Error> {
+///     let mut event_loop = EventLoop::new()?;
+///     let server = net::create_server(|socket| {
+///         socket.end_data("hello client");
+///     });
+///     server.on_listening(|server| {
+///         let client = net::connect(server.address().expect("it listens")).expect("the address is valid");
+///         client.on_data(|_, bytes| assert_eq!(bytes, b"hello client"));
+///         client.on_close(move |_, _| {
+///             server.close();
+///         });
+///     });
+///     server.listen(("127.0.0.1", 0))?;
+///     event_loop.run() // returns when nothing is left to wait for
+/// }
+/// ```
+pub struct EventLoop {
+    inner: Rc<Inner>,
+    /// One read buffer per loop: lent to `data` listeners, out of reach of everything they can call.
+    buffer: Box<[u8]>,
+    phase: Stage,
+    /// Rule M10: due timers run once before the first poll.
+    fresh: bool,
+}
+
+/// What the handles reach, and the loop itself.
+pub(crate) struct Inner {
+    pub(crate) core: RefCell<Core>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Guards that keep the loop alive.
+    pub(crate) guards: Rc<Cell<usize>>,
+    pub(crate) loop_number: u64,
+    /// The hook of [`EventLoop::on_unhandled_error`].
+    pub(crate) unhandled: RefCell<Option<Hook>>,
+    /// An unhandled error that was emitted within a command, which cannot return it.
+    pub(crate) unreported: Cell<Option<Error>>,
+}
+
+type Hook = Box<dyn FnMut(ErrorSource, &Error) -> Unhandled>;
+
+/// How [`EventLoop::with_options`] makes a loop.
+#[derive(Clone, Debug)]
+pub struct EventLoopOptions {
+    pub(crate) accepts_per_turn: usize,
+    pub(crate) reads_per_turn: usize,
+}
+
+/// A phase of a turn, as [`position`](crate::position) reports it.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// Outside [`EventLoop::run`] and [`EventLoop::turn`].
+    Idle,
+    /// Timers that are due.
+    Timers,
+    /// Postponed results: shutdowns, connects that were refused at once.
+    Pending,
+    /// Input, output, accepted and established connections, posted closures.
+    Poll,
+    /// Immediates: Node's check phase.
+    Immediates,
+    /// `close` events.
+    Closing,
+}
+
+/// Where in its turns the loop is: see [`position`](crate::position).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Position {
+    /// Counts the turns, from 1; 0 before the first.
+    pub turn: u64,
+    /// The phase of the turn.
+    pub phase: Phase,
+    /// Counts the loop's callbacks: each one event, timer or immediate that was taken.
+    pub callback: u64,
+    /// 0 in the callback itself, then 1, 2, … in the ticks that follow it.
+    pub tick: u64,
+}
+
+/// Where a turn continues.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Stage {
+    Start,
+    Pending,
+    Poll,
+    Serve,
+    PendingAgain { round: u32 },
+    Immediates,
+    Closing,
+    Timers,
+}
+
+/// How far a turn came.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Progress {
+    Done,
+    Stopped,
+}
+
+impl EventLoop {
+    /// Makes this thread's event loop.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when it has no descriptor left for the selector (`EMFILE`, `ENFILE`) or no memory (`ENOMEM`).
+    ///
+    /// # Panics
+    ///
+    /// When this thread has an event loop already.
+    #[track_caller]
+    pub fn new() -> Result<EventLoop, Error> {
+        EventLoop::with_options(EventLoopOptions::new())
+    }
+
+    /// Makes this thread's event loop, tuned.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventLoop::new`].
+    ///
+    /// # Panics
+    ///
+    /// When this thread has an event loop already.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, EventLoopOptions};
+    ///
+    /// // Exactly Node's budgets.
+    /// let event_loop = EventLoop::with_options(EventLoopOptions::new().accepts_per_turn(1).reads_per_turn(32))?;
+    /// # drop(event_loop);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn with_options(options: EventLoopOptions) -> Result<EventLoop, Error> {
+        static LOOPS: AtomicU64 = AtomicU64::new(0);
+        current::check_free();
+        let poller = Poller::new()?;
+        let mailbox = Arc::new(Mailbox::new(poller.waker()?));
+        let lookups = Lookups::new(mailbox.clone());
+        let core = Core::new(options, current::last_generation(), poller, lookups);
+        let inner = Rc::new(Inner {
+            core: RefCell::new(core),
+            mailbox,
+            guards: Rc::default(),
+            loop_number: LOOPS.fetch_add(1, Ordering::Relaxed) + 1,
+            unhandled: RefCell::new(None),
+            unreported: Cell::new(None),
+        });
+        current::set(inner.clone());
+        let buffer = vec![0; READ_BUFFER].into_boxed_slice();
+        Ok(EventLoop { inner, buffer, phase: Stage::Start, fresh: true })
+    }
+
+    /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted.
+    ///
+    /// What keeps it running are Node's rules: listening servers, sockets that read, requests in flight (a connect, a
+    /// lookup, a write, a shutdown), referenced timers and immediates, `close` events that are owed, and what
+    /// [`keep_alive`](EventLoop::keep_alive) guards. It may be called again, and continues where it was.
+    ///
+    /// # Errors
+    ///
+    /// An `error` event that nobody listens for, right after it would have been emitted; queued ticks, ready events and
+    /// the `close` that is owed stay queued. Or what the system's selector reports.
+    pub fn run(&mut self) -> Result<(), Error> {
+        self.settle()?;
+        self.fresh = true;
+        // Bounded by what keeps the loop alive: that is what it is for.
+        while self.phase != Stage::Start || self.is_alive() {
+            self.begin_with_timers();
+            if self.work(None)? == Progress::Stopped {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns once: waits for events at most `timeout` (`None`: until there is one), and serves what is ready.
+    ///
+    /// Returns whether anything is left to wait for. It never waits when nothing is, nor longer than the next timer
+    /// allows. For programs that have a loop of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventLoop::run`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, set_timeout};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// set_timeout(Duration::from_millis(5), || println!("later"));
+    /// while event_loop.turn(Some(Duration::from_millis(1)))? {
+    ///     // the other work of this thread
+    /// }
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
+        self.settle()?;
+        if self.begin_with_timers() && self.work(timeout)? == Progress::Stopped {
+            return Ok(self.is_alive());
+        }
+        self.work(timeout)?;
+        Ok(self.is_alive())
+    }
+
+    /// A handle for other threads: they can post closures to this loop, wake it, or stop it.
+    pub fn handle(&self) -> LoopHandle {
+        LoopHandle::new(self.inner.mailbox.clone())
+    }
+
+    /// A guard that keeps [`run`](EventLoop::run) going while it lives, for work that comes from other threads.
+    pub fn keep_alive(&self) -> KeepAlive {
+        KeepAlive::new(self.inner.guards.clone())
+    }
+
+    /// Sets what happens when an `error` is emitted that nobody listens for. Node ends the process; here
+    /// [`run`](EventLoop::run) returns the error, unless this hook says [`Unhandled::Continue`].
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, Unhandled};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// event_loop.on_unhandled_error(|source, error| {
+    ///     eprintln!("{source:?}: {error}");
+    ///     Unhandled::Continue
+    /// });
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn on_unhandled_error(&mut self, hook: impl FnMut(ErrorSource, &Error) -> Unhandled + 'static) {
+        let old = self.inner.unhandled.replace(Some(Box::new(hook)));
+        drop(old);
+    }
+
+    /// How many sockets have a slot: connected, connecting, retained, or never connected and not released.
+    pub fn connections(&self) -> usize {
+        self.inner.core.borrow().reactor.connection_count()
+    }
+
+    /// How many servers have a slot: all that were not released.
+    pub fn servers(&self) -> usize {
+        self.inner.core.borrow().reactor.server_count()
+    }
+
+    /// How many timers there are: the users', and the armed idle timeouts of sockets.
+    pub fn timers(&self) -> usize {
+        self.inner.core.borrow().reactor.timers.len()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.inner.guards.get() > 0 || self.inner.mailbox.is_occupied() || self.inner.core.borrow().is_alive()
+    }
+
+    /// Before the first turn, timers that are due run once (rule M10). True when that is to be done now.
+    fn begin_with_timers(&mut self) -> bool {
+        let first = std::mem::take(&mut self.fresh) && self.phase == Stage::Start;
+        if first {
+            self.phase = Stage::Timers;
+            self.inner.core.borrow_mut().begin_timers();
+        }
+        first
+    }
+
+    /// Finishes what an interruption left, and the ticks that were queued outside the loop.
+    fn settle(&mut self) -> Result<(), Error> {
+        self.inner.drain()?;
+        match self.inner.unreported.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// The phases of a turn, from where it stands to its end. This is the whole loop, as libuv has it:
+    ///
+    /// pending → poll → pending again → immediates → closing → timers.
+    fn work(&mut self, timeout: Option<Duration>) -> Result<Progress, Error> {
+        let inner = self.inner.clone();
+        let _idle_again = Entered::new(&inner);
+        loop {
+            match self.phase {
+                Stage::Start => {
+                    inner.core.borrow_mut().reactor.begin_pending();
+                    self.phase = Stage::Pending;
+                }
+                Stage::Pending => {
+                    self.enter(Phase::Pending);
+                    while self.begin(|core| core.reactor.next_pending()) {
+                        self.finish_callback()?;
+                        if self.must_stop() {
+                            return Ok(Progress::Stopped);
+                        }
+                    }
+                    self.phase = Stage::Poll;
+                }
+                Stage::Poll => {
+                    self.enter(Phase::Poll);
+                    self.poll(timeout)?;
+                    self.phase = Stage::Serve;
+                }
+                Stage::Serve => {
+                    self.enter(Phase::Poll);
+                    if self.serve()? == Progress::Stopped {
+                        return Ok(Progress::Stopped);
+                    }
+                    self.phase = Stage::PendingAgain { round: 0 };
+                    inner.core.borrow_mut().reactor.begin_pending();
+                }
+                Stage::PendingAgain { round } => {
+                    self.enter(Phase::Pending);
+                    while self.begin(|core| core.reactor.next_pending()) {
+                        self.finish_callback()?;
+                        if self.must_stop() {
+                            return Ok(Progress::Stopped);
+                        }
+                    }
+                    let more = round + 1 < PENDING_ROUNDS && inner.core.borrow_mut().reactor.begin_pending();
+                    if more {
+                        self.phase = Stage::PendingAgain { round: round + 1 };
+                    } else {
+                        self.phase = Stage::Immediates;
+                        inner.core.borrow_mut().immediates.begin();
+                    }
+                }
+                Stage::Immediates => {
+                    self.enter(Phase::Immediates);
+                    while inner.call_next_immediate() {
+                        self.finish_callback()?;
+                        if self.must_stop() {
+                            return Ok(Progress::Stopped);
+                        }
+                    }
+                    self.phase = Stage::Closing;
+                    inner.core.borrow_mut().reactor.begin_closing();
+                }
+                Stage::Closing => {
+                    self.enter(Phase::Closing);
+                    while self.begin(|core| core.reactor.next_closing()) {
+                        self.finish_callback()?;
+                        if self.must_stop() {
+                            return Ok(Progress::Stopped);
+                        }
+                    }
+                    self.phase = Stage::Timers;
+                    inner.core.borrow_mut().begin_timers();
+                }
+                Stage::Timers => {
+                    self.enter(Phase::Timers);
+                    if self.serve_timers()? == Progress::Stopped {
+                        return Ok(Progress::Stopped);
+                    }
+                    self.phase = Stage::Start;
+                    return Ok(Progress::Done);
+                }
+            }
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.inner.core.borrow_mut().phase = phase;
+    }
+
+    /// Takes the next callback of a phase.
+    fn begin(&self, next: impl FnOnce(&mut Core) -> bool) -> bool {
+        let mut core = self.inner.core.borrow_mut();
+        core.begin_callback();
+        let any = next(&mut core);
+        core.add_internal_listeners();
+        any
+    }
+
+    /// The rest of a callback, then its ticks.
+    fn finish_callback(&self) -> Result<(), Error> {
+        self.inner.drain()
+    }
+
+    /// `stop()` was called, here or by another thread. Asking takes it back.
+    fn must_stop(&self) -> bool {
+        let stopping = std::mem::take(&mut self.inner.core.borrow_mut().stopping);
+        stopping || self.inner.mailbox.take_stop()
+    }
+
+    /// Waits, and reads the clock.
+    fn poll(&mut self, limit: Option<Duration>) -> Result<(), Error> {
+        let inner = &self.inner;
+        let alive = self.is_alive();
+        let mut core = inner.core.borrow_mut();
+        core.turn += 1;
+        let mut timeout = core.poll_timeout(alive);
+        if inner.mailbox.is_occupied() {
+            timeout = Some(Duration::ZERO);
+        }
+        if let Some(limit) = limit {
+            timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
+        }
+        let polled = core.reactor.poll(timeout);
+        let now = core.clock.now();
+        core.reactor.set_now(now);
+        polled.map_err(|error| Error::exception(Errno::from_io(&error), "poll"))
+    }
+
+    /// The poll phase, one callback after the other: ready descriptors first, then what other threads handed over.
+    fn serve(&mut self) -> Result<Progress, Error> {
+        loop {
+            let served = {
+                let mut core = self.inner.core.borrow_mut();
+                core.begin_callback();
+                let served = core.reactor.serve(&mut self.buffer);
+                if core.reactor.has_internal_requests() {
+                    core.add_internal_listeners();
+                }
+                served
+            };
+            match served {
+                Served::Data { socket, count } => {
+                    self.inner.emit_data(socket, &self.buffer[..count]);
+                    self.inner.core.borrow_mut().reactor.lent(socket);
+                }
+                Served::Callback => {}
+                Served::Nothing => break,
+            }
+            self.finish_callback()?;
+            if self.must_stop() {
+                return Ok(Progress::Stopped);
+            }
+        }
+        for _ in 0..ITEMS_PER_TURN {
+            if !self.inner.mailbox.is_occupied() {
+                break;
+            }
+            let Some(item) = self.inner.mailbox.take() else { break };
+            self.inner.core.borrow_mut().begin_callback();
+            self.inner.receive(item);
+            self.finish_callback()?;
+            if self.must_stop() {
+                return Ok(Progress::Stopped);
+            }
+        }
+        Ok(if self.must_stop() { Progress::Stopped } else { Progress::Done })
+    }
+
+    fn serve_timers(&mut self) -> Result<Progress, Error> {
+        loop {
+            let due = {
+                let mut core = self.inner.core.borrow_mut();
+                core.begin_callback();
+                core.next_due()
+            };
+            match due {
+                None => return Ok(Progress::Done),
+                Some(Due::Idle) => {}
+                Some(Due::User { timer, callback }) => self.inner.call_timer(timer, callback),
+            }
+            self.finish_callback()?;
+            if self.must_stop() {
+                return Ok(Progress::Stopped);
+            }
+        }
+    }
+}
+
+impl Drop for EventLoop {
+    /// Closes every descriptor and drops every closure; nothing is emitted any more, and all handles are inert.
+    fn drop(&mut self) {
+        let items = self.inner.mailbox.close();
+        let last_generation = self.inner.core.borrow().reactor.last_generation();
+        if let Some(inner) = current::clear(last_generation) {
+            emit::drop_everything(inner, items);
+        }
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EventLoop")
+            .field("connections", &self.connections())
+            .field("servers", &self.servers())
+            .field("phase", &self.phase)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EventLoopOptions {
+    /// The defaults: 8 accepts and 16 reads per turn.
+    pub fn new() -> EventLoopOptions {
+        EventLoopOptions {
+            // A small batch saves turns in a burst of connections and keeps the established ones waiting for less
+            // than one such batch.
+            accepts_per_turn: 8,
+            // A megabyte at most before the next socket has its turn.
+            reads_per_turn: 16,
+        }
+    }
+
+    /// How many connections one server accepts per turn; default 8, at least 1. Node's number is 1.
+    #[must_use]
+    pub fn accepts_per_turn(mut self, accepts: usize) -> EventLoopOptions {
+        self.accepts_per_turn = accepts;
+        self
+    }
+
+    /// How many times one socket is read per turn, up to 64 KiB each; default 16, at least 1. Node's number is 32.
+    #[must_use]
+    pub fn reads_per_turn(mut self, reads: usize) -> EventLoopOptions {
+        self.reads_per_turn = reads;
+        self
+    }
+}
+
+impl Default for EventLoopOptions {
+    fn default() -> EventLoopOptions {
+        EventLoopOptions::new()
+    }
+}
+
+/// Marks the loop idle again, however `run` is left.
+struct Entered<'a> {
+    inner: &'a Inner,
+}
+
+impl<'a> Entered<'a> {
+    fn new(inner: &'a Inner) -> Entered<'a> {
+        Entered { inner }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.inner.core.borrow_mut().phase = Phase::Idle;
+    }
+}
+
+/// Makes [`EventLoop::run`] return once the running callback and its ticks are done. What is queued stays queued, and the
+/// next `run` continues with it.
+///
+/// Mirrors `uv_stop`; Node's programs call `process.exit()`. Without an event loop on this thread it does nothing.
+///
+/// ```
+/// use halfclose::{EventLoop, set_interval};
+/// use std::time::Duration;
+///
+/// let mut event_loop = EventLoop::new()?;
+/// set_interval(Duration::from_millis(1), || halfclose::stop());
+/// event_loop.run()?; // returns although the interval is still there
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+pub fn stop() {
+    current::with(|core| core.stopping = true);
+}
+
+/// Where in its turns this thread's loop is, for logs and for tests that assert an order; `None` without a loop.
+///
+/// Two listeners that report the same `callback` and `tick` ran in the same stack; the same `callback` and different
+/// ticks were separated by the tick queue only.
+///
+/// ```
+/// use halfclose::{EventLoop, Phase, next_tick, position, set_immediate};
+///
+/// let mut event_loop = EventLoop::new()?;
+/// set_immediate(|| {
+///     let here = position().unwrap();
+///     assert_eq!((here.phase, here.tick), (Phase::Immediates, 0));
+///     next_tick(move || assert_eq!(position().unwrap().tick, 1));
+/// });
+/// event_loop.run()?;
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+pub fn position() -> Option<Position> {
+    current::with(|core| core.position())
+}

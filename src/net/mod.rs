@@ -1,0 +1,190 @@
+//! Floor 4: Node's `net`. TCP servers and clients, with Node's names, options, events and order of events.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | `create_server`, `connect` |
+//! | [`socket`] | what a [`Socket`] can do, and its properties |
+//! | [`socket_events`] | its listeners |
+//! | [`server`] | what a [`Server`] can do, and its listeners |
+//! | [`options`] | option builders and address forms |
+//! | [`chunk`] | what can be written |
+//!
+//! Thin: each method is one call into the event loop (floor 3). It may touch that floor and the vocabulary in `error`.
+//!
+//! ```
+//! use halfclose::{EventLoop, net};
+//!
+//! let mut event_loop = EventLoop::new()?;
+//! let server = net::create_server(|socket| {
+//!     socket.on_data(|socket, bytes| {
+//!         socket.write(bytes);
+//!     });
+//! });
+//! server.on_listening(|server| {
+//!     let client = net::connect(server.address().unwrap()).unwrap();
+//!     client.end_data("echo");
+//!     client.on_data(|_, bytes| assert_eq!(bytes, b"echo"));
+//!     client.on_close(move |_, _| {
+//!         server.close();
+//!     });
+//! });
+//! server.listen(("127.0.0.1", 0))?;
+//! event_loop.run()?;
+//! # Ok::<(), halfclose::Error>(())
+//! ```
+
+mod chunk;
+mod options;
+mod server;
+mod socket;
+mod socket_events;
+
+pub use crate::event_loop::events::{ConnectionAttempt, ErrorSource, ServerEvent, SocketEvent};
+pub use crate::event_loop::handles::{Server, Socket, SocketId};
+pub use crate::event_loop::listeners::ListenerId;
+pub use crate::net::chunk::Chunk;
+pub use crate::net::options::{ConnectOptions, ListenOptions, ServerOptions, SocketOptions};
+pub use crate::net::socket::ReadyState;
+pub use crate::sys::Family;
+
+use crate::error::Error;
+
+/// Makes a server whose `connection` listener is `on_connection`. Mirrors `net.createServer(listener)`.
+///
+/// It does not listen yet: call [`Server::listen`]. A socket whose peer ends is ended too, unless
+/// [`ServerOptions::allow_half_open`] says otherwise.
+///
+/// # Panics
+///
+/// Without an [`EventLoop`](crate::EventLoop) on this thread.
+///
+/// ```
+/// use halfclose::{EventLoop, net};
+///
+/// let event_loop = EventLoop::new()?;
+/// let server = net::create_server(|socket| {
+///     socket.end_data("goodbye\n");
+/// });
+/// assert!(!server.listening());
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[track_caller]
+pub fn create_server(on_connection: impl FnMut(Socket) + 'static) -> Server {
+    create_server_with(ServerOptions::new(), on_connection)
+}
+
+/// Makes a server with options. Mirrors `net.createServer(options, listener)`.
+///
+/// # Panics
+///
+/// Without an [`EventLoop`](crate::EventLoop) on this thread.
+///
+/// ```
+/// use halfclose::{EventLoop, net};
+///
+/// let event_loop = EventLoop::new()?;
+/// let options = net::ServerOptions::new().allow_half_open(true).no_delay(true);
+/// let server = net::create_server_with(options, |socket| {
+///     socket.write("hello");
+/// });
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[track_caller]
+pub fn create_server_with(options: ServerOptions, mut on_connection: impl FnMut(Socket) + 'static) -> Server {
+    let server = Server::with_options(options);
+    server.on_connection(move |_, socket| on_connection(socket));
+    server
+}
+
+/// Makes a socket and connects it. Mirrors `net.connect()`, also known as `net.createConnection()`.
+///
+/// `to` is a port of `localhost`, a `(host, port)` pair, a [`SocketAddr`](std::net::SocketAddr), or [`ConnectOptions`].
+/// Nothing is emitted within this call; then `connectionAttempt`, and `connect` and `ready`, or
+/// `connectionAttemptFailed`, `error` and `close`.
+///
+/// # Errors
+///
+/// `ERR_MISSING_ARGS` without a port; `ERR_INVALID_IP_ADDRESS` when the local address is not an address. What the network
+/// says comes as `error` event: `ECONNREFUSED`, `ENOTFOUND`, `EADDRINUSE` (`bind`), …
+///
+/// # Panics
+///
+/// Without an [`EventLoop`](crate::EventLoop) on this thread.
+///
+/// ```
+/// use halfclose::{EventLoop, net};
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let socket = net::connect(("127.0.0.1", 1))?;
+/// socket.on_error(|_, error| assert_eq!(error.message(), "connect ECONNREFUSED 127.0.0.1:1"));
+/// event_loop.run()?;
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[track_caller]
+pub fn connect(to: impl Into<ConnectOptions>) -> Result<Socket, Error> {
+    let options = to.into();
+    options.check()?;
+    let socket = Socket::with_options(options.socket_options());
+    if let Some(timeout) = options.timeout_option() {
+        socket.set_timeout(timeout);
+    }
+    socket.connect(options)
+}
+
+/// [`connect`] with a one-shot `connect` listener. Mirrors `net.connect(options, listener)`.
+///
+/// # Errors
+///
+/// As [`connect`].
+///
+/// # Panics
+///
+/// Without an [`EventLoop`](crate::EventLoop) on this thread.
+///
+/// ```
+/// use halfclose::{EventLoop, net};
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let socket = net::connect_with(("127.0.0.1", 1), |socket| {
+///     socket.write("only if somebody listens there");
+/// })?;
+/// socket.on_error(|_, error| println!("{error}"));
+/// event_loop.run()?;
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[track_caller]
+pub fn connect_with(
+    to: impl Into<ConnectOptions>,
+    on_connect: impl FnOnce(Socket) + 'static,
+) -> Result<Socket, Error> {
+    let options = to.into();
+    options.check()?;
+    let socket = Socket::with_options(options.socket_options());
+    if let Some(timeout) = options.timeout_option() {
+        socket.set_timeout(timeout);
+    }
+    socket.connect_with(options, on_connect)
+}
+
+/// Another name of [`connect`]. Mirrors `net.createConnection()`.
+///
+/// # Errors
+///
+/// As [`connect`].
+///
+/// # Panics
+///
+/// Without an [`EventLoop`](crate::EventLoop) on this thread.
+///
+/// ```
+/// use halfclose::{EventLoop, net};
+///
+/// let event_loop = EventLoop::new()?;
+/// let socket = net::create_connection(("127.0.0.1", 1))?;
+/// assert!(socket.connecting());
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[track_caller]
+pub fn create_connection(to: impl Into<ConnectOptions>) -> Result<Socket, Error> {
+    connect(to)
+}

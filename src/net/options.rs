@@ -1,0 +1,455 @@
+//! Options, as Node's option objects: builders whose every setter has Node's name and default.
+//!
+//! It may touch the vocabulary of the floors below. Invariant: a value that the type cannot hold (a port above 65535, a
+//! negative high-water mark) cannot be said; what remains to be checked is checked where Node throws.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::event_loop::{AcceptorOptions, ConnectionOptions, ListenRequest, Local, ServerSettings};
+use crate::net::Family;
+
+/// How a [`Socket`](crate::net::Socket) is made. Mirrors the options of `new net.Socket()`.
+///
+/// ```
+/// use halfclose::{EventLoop, net::Socket, net::SocketOptions};
+///
+/// let event_loop = EventLoop::new()?;
+/// let socket = Socket::with_options(SocketOptions::new().allow_half_open(true).high_water_mark(16 * 1024));
+/// assert_eq!(socket.writable_high_water_mark(), 16_384);
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SocketOptions {
+    connection: ConnectionOptions,
+    /// `highWaterMark` wins over the other two, whichever is set first (rule F2).
+    high_water_mark: Option<usize>,
+}
+
+impl SocketOptions {
+    pub(crate) fn connection_options(&self) -> ConnectionOptions {
+        let mut options = self.connection.clone();
+        if let Some(high_water_mark) = self.high_water_mark {
+            options.readable_high_water_mark = high_water_mark;
+            options.writable_high_water_mark = high_water_mark;
+        }
+        options
+    }
+}
+
+/// The setters that sockets have in common, whether they are made bare or to be connected.
+macro_rules! socket_setters {
+    ($options:ident, $($field:ident).*) => {
+        impl $options {
+            /// Whether the socket may write on after its peer ended (default false: it then ends by itself, after the
+            /// `end` listeners). Mirrors `allowHalfOpen`.
+            #[must_use]
+            pub fn allow_half_open(mut self, allow: bool) -> Self {
+                self.$($field.)*connection.allow_half_open = allow;
+                self
+            }
+
+            /// Both high-water marks, in bytes (default 65,536): beyond it `write` returns false and reading pauses.
+            /// Wins over the two single ones. Mirrors `highWaterMark`.
+            #[must_use]
+            pub fn high_water_mark(mut self, bytes: usize) -> Self {
+                self.$($field.)*high_water_mark = Some(bytes);
+                self
+            }
+
+            /// How many bytes are read ahead before reading pauses (default 65,536). Mirrors `readableHighWaterMark`.
+            #[must_use]
+            pub fn readable_high_water_mark(mut self, bytes: usize) -> Self {
+                self.$($field.)*connection.readable_high_water_mark = bytes;
+                self
+            }
+
+            /// How many bytes may wait before `write` returns false (default 65,536). Mirrors
+            /// `writableHighWaterMark`.
+            #[must_use]
+            pub fn writable_high_water_mark(mut self, bytes: usize) -> Self {
+                self.$($field.)*connection.writable_high_water_mark = bytes;
+                self
+            }
+
+            /// Send small writes at once (`TCP_NODELAY`), set when the connection is established; default false.
+            /// Mirrors `noDelay`.
+            #[must_use]
+            pub fn no_delay(mut self, on: bool) -> Self {
+                self.$($field.)*connection.no_delay = on;
+                self
+            }
+
+            /// Probe an idle connection (`SO_KEEPALIVE`), set when it is established; default false. Mirrors
+            /// `keepAlive`.
+            #[must_use]
+            pub fn keep_alive(mut self, on: bool) -> Self {
+                self.$($field.)*connection.keep_alive = on;
+                self
+            }
+
+            /// How long a connection must be idle before it is probed: whole seconds, the rest is cut off; 0 (the
+            /// default) leaves it to the system. Mirrors `keepAliveInitialDelay`.
+            #[must_use]
+            pub fn keep_alive_initial_delay(mut self, delay: Duration) -> Self {
+                self.$($field.)*connection.keep_alive_initial_delay = delay;
+                self
+            }
+        }
+    };
+}
+
+socket_setters!(SocketOptions,);
+socket_setters!(ConnectOptions, socket);
+
+impl SocketOptions {
+    /// Node's defaults.
+    pub fn new() -> SocketOptions {
+        SocketOptions::default()
+    }
+}
+
+/// Where and how to connect. Mirrors the options of `net.connect()`, which include those of the socket it makes;
+/// [`Socket::connect`](crate::net::Socket::connect) ignores the latter, as Node does.
+///
+/// Made with `into()` from a port, `(host, port)` or a [`SocketAddr`], or built:
+///
+/// ```
+/// use std::time::Duration;
+/// use halfclose::{EventLoop, net, net::ConnectOptions};
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let options = ConnectOptions::new().host("127.0.0.1").port(1).no_delay(true).timeout(Duration::from_secs(5));
+/// let socket = net::connect(options)?;
+/// socket.on_error(|_, error| assert_eq!(error.code(), Some("ECONNREFUSED")));
+/// event_loop.run()?;
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    socket: SocketOptions,
+    port: Option<u16>,
+    host: Option<String>,
+    local_address: Option<String>,
+    local_port: Option<u16>,
+    family: Option<Family>,
+    timeout: Option<Duration>,
+}
+
+impl ConnectOptions {
+    /// No port yet: connecting without one is `ERR_MISSING_ARGS`.
+    pub fn new() -> ConnectOptions {
+        ConnectOptions::default()
+    }
+
+    /// The port; 0 is attempted, and refused. Mirrors `port`.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> ConnectOptions {
+        self.port = Some(port);
+        self
+    }
+
+    /// An address, which is tried as it is, or a name, which is looked up; default (and for an empty text) `localhost`.
+    /// Mirrors `host`.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> ConnectOptions {
+        self.host = Some(host.into());
+        self
+    }
+
+    /// The address to connect from; an empty text is ignored. Mirrors `localAddress`.
+    #[must_use]
+    pub fn local_address(mut self, address: impl Into<String>) -> ConnectOptions {
+        self.local_address = Some(address.into());
+        self
+    }
+
+    /// The port to connect from; 0, the default, lets the system choose. Mirrors `localPort`.
+    #[must_use]
+    pub fn local_port(mut self, port: u16) -> ConnectOptions {
+        self.local_port = Some(port);
+        self
+    }
+
+    /// Only look for addresses of this family; default either. Means nothing for a host that is an address. Mirrors
+    /// `family`.
+    #[must_use]
+    pub fn family(mut self, family: Family) -> ConnectOptions {
+        self.family = Some(family);
+        self
+    }
+
+    /// The idle timeout to set before connecting, so that it covers the connecting too; default none. Honoured by
+    /// [`net::connect`](crate::net::connect) only. Mirrors `timeout`.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> ConnectOptions {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    pub(crate) fn socket_options(&self) -> SocketOptions {
+        self.socket.clone()
+    }
+
+    /// A zero timeout sets none, as in Node.
+    pub(crate) fn timeout_option(&self) -> Option<Duration> {
+        self.timeout.filter(|timeout| !timeout.is_zero())
+    }
+
+    /// What `connect()` throws before it changes anything.
+    pub(crate) fn check(&self) -> Result<u16, Error> {
+        let port = self.port.ok_or_else(Error::missing_args)?;
+        self.local()?;
+        if self.host_or_default().contains('\0') {
+            return Err(Error::host_with_null_bytes(self.host_or_default()));
+        }
+        Ok(port)
+    }
+
+    pub(crate) fn host_or_default(&self) -> &str {
+        match self.host.as_deref() {
+            None | Some("") => "localhost",
+            Some(host) => host,
+        }
+    }
+
+    pub(crate) fn family_option(&self) -> Option<Family> {
+        self.family
+    }
+
+    pub(crate) fn local(&self) -> Result<Local, Error> {
+        let address = match self.local_address.as_deref() {
+            None | Some("") => None,
+            Some(text) => Some(text.parse::<IpAddr>().map_err(|_| Error::invalid_ip_address(text))?),
+        };
+        Ok(Local { address, port: self.local_port.filter(|&port| port != 0) })
+    }
+}
+
+impl From<u16> for ConnectOptions {
+    fn from(port: u16) -> ConnectOptions {
+        ConnectOptions::new().port(port)
+    }
+}
+
+impl From<(&str, u16)> for ConnectOptions {
+    fn from((host, port): (&str, u16)) -> ConnectOptions {
+        ConnectOptions::new().host(host).port(port)
+    }
+}
+
+impl From<(String, u16)> for ConnectOptions {
+    fn from((host, port): (String, u16)) -> ConnectOptions {
+        ConnectOptions::new().host(host).port(port)
+    }
+}
+
+impl From<(IpAddr, u16)> for ConnectOptions {
+    fn from((host, port): (IpAddr, u16)) -> ConnectOptions {
+        ConnectOptions::new().host(host.to_string()).port(port)
+    }
+}
+
+impl From<(Ipv4Addr, u16)> for ConnectOptions {
+    fn from((host, port): (Ipv4Addr, u16)) -> ConnectOptions {
+        ConnectOptions::from((IpAddr::from(host), port))
+    }
+}
+
+impl From<(Ipv6Addr, u16)> for ConnectOptions {
+    fn from((host, port): (Ipv6Addr, u16)) -> ConnectOptions {
+        ConnectOptions::from((IpAddr::from(host), port))
+    }
+}
+
+impl From<SocketAddr> for ConnectOptions {
+    fn from(address: SocketAddr) -> ConnectOptions {
+        ConnectOptions::new().host(host_text(address)).port(address.port())
+    }
+}
+
+/// How a [`Server`](crate::net::Server) treats the connections it accepts. Mirrors the options of `net.createServer()`.
+///
+/// ```
+/// use halfclose::{EventLoop, net, net::ServerOptions};
+///
+/// let event_loop = EventLoop::new()?;
+/// let server = net::create_server_with(ServerOptions::new().pause_on_connect(true), |socket| {
+///     assert!(socket.is_paused());
+/// });
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    pub(crate) settings: ServerSettings,
+}
+
+impl ServerOptions {
+    /// Node's defaults.
+    pub fn new() -> ServerOptions {
+        ServerOptions::default()
+    }
+
+    /// Whether accepted sockets may write on after their peer ended; default false. Mirrors `allowHalfOpen`.
+    #[must_use]
+    pub fn allow_half_open(mut self, allow: bool) -> ServerOptions {
+        self.settings.connection.allow_half_open = allow;
+        self
+    }
+
+    /// Whether nothing is read from accepted sockets until `resume()`; default false. Mirrors `pauseOnConnect`.
+    #[must_use]
+    pub fn pause_on_connect(mut self, pause: bool) -> ServerOptions {
+        self.settings.pause_on_connect = pause;
+        self
+    }
+
+    /// Send small writes at once (`TCP_NODELAY`); default false. Mirrors `noDelay`.
+    #[must_use]
+    pub fn no_delay(mut self, on: bool) -> ServerOptions {
+        self.settings.connection.no_delay = on;
+        self
+    }
+
+    /// Probe idle connections (`SO_KEEPALIVE`); default false. Mirrors `keepAlive`.
+    #[must_use]
+    pub fn keep_alive(mut self, on: bool) -> ServerOptions {
+        self.settings.connection.keep_alive = on;
+        self
+    }
+
+    /// How long a connection must be idle before it is probed: whole seconds; 0 (the default) leaves it to the system.
+    /// Mirrors `keepAliveInitialDelay`.
+    #[must_use]
+    pub fn keep_alive_initial_delay(mut self, delay: Duration) -> ServerOptions {
+        self.settings.connection.keep_alive_initial_delay = delay;
+        self
+    }
+
+    /// Both high-water marks of accepted sockets, in bytes; default 65,536. Mirrors `highWaterMark`.
+    #[must_use]
+    pub fn high_water_mark(mut self, bytes: usize) -> ServerOptions {
+        self.settings.connection.readable_high_water_mark = bytes;
+        self.settings.connection.writable_high_water_mark = bytes;
+        self
+    }
+}
+
+/// Where to listen. Mirrors the options of `server.listen()`.
+///
+/// Made with `into()` from a port (of every address), `(host, port)` or a [`SocketAddr`], or built:
+///
+/// ```
+/// use halfclose::{EventLoop, net, net::ListenOptions};
+///
+/// let event_loop = EventLoop::new()?;
+/// let server = net::create_server(|_| {});
+/// server.listen(ListenOptions::new().port(0).backlog(4096))?;
+/// assert!(server.listening());
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ListenOptions {
+    host: Option<String>,
+    request: ListenRequest,
+}
+
+impl ListenOptions {
+    /// Every address, a port that the system chooses, a backlog of 511.
+    pub fn new() -> ListenOptions {
+        ListenOptions::default()
+    }
+
+    /// The port; 0, the default, lets the system choose a free one. Mirrors `port`.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> ListenOptions {
+        self.request.port = port;
+        self
+    }
+
+    /// The address to bind, or a name to look up first. Without a host (or with an empty text) the server binds within
+    /// the call, to `::` for IPv6 and IPv4 together, or to `0.0.0.0` where IPv6 cannot be had. Mirrors `host`.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> ListenOptions {
+        self.host = Some(host.into());
+        self
+    }
+
+    /// How many established connections may wait to be accepted; default (and for 0) 511. The kernel has its own limit.
+    /// Mirrors `backlog`.
+    #[must_use]
+    pub fn backlog(mut self, connections: u32) -> ListenOptions {
+        self.request.backlog = Some(connections);
+        self
+    }
+
+    /// On an IPv6 address: leave IPv4 alone; default false. Mirrors `ipv6Only`.
+    #[must_use]
+    pub fn ipv6_only(mut self, on: bool) -> ListenOptions {
+        self.request.options = AcceptorOptions { ipv6_only: on, ..self.request.options };
+        self
+    }
+
+    /// Let several processes listen on one port, all of which must say so (`SO_REUSEPORT`); default false. Mirrors
+    /// `reusePort`.
+    #[must_use]
+    pub fn reuse_port(mut self, on: bool) -> ListenOptions {
+        self.request.options = AcceptorOptions { reuse_port: on, ..self.request.options };
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (Option<String>, ListenRequest) {
+        (self.host.filter(|host| !host.is_empty()), self.request)
+    }
+}
+
+impl From<u16> for ListenOptions {
+    fn from(port: u16) -> ListenOptions {
+        ListenOptions::new().port(port)
+    }
+}
+
+impl From<(&str, u16)> for ListenOptions {
+    fn from((host, port): (&str, u16)) -> ListenOptions {
+        ListenOptions::new().host(host).port(port)
+    }
+}
+
+impl From<(String, u16)> for ListenOptions {
+    fn from((host, port): (String, u16)) -> ListenOptions {
+        ListenOptions::new().host(host).port(port)
+    }
+}
+
+impl From<(IpAddr, u16)> for ListenOptions {
+    fn from((host, port): (IpAddr, u16)) -> ListenOptions {
+        ListenOptions::new().host(host.to_string()).port(port)
+    }
+}
+
+impl From<(Ipv4Addr, u16)> for ListenOptions {
+    fn from((host, port): (Ipv4Addr, u16)) -> ListenOptions {
+        ListenOptions::from((IpAddr::from(host), port))
+    }
+}
+
+impl From<(Ipv6Addr, u16)> for ListenOptions {
+    fn from((host, port): (Ipv6Addr, u16)) -> ListenOptions {
+        ListenOptions::from((IpAddr::from(host), port))
+    }
+}
+
+impl From<SocketAddr> for ListenOptions {
+    fn from(address: SocketAddr) -> ListenOptions {
+        ListenOptions::new().host(host_text(address)).port(address.port())
+    }
+}
+
+/// An address as a host, with the zone of a link-local one.
+fn host_text(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(address) if address.scope_id() != 0 => format!("{}%{}", address.ip(), address.scope_id()),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => address.ip().to_string(),
+    }
+}

@@ -1,0 +1,224 @@
+//! A [`Socket`]'s listeners.
+//!
+//! Each `on_…` adds a listener behind those that are there already; each `once_…` adds one that is removed before it is
+//! called. Listeners run in that order, on the loop's thread, with nothing borrowed: any command may be given from any of
+//! them. It may touch the event loop's registry.
+
+use crate::error::Error;
+use crate::event_loop::SOCKET_EVENTS;
+use crate::event_loop::current;
+use crate::event_loop::events::{Arguments, Event};
+use crate::event_loop::listeners::{self, ListenerId};
+use crate::net::{ConnectionAttempt, Socket, SocketEvent};
+
+/// The pair of methods for an event whose listeners are given the socket alone.
+macro_rules! plain_event {
+    ($event:ident, $on:ident, $once:ident, $(#[$doc:meta])*) => {
+        impl Socket {
+            $(#[$doc])*
+            pub fn $on(self, mut listener: impl FnMut(Socket) + 'static) -> ListenerId {
+                self.listen_to(SocketEvent::$event, move |arguments| {
+                    if let Arguments::Socket(socket) = *arguments {
+                        listener(socket);
+                    }
+                })
+            }
+
+            #[doc = concat!("[`", stringify!($on), "`](Socket::", stringify!($on), "), once.")]
+            pub fn $once(self, listener: impl FnOnce(Socket) + 'static) -> ListenerId {
+                self.listen_once(SocketEvent::$event, move |arguments| {
+                    if let Arguments::Socket(socket) = *arguments {
+                        listener(socket);
+                    }
+                })
+            }
+        }
+    };
+}
+
+plain_event!(
+    Connect,
+    on_connect,
+    once_connect,
+    /// `connect`: the connection is established. `ready` follows in the same stack; writes that waited are sent in the
+    /// middle of this emission, at the place of the first of them among the listeners. Reading starts after `ready`.
+    /// Sockets of a server are connected from the start and do not emit it.
+);
+plain_event!(
+    Ready,
+    on_ready,
+    once_ready,
+    /// `ready`: directly after `connect`, also when a `connect` listener destroyed the socket.
+);
+plain_event!(
+    End,
+    on_end,
+    once_end,
+    /// `end`: the peer ended its side and everything it sent was consumed. Unless `allow_half_open` is set, this side is
+    /// ended by itself after the listeners and their ticks; until then it may still write.
+    /// Bytes that nobody consumes (no `data` listener, no `resume`) hold it back for ever.
+);
+plain_event!(
+    Finish,
+    on_finish,
+    once_finish,
+    /// `finish`: this side is ended. Everything was handed to the kernel and the FIN is on its way; the callbacks of
+    /// `end_with` were called just before. When `end` was emitted too, the socket is destroyed after this.
+);
+plain_event!(
+    Drain,
+    on_drain,
+    once_drain,
+    /// `drain`: a `write` had returned false and everything is with the kernel now: write on. At most once per such
+    /// period, before the callback of the write that caused it, and not after `end()`.
+);
+plain_event!(
+    Timeout,
+    on_timeout,
+    once_timeout,
+    /// `timeout`: nothing happened for as long as [`set_timeout`](Socket::set_timeout) asked. Only a notification: the
+    /// socket stays open. Once per idle period.
+);
+
+impl Socket {
+    /// `data`: bytes have come, lent for the length of the call. Mirrors `'data'`.
+    ///
+    /// The first listener starts the flow, unless the socket was paused explicitly. Boundaries between writes of the peer
+    /// mean nothing.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// let mut received = Vec::new();
+    /// socket.on_data(move |_, bytes| received.extend_from_slice(bytes));
+    /// assert_eq!(socket.readable_flowing(), Some(true));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn on_data(self, mut listener: impl FnMut(Socket, &[u8]) + 'static) -> ListenerId {
+        self.listen_to(SocketEvent::Data, move |arguments| {
+            if let Arguments::Data(socket, bytes) = *arguments {
+                listener(socket, bytes);
+            }
+        })
+    }
+
+    /// [`on_data`](Socket::on_data), once. Removing the last `data` listener does not pause: what comes meanwhile is
+    /// lost.
+    pub fn once_data(self, listener: impl FnOnce(Socket, &[u8]) + 'static) -> ListenerId {
+        self.listen_once(SocketEvent::Data, move |arguments| {
+            if let Arguments::Data(socket, bytes) = *arguments {
+                listener(socket, bytes);
+            }
+        })
+    }
+
+    /// `error`: the connection failed, and the socket is destroyed already; `close` follows with `had_error`. At most
+    /// once per connection. Codes: see [`Error`]. When nobody listens, [`EventLoop::run`](crate::EventLoop::run) returns
+    /// it.
+    pub fn on_error(self, mut listener: impl FnMut(Socket, &Error) + 'static) -> ListenerId {
+        self.listen_to(SocketEvent::Error, move |arguments| {
+            if let Arguments::Error(socket, error) = *arguments {
+                listener(socket, error);
+            }
+        })
+    }
+
+    /// [`on_error`](Socket::on_error), once.
+    pub fn once_error(self, listener: impl FnOnce(Socket, &Error) + 'static) -> ListenerId {
+        self.listen_once(SocketEvent::Error, move |arguments| {
+            if let Arguments::Error(socket, error) = *arguments {
+                listener(socket, error);
+            }
+        })
+    }
+
+    /// `close`: the last event of a connection, given whether an error ended it. In the closing phase, sockets destroyed
+    /// in the same turn in reverse order; for one that never had a connection, in a tick. A listener may connect the
+    /// socket again; otherwise its slot is freed afterwards, and its listeners are dropped.
+    pub fn on_close(self, mut listener: impl FnMut(Socket, bool) + 'static) -> ListenerId {
+        self.listen_to(SocketEvent::Close, move |arguments| {
+            if let Arguments::Close(socket, had_error) = *arguments {
+                listener(socket, had_error);
+            }
+        })
+    }
+
+    /// [`on_close`](Socket::on_close), once.
+    pub fn once_close(self, listener: impl FnOnce(Socket, bool) + 'static) -> ListenerId {
+        self.listen_once(SocketEvent::Close, move |arguments| {
+            if let Arguments::Close(socket, had_error) = *arguments {
+                listener(socket, had_error);
+            }
+        })
+    }
+
+    /// `connectionAttempt`: an address is about to be tried.
+    pub fn on_connection_attempt(self, mut listener: impl FnMut(Socket, &ConnectionAttempt) + 'static) -> ListenerId {
+        self.listen_to(SocketEvent::ConnectionAttempt, move |arguments| {
+            if let Arguments::Attempt(socket, attempt) = *arguments {
+                listener(socket, attempt);
+            }
+        })
+    }
+
+    /// [`on_connection_attempt`](Socket::on_connection_attempt), once.
+    pub fn once_connection_attempt(self, listener: impl FnOnce(Socket, &ConnectionAttempt) + 'static) -> ListenerId {
+        self.listen_once(SocketEvent::ConnectionAttempt, move |arguments| {
+            if let Arguments::Attempt(socket, attempt) = *arguments {
+                listener(socket, attempt);
+            }
+        })
+    }
+
+    /// `connectionAttemptFailed`: an address was tried in vain. `error` follows; a listener that destroys the socket
+    /// swallows it.
+    pub fn on_connection_attempt_failed(
+        self,
+        mut listener: impl FnMut(Socket, &ConnectionAttempt, &Error) + 'static,
+    ) -> ListenerId {
+        self.listen_to(SocketEvent::ConnectionAttemptFailed, move |arguments| {
+            if let Arguments::AttemptFailed(socket, attempt, error) = *arguments {
+                listener(socket, attempt, error);
+            }
+        })
+    }
+
+    /// [`on_connection_attempt_failed`](Socket::on_connection_attempt_failed), once.
+    pub fn once_connection_attempt_failed(
+        self,
+        listener: impl FnOnce(Socket, &ConnectionAttempt, &Error) + 'static,
+    ) -> ListenerId {
+        self.listen_once(SocketEvent::ConnectionAttemptFailed, move |arguments| {
+            if let Arguments::AttemptFailed(socket, attempt, error) = *arguments {
+                listener(socket, attempt, error);
+            }
+        })
+    }
+
+    /// Removes one listener. Mirrors `socket.off()`. False when it was gone already. A listener that is removed while its
+    /// event is being emitted still runs this once.
+    pub fn off(self, listener: ListenerId) -> bool {
+        current::with(|core| core.off(self.handle, SOCKET_EVENTS, listener)).unwrap_or(false)
+    }
+
+    /// How many listeners an event has. Mirrors `socket.listenerCount()`.
+    pub fn listener_count(self, event: SocketEvent) -> usize {
+        current::with(|core| core.listener_count(self.handle, Event::Socket(event))).unwrap_or(0)
+    }
+
+    /// Removes the listeners of one event, or of all. Mirrors `socket.removeAllListeners()`.
+    pub fn remove_all_listeners(self, event: Option<SocketEvent>) -> Socket {
+        current::with(|core| core.remove_all_listeners(self.handle, SOCKET_EVENTS, event.map(Event::Socket)));
+        self
+    }
+
+    fn listen_to(self, event: SocketEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
+        listeners::add(self.handle, Event::Socket(event), false, listener)
+    }
+
+    fn listen_once(self, event: SocketEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
+        listeners::add_once(self.handle, Event::Socket(event), listener)
+    }
+}

@@ -1,0 +1,50 @@
+//! Outgoing bytes: what a write lends, and what a connection keeps when the kernel does not take it all.
+//!
+//! This module touches nothing. Invariant: what users gave us to own is never dropped here; it travels to the graveyard
+//! ([`super::Reactor::take_graveyard`]), because a drop may run user code.
+
+use crate::reactor::CallbackId;
+
+/// Bytes that are about to be written: looked at first, kept only if the kernel refuses some of them.
+pub(crate) trait Outgoing {
+    fn as_slice(&self) -> &[u8];
+    fn into_queued(self) -> QueuedBytes;
+}
+
+/// Bytes that wait in a write queue.
+pub(crate) enum QueuedBytes {
+    Owned(Vec<u8>),
+    Static(&'static [u8]),
+    /// Shared with other owners, or of a type that users brought.
+    Shared(Box<dyn AsRef<[u8]>>),
+}
+
+impl QueuedBytes {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            QueuedBytes::Owned(bytes) => bytes,
+            QueuedBytes::Static(bytes) => bytes,
+            QueuedBytes::Shared(bytes) => (**bytes).as_ref(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+}
+
+impl Outgoing for QueuedBytes {
+    fn as_slice(&self) -> &[u8] {
+        QueuedBytes::as_slice(self)
+    }
+
+    fn into_queued(self) -> QueuedBytes {
+        self
+    }
+}
+
+/// One `write()` that waits for its turn.
+pub(crate) struct WriteRequest {
+    pub(super) bytes: QueuedBytes,
+    pub(super) callback: Option<CallbackId>,
+}

@@ -1,0 +1,314 @@
+//! Connecting: from `connect()` to `connect`, or to the error that came instead (rules L1-L9, C1-C5, C40-C45).
+//!
+//! This module touches `sys::Stream` and the poller's registration. Invariant: a socket has at most one attempt with a
+//! descriptor; what an earlier connection of the same socket still owes stays with its closing entry.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
+
+use crate::error::Error;
+use crate::reactor::connection::{Attempt, CurrentState, Link, ReadPhase, WritePhase};
+use crate::reactor::handle::Token;
+use crate::reactor::ready::Readiness;
+use crate::reactor::ticks::{Completion, ConnectionTick, Emission, PlainEvent, Step, Tick};
+use crate::reactor::{Handle, Pending, Reactor};
+use crate::sys::errno::Errno;
+use crate::sys::{ConnectStart, Family, Stream};
+
+/// Where a connection attempt goes, and from where.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    /// The address as events and errors show it: as the user wrote it, or as the lookup gave it.
+    pub(crate) text: String,
+    pub(crate) local: Local,
+}
+
+/// The local end that the user asked for (rule C5).
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Local {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) port: Option<u16>,
+}
+
+impl Target {
+    pub(crate) fn family(&self) -> Family {
+        match self.address {
+            SocketAddr::V4(_) => Family::IPv4,
+            SocketAddr::V6(_) => Family::IPv6,
+        }
+    }
+}
+
+impl Reactor {
+    /// The synchronous part of `connect()`. The caller then calls [`Reactor::attempt_later`] or starts a lookup.
+    pub(crate) fn begin_connect(&mut self, socket: Handle) -> Result<u32, Error> {
+        let Some(connection) = self.live(socket) else { return Err(Error::socket_closed()) };
+        match connection.link {
+            Link::Open { .. } => return Err(Error::is_connected()),
+            Link::Connecting { .. } => {}
+            Link::Detached => {
+                self.abandon(socket);
+                let connection = &mut self.connections[socket.index()];
+                connection.undestroy();
+                connection.link = Link::Connecting { attempt: None };
+            }
+        }
+        let connection = &mut self.connections[socket.index()];
+        connection.write_after_end_of_peer = false;
+        let epoch = connection.epoch;
+        self.touch(socket);
+        Ok(epoch)
+    }
+
+    /// What the previous connection of this socket still owes to callbacks goes to its closing entry, or to a tick:
+    /// the new connection does not answer for it (N10).
+    fn abandon(&mut self, socket: Handle) {
+        let connection = &mut self.connections[socket.index()];
+        let epoch = connection.epoch;
+        let Some(queue) = connection.write.queue.take() else { return };
+        let errored = connection.errored.clone();
+        let mut owed = Vec::new();
+        if let Some(current) = queue.current {
+            let error = match current.state {
+                CurrentState::AwaitsConnect => Error::socket_closed_before_connection(),
+                CurrentState::InFlight => Error::exception(Errno::CANCELED, "write"),
+            };
+            self.graveyard.extend(current.chunks);
+            match current.completion {
+                Completion::Nobody => {}
+                Completion::One(callback) => owed.push((callback, error)),
+                Completion::Group(callbacks) => {
+                    owed.extend(callbacks.into_iter().map(|callback| (callback, error.clone())));
+                }
+            }
+        }
+        for request in queue.buffered {
+            self.graveyard.push(request.bytes);
+            let error = errored.clone().unwrap_or_else(|| Error::stream_destroyed("write"));
+            owed.extend(request.callback.map(|callback| (callback, error)));
+        }
+        for callback in queue.end_callbacks {
+            let error = errored.clone().unwrap_or_else(|| Error::stream_destroyed("end"));
+            owed.push((callback, error));
+        }
+        match self.closing_entry(socket, epoch) {
+            Some(entry) => entry.owed.extend(owed),
+            None => {
+                for (callback, error) in owed {
+                    self.ticks.push(Tick::Complete { owner: socket, callback, error: Some(error) });
+                }
+            }
+        }
+    }
+
+    /// An address that needs no lookup is tried in the next tick (rule C4).
+    pub(crate) fn attempt_later(&mut self, socket: Handle, target: Target) {
+        self.defer(socket, ConnectionTick::Attempt(Box::new(target)));
+    }
+
+    /// A lookup for `connect()` is under way; it keeps the loop alive until [`Reactor::lookup_finished`].
+    pub(crate) fn lookup_started(&mut self) {
+        self.requests += 1;
+    }
+
+    /// The answer for a connecting socket. An answer that nobody waits for any more is dropped (rule C13).
+    pub(crate) fn lookup_finished(&mut self, socket: Handle, epoch: u32, result: Result<Target, Error>) {
+        self.requests -= 1;
+        let Some(connection) = self.current(socket, epoch) else { return };
+        if !connection.link.is_connecting() {
+            return;
+        }
+        match result {
+            Ok(target) => {
+                self.touch(socket);
+                self.attempt(socket, epoch, Box::new(target));
+            }
+            Err(error) => self.defer(socket, ConnectionTick::LookupFailed(error)),
+        }
+    }
+
+    /// `internalConnect`, up to the `connectionAttempt` event.
+    pub(super) fn attempt(&mut self, socket: Handle, epoch: u32, target: Box<Target>) {
+        let Some(connection) = self.current(socket, epoch) else { return };
+        let Link::Connecting { attempt } = &connection.link else { return };
+        let mut bound = None;
+        if attempt.is_none() && (target.local.address.is_some() || target.local.port.is_some()) {
+            match bind(&target) {
+                Ok(stream) => bound = Some(stream),
+                Err(error) => return self.destroy(socket, Some(error)),
+            }
+        }
+        self.ticks.then(Step::StartConnect { socket, epoch, target: target.clone(), bound });
+        self.ticks.then_emit(Emission::Attempt { socket, target });
+    }
+
+    /// `internalConnect`, after the `connectionAttempt` listeners. A listener that destroyed the socket ends it here
+    /// (N1 is not copied).
+    pub(super) fn start_connect(&mut self, socket: Handle, epoch: u32, target: Box<Target>, bound: Option<Stream>) {
+        let Some(connection) = self.current(socket, epoch) else { return };
+        let Link::Connecting { attempt } = &connection.link else { return };
+        if let Some(attempt) = attempt {
+            let local = local_details(&attempt.stream);
+            let error = connect_error(Errno::ALREADY, &target, local);
+            return self.destroy(socket, Some(error));
+        }
+        let stream = match bound.map_or_else(|| Stream::tcp(target.family()), Ok) {
+            Ok(stream) => stream,
+            Err(error) => {
+                let error = connect_error(Errno::from_io(&error), &target, "undefined:undefined".into());
+                return self.destroy(socket, Some(error));
+            }
+        };
+        let descriptor = self.generations.next();
+        let token = Token::Connection { index: socket.index(), descriptor }.pack();
+        let started = stream.connect(target.address).and_then(|start| {
+            self.poller.register(stream.as_fd(), token)?;
+            Ok(start)
+        });
+        let refused = match started {
+            Ok(ConnectStart::InProgress) => false,
+            Ok(ConnectStart::Refused) => true,
+            Err(error) => {
+                let error = connect_error(Errno::from_io(&error), &target, local_details(&stream));
+                return self.destroy(socket, Some(error));
+            }
+        };
+        let connection = &mut self.connections[socket.index()];
+        connection.readiness = Readiness::default();
+        connection.link = Link::Connecting { attempt: Some(Attempt { stream, descriptor, target, refused }) };
+        self.requests += 1;
+        if refused {
+            self.pending.push_back(Pending::Refused { socket, epoch });
+        }
+    }
+
+    /// The kernel said that the attempt is decided, or (in the pending phase) that it was refused at once.
+    pub(crate) fn connect_decided(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        let Link::Connecting { attempt } = &mut connection.link else { return };
+        let Some(attempt) = attempt.take() else { return };
+        let Attempt { stream, descriptor, target, refused } = attempt;
+        let failure = match stream.take_error() {
+            Ok(None) if refused => Some(Errno::REFUSED),
+            Ok(None) => None,
+            Ok(Some(error)) | Err(error) => Some(Errno::from_io(&error)),
+        };
+        connection.link = Link::Open { stream, descriptor };
+        if failure.is_none() {
+            connection.peer = Some(target.address);
+        }
+        let epoch = connection.epoch;
+        self.requests -= 1;
+        match failure {
+            None => self.connected(socket, epoch),
+            Some(errno) => {
+                let error = attempt_error(errno, &target);
+                self.ticks.then(Step::Destroy { socket, epoch, error: error.clone() });
+                self.ticks.then_emit(Emission::AttemptFailed { socket, target, error });
+            }
+        }
+    }
+
+    /// `afterConnect`
+    fn connected(&mut self, socket: Handle, epoch: u32) {
+        self.touch(socket);
+        let connection = &mut self.connections[socket.index()];
+        if let Some(stream) = connection.link.stream() {
+            // As in Node, an option that the kernel refuses does not fail the connection.
+            if connection.no_delay {
+                let _ = stream.set_no_delay(true);
+            }
+            if connection.keep_alive {
+                let _ = stream.set_keep_alive(true, connection.keep_alive_delay());
+            }
+        }
+        if std::mem::take(&mut connection.read_on_connect) {
+            self.start_receiving(socket);
+        }
+        self.ticks.then(Step::Connected { socket, epoch });
+        self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Ready });
+        self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Connect });
+    }
+
+    /// After the `ready` listeners: reading starts, unless the user paused (rule L6).
+    pub(super) fn connect_emitted(&mut self, socket: Handle, epoch: u32) {
+        let Some(connection) = self.current(socket, epoch) else { return };
+        if !connection.read.is_paused() {
+            self.read_zero(socket);
+        }
+    }
+}
+
+impl super::connection::Connection {
+    /// Node's `_undestroy`: the stream begins anew. Listeners, flow and the deferred functions already queued for the
+    /// reader are kept (rule C41).
+    fn undestroy(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.destroyed = false;
+        self.error_emitted = false;
+        self.close_marked = false;
+        self.errored = None;
+        self.referenced = true;
+        self.reset = false;
+        self.readiness = Readiness::default();
+        self.bytes_read = 0;
+        self.bytes_dispatched = 0;
+        self.peer = None;
+        self.peer_was_read = false;
+        self.read.phase = ReadPhase::Open;
+        self.read.reading = false;
+        self.read.end_scheduled = false;
+        self.read.receiving = false;
+        self.read.length = 0;
+        self.read.buffer.clear();
+        self.write.phase = WritePhase::Open;
+        self.write.need_drain = false;
+        self.write.after_write_pending = false;
+        self.write.shutting_down = false;
+        self.write.length = 0;
+    }
+}
+
+/// Binds a new stream to the local end that was asked for; what is missing is the any-address or port 0 (rule C5).
+fn bind(target: &Target) -> Result<Stream, Error> {
+    let port = target.local.port.unwrap_or(0);
+    let any = match target.family() {
+        Family::IPv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Family::IPv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let address = target.local.address.unwrap_or(any);
+    let failed = |errno| Error::with_host_port(errno, "bind", &address.to_string(), port, None);
+    if address.is_ipv4() != any.is_ipv4() {
+        return Err(failed(Errno::INVALID));
+    }
+    let stream = Stream::tcp(target.family()).map_err(|error| failed(Errno::from_io(&error)))?;
+    stream.bind(SocketAddr::new(address, port)).map_err(|error| failed(Errno::from_io(&error)))?;
+    Ok(stream)
+}
+
+/// The error of an attempt that the kernel refused within the call.
+fn connect_error(errno: Errno, target: &Target, local: String) -> Error {
+    Error::with_host_port(errno, "connect", &target.text, target.address.port(), Some(local))
+}
+
+/// The error of an attempt that failed later.
+fn attempt_error(errno: Errno, target: &Target) -> Error {
+    let port = target.address.port();
+    match (target.local.address, target.local.port) {
+        (Some(address), Some(local_port)) if local_port != 0 => {
+            let details = format!("{address}:{local_port}");
+            Error::with_host_port(errno, "connect", &target.text, port, Some(details))
+                .with_local(&address.to_string(), local_port)
+        }
+        _ => Error::with_host_port(errno, "connect", &target.text, port, None),
+    }
+}
+
+/// How Node shows the local end in an immediate failure: address and port without brackets.
+fn local_details(stream: &Stream) -> String {
+    match stream.local_address() {
+        Ok(address) => format!("{}:{}", address.ip(), address.port()),
+        Err(_) => "undefined:undefined".into(),
+    }
+}

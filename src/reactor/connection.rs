@@ -1,0 +1,411 @@
+//! A connection: the kernel-side object behind a `Socket`, as plain state.
+//!
+//! It is the *product* of two small machines, [`ReadSide`] × [`WriteSide`], plus a [`Link`]. Half-close is that product:
+//! either side may be over while the other goes on, and only together do they end the connection. The transitions are in
+//! the neighbouring files, one subject each.
+//!
+//! This module touches only `sys::Stream`, which it owns. Invariants: an idle connection owns no buffer (`write.queue`
+//! and `read.buffer` are empty and unallocated); `counted` is true exactly while the connection keeps the loop alive by
+//! reading.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::reactor::bytes::{QueuedBytes, WriteRequest};
+use crate::reactor::ready::Readiness;
+use crate::reactor::ticks::Completion;
+use crate::reactor::timers::TimerKey;
+use crate::reactor::{CallbackId, Generation, Handle};
+use crate::sys::Stream;
+use crate::sys::Time;
+
+pub(crate) struct Connection {
+    pub(super) generation: Generation,
+    /// Counts the connections of one socket: a tick of an earlier one does nothing to a later one.
+    pub(super) epoch: u32,
+    pub(super) link: Link,
+    pub(super) read: ReadSide,
+    pub(super) write: WriteSide,
+    pub(super) readiness: Readiness,
+
+    pub(super) destroyed: bool,
+    pub(super) error_emitted: bool,
+    /// Node's `closeEmitted`, which a tick sets before the `close` event itself comes.
+    pub(super) close_marked: bool,
+    /// The slot outlives `close`: `retain()`.
+    pub(super) retained: bool,
+    /// `close` listeners may still come: a closing entry or a tick names this slot.
+    pub(super) close_owed: u32,
+    pub(super) referenced: bool,
+    /// Counts among the handles that keep the loop alive.
+    pub(super) counted: bool,
+
+    pub(super) allow_half_open: bool,
+    /// Node replaces `write` when `end` is emitted (rule L52).
+    pub(super) write_after_end_of_peer: bool,
+    /// A read was asked for before there was anything to read from.
+    pub(super) read_on_connect: bool,
+    /// `resetAndDestroy()` came: closing sends RST.
+    pub(super) reset: bool,
+    pub(super) no_delay: bool,
+    pub(super) keep_alive: bool,
+    /// Whole seconds, as the kernel wants them.
+    pub(super) keep_alive_delay: u64,
+
+    pub(super) errored: Option<Error>,
+    /// The server that accepted it.
+    pub(super) server: Option<Handle>,
+    /// Among that server's live connections.
+    pub(super) counted_by_server: bool,
+    pub(super) timeout: Option<Duration>,
+    pub(super) idle: Idle,
+    pub(super) bytes_read: u64,
+    /// Bytes handed to the kernel or waiting in flight; what is only queued is added by the property (rule F12).
+    pub(super) bytes_dispatched: u64,
+    /// Where it is connected to; kept after it closed.
+    pub(super) peer: Option<SocketAddr>,
+    /// `remoteAddress` was read while connected (rule C44).
+    pub(super) peer_was_read: bool,
+}
+
+/// Whether there is a handle, in Node's sense, and what it is doing.
+pub(crate) enum Link {
+    /// No handle: never connected, or destroyed.
+    Detached,
+    /// From `connect()` to its success, failure or destruction. There is a descriptor once an attempt has begun.
+    Connecting {
+        attempt: Option<Attempt>,
+    },
+    Open {
+        stream: Stream,
+        descriptor: Generation,
+    },
+}
+
+/// A `connect(2)` on its way.
+pub(crate) struct Attempt {
+    pub(super) stream: Stream,
+    pub(super) descriptor: Generation,
+    pub(super) target: Box<crate::reactor::connecting::Target>,
+    /// The kernel refused within the call; reported from the pending phase, as libuv does.
+    pub(super) refused: bool,
+}
+
+impl Link {
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        match self {
+            Link::Detached => None,
+            Link::Connecting { attempt } => attempt.as_ref().map(|attempt| &attempt.stream),
+            Link::Open { stream, .. } => Some(stream),
+        }
+    }
+
+    pub(crate) fn descriptor(&self) -> Option<Generation> {
+        match self {
+            Link::Detached => None,
+            Link::Connecting { attempt } => attempt.as_ref().map(|attempt| attempt.descriptor),
+            Link::Open { descriptor, .. } => Some(*descriptor),
+        }
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        matches!(self, Link::Detached)
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        matches!(self, Link::Connecting { .. })
+    }
+}
+
+/// The readable side: Node's `Readable` over a transport.
+pub(crate) struct ReadSide {
+    pub(super) phase: ReadPhase,
+    pub(super) flow: Flow,
+    /// `pause()` was the last word of the user.
+    pub(super) paused: bool,
+    /// There is a `data` listener.
+    pub(super) data_listening: bool,
+    /// A read was asked of the transport and has not been answered.
+    pub(super) reading: bool,
+    /// `readable` is owed at the next chunk.
+    pub(super) need_readable: bool,
+    pub(super) emitted_readable: bool,
+    /// The three deferred functions that are queued at most once.
+    pub(super) read_more_scheduled: bool,
+    pub(super) resume_scheduled: bool,
+    pub(super) end_scheduled: bool,
+    /// The kernel is being read: Node's `handle.reading`, and an active handle for rule R1.
+    pub(super) receiving: bool,
+    pub(super) high_water_mark: usize,
+    pub(super) length: usize,
+    pub(super) buffer: VecDeque<Box<[u8]>>,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum ReadPhase {
+    Open,
+    /// The end of the stream was read; buffered chunks may remain.
+    Ended,
+    EndEmitted,
+}
+
+/// Node's `readableFlowing`: null, true, false.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Flow {
+    Undecided,
+    Flowing,
+    Stopped,
+}
+
+impl ReadSide {
+    fn new(high_water_mark: usize) -> ReadSide {
+        ReadSide {
+            phase: ReadPhase::Open,
+            flow: Flow::Undecided,
+            paused: false,
+            data_listening: false,
+            reading: false,
+            need_readable: false,
+            emitted_readable: false,
+            read_more_scheduled: false,
+            resume_scheduled: false,
+            end_scheduled: false,
+            receiving: false,
+            high_water_mark,
+            length: 0,
+            buffer: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        match self.phase {
+            ReadPhase::Open => false,
+            ReadPhase::Ended | ReadPhase::EndEmitted => true,
+        }
+    }
+
+    pub(super) fn is_flowing(&self) -> bool {
+        self.flow == Flow::Flowing
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused || self.flow == Flow::Stopped
+    }
+
+    /// What `push()` answers: whether the transport may go on.
+    pub(super) fn can_push_more(&self) -> bool {
+        !self.ended() && (self.length < self.high_water_mark || self.length == 0)
+    }
+}
+
+/// The writable side: Node's `Writable` over a transport.
+pub(crate) struct WriteSide {
+    pub(super) phase: WritePhase,
+    /// A `write` returned false and `drain` has not come.
+    pub(super) need_drain: bool,
+    /// An `AfterWrite` tick is queued.
+    pub(super) after_write_pending: bool,
+    /// A shutdown is on its way through the pending phase.
+    pub(super) shutting_down: bool,
+    pub(super) high_water_mark: usize,
+    pub(super) length: usize,
+    /// Allocated by the first write that the kernel does not take, and released when nothing waits.
+    pub(super) queue: Option<Box<WriteQueue>>,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum WritePhase {
+    Open,
+    /// `end()` was called; writes may still be queued.
+    Ending,
+    /// Everything was written; the shutdown is on its way.
+    Final,
+    /// The shutdown is done; `finish` is queued.
+    Prefinished,
+    Finished,
+}
+
+impl WriteSide {
+    fn new(high_water_mark: usize) -> WriteSide {
+        WriteSide {
+            phase: WritePhase::Open,
+            need_drain: false,
+            after_write_pending: false,
+            shutting_down: false,
+            high_water_mark,
+            length: 0,
+            queue: None,
+        }
+    }
+
+    /// `end()` was called.
+    pub(super) fn ending(&self) -> bool {
+        match self.phase {
+            WritePhase::Open => false,
+            WritePhase::Ending | WritePhase::Final | WritePhase::Prefinished | WritePhase::Finished => true,
+        }
+    }
+
+    pub(super) fn finished(&self) -> bool {
+        self.phase == WritePhase::Finished
+    }
+
+    pub(super) fn queue_mut(&mut self) -> &mut WriteQueue {
+        self.queue.get_or_insert_default()
+    }
+
+    /// Gives the queue's memory back once nothing waits in it.
+    pub(super) fn release_queue(&mut self) {
+        if self.queue.as_ref().is_some_and(|queue| queue.is_idle()) {
+            self.queue = None;
+        }
+    }
+
+    pub(super) fn is_writing(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.current.is_some())
+    }
+
+    pub(super) fn has_buffered(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| !queue.buffered.is_empty())
+    }
+}
+
+/// What waits to be written, and who waits for it.
+#[derive(Default)]
+pub(crate) struct WriteQueue {
+    /// The write that Node calls "writing".
+    pub(super) current: Option<CurrentWrite>,
+    pub(super) buffered: VecDeque<WriteRequest>,
+    pub(super) end_callbacks: Vec<CallbackId>,
+    /// What rule T4 compares: the size of the asynchronous write at its start, then what was left at each expiry.
+    pub(super) last_size: usize,
+}
+
+impl WriteQueue {
+    /// Bytes that were written but not given to the transport.
+    pub(super) fn undispatched(&self) -> usize {
+        let current = self.current.as_ref().filter(|current| current.state == CurrentState::AwaitsConnect);
+        let buffered: usize = self.buffered.iter().map(|request| request.bytes.len()).sum();
+        current.map_or(0, |current| current.length) + buffered
+    }
+
+    fn is_idle(&self) -> bool {
+        self.current.is_none() && self.buffered.is_empty() && self.end_callbacks.is_empty()
+    }
+}
+
+pub(crate) struct CurrentWrite {
+    pub(super) state: CurrentState,
+    pub(super) chunks: Vec<QueuedBytes>,
+    /// The first chunk that the kernel does not have whole. Those before it stay until the write is over.
+    pub(super) first: usize,
+    /// Bytes of that chunk that the kernel has.
+    pub(super) offset: usize,
+    /// Bytes that the kernel does not have yet.
+    pub(super) remaining: usize,
+    /// Counted in `length` until the write is complete (rule F11).
+    pub(super) length: usize,
+    pub(super) completion: Completion,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum CurrentState {
+    /// Waits for the connection (rule L5).
+    AwaitsConnect,
+    /// Waits for the kernel to take more.
+    InFlight,
+}
+
+/// The idle timer of rule T1, lazy: activity stores a time stamp, the timer looks at it when it expires.
+pub(crate) struct Idle {
+    pub(super) timer: Option<TimerKey>,
+    pub(super) last_activity: Time,
+    /// It expired; the next activity arms it again (rule T3).
+    pub(super) expired: bool,
+}
+
+/// Node's `highWaterMark` default (rule F1).
+pub(crate) const DEFAULT_HIGH_WATER_MARK: usize = 65_536;
+
+/// What a socket is made with; the same for accepted, connecting and bare sockets.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionOptions {
+    pub(crate) allow_half_open: bool,
+    pub(crate) readable_high_water_mark: usize,
+    pub(crate) writable_high_water_mark: usize,
+    pub(crate) no_delay: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) keep_alive_initial_delay: Duration,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> ConnectionOptions {
+        ConnectionOptions {
+            allow_half_open: false,
+            readable_high_water_mark: DEFAULT_HIGH_WATER_MARK,
+            writable_high_water_mark: DEFAULT_HIGH_WATER_MARK,
+            no_delay: false,
+            keep_alive: false,
+            keep_alive_initial_delay: Duration::ZERO,
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(generation: Generation, options: &ConnectionOptions) -> Connection {
+        Connection {
+            generation,
+            epoch: 0,
+            link: Link::Detached,
+            read: ReadSide::new(options.readable_high_water_mark),
+            write: WriteSide::new(options.writable_high_water_mark),
+            readiness: Readiness::default(),
+            destroyed: false,
+            error_emitted: false,
+            close_marked: false,
+            retained: false,
+            close_owed: 0,
+            referenced: true,
+            counted: false,
+            allow_half_open: options.allow_half_open,
+            write_after_end_of_peer: false,
+            read_on_connect: false,
+            reset: false,
+            no_delay: options.no_delay,
+            keep_alive: options.keep_alive,
+            keep_alive_delay: options.keep_alive_initial_delay.as_secs(),
+            errored: None,
+            server: None,
+            counted_by_server: false,
+            timeout: None,
+            idle: Idle { timer: None, last_activity: Time::ZERO, expired: false },
+            bytes_read: 0,
+            bytes_dispatched: 0,
+            peer: None,
+            peer_was_read: false,
+        }
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.destroyed && !self.error_emitted && self.read.phase != ReadPhase::EndEmitted
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        !self.destroyed && self.errored.is_none() && !self.write.ending()
+    }
+
+    /// Node's `needFinish`: the user ended, nothing waits, nothing went wrong.
+    pub(super) fn needs_finish(&self) -> bool {
+        self.write.ending()
+            && !self.write.finished()
+            && !self.destroyed
+            && !self.error_emitted
+            && !self.close_marked
+            && self.errored.is_none()
+            && !self.write.is_writing()
+            && !self.write.has_buffered()
+            && self.write.length == 0
+    }
+}

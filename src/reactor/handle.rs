@@ -1,0 +1,141 @@
+//! Handles, tokens and the counter that makes them unique.
+//!
+//! A *handle* names a slot and the generation that lives in it; users hold handles. A *token* names a slot and the
+//! generation of one descriptor; the kernel holds tokens. They are two things because one socket may own several
+//! descriptors in its life. Both fit 64 bits: an index and 40 bits of generation. A 32-bit generation would wrap in two
+//! days at 25,000 connections a second; 40 bits last more than a year at that rate, and then only a handle kept for the
+//! whole of it could be mistaken.
+//!
+//! This module touches nothing. Invariant: a generation is never zero, so `Option<Handle>` needs no extra word.
+
+use std::num::NonZeroU64;
+
+/// Sixteen million slots: each costs the kernel kilobytes, so memory ends first.
+const INDEX_BITS: u32 = 24;
+const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+const GENERATION_BITS: u32 = 40;
+const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
+
+/// A slot and the generation that lives in it.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(crate) struct Handle(NonZeroU64);
+
+impl Handle {
+    pub(crate) fn new(index: usize, generation: Generation) -> Handle {
+        let index = index as u64 & INDEX_MASK;
+        Handle(generation.0.saturating_mul(SHIFT).saturating_add(index))
+    }
+
+    pub(crate) fn index(self) -> usize {
+        (self.0.get() & INDEX_MASK) as usize
+    }
+
+    pub(crate) fn generation(self) -> Generation {
+        let generation = self.0.get() >> INDEX_BITS;
+        Generation(NonZeroU64::new(generation).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+const SHIFT: NonZeroU64 = NonZeroU64::new(1 << INDEX_BITS).unwrap();
+
+/// One value of the growing counter: unique on its thread, through all the loops that live there one after the other.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Generation(NonZeroU64);
+
+impl Generation {
+    pub(crate) fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// The counter itself.
+pub(crate) struct Generations {
+    last: u64,
+}
+
+impl Generations {
+    /// Continues after `last`, the value at which the thread's previous loop stopped: handles of that loop stay inert.
+    pub(crate) fn after(last: u64) -> Generations {
+        Generations { last }
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    pub(crate) fn next(&mut self) -> Generation {
+        self.last = (self.last + 1) & GENERATION_MASK;
+        let next = NonZeroU64::new(self.last).unwrap_or(NonZeroU64::MIN);
+        self.last = next.get();
+        Generation(next)
+    }
+}
+
+/// What a registration carries through the kernel: the kind of slot, its index, and the descriptor's generation.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Token {
+    Connection { index: usize, descriptor: Generation },
+    Server { index: usize, descriptor: Generation },
+}
+
+/// The lowest bit of a packed token tells servers from connections.
+const SERVER_BIT: u64 = 1;
+
+impl Token {
+    /// The generation goes on top, then the index, then the kind: 39 bits of generation remain, which is still half a
+    /// year of descriptors at 25,000 a second before one repeats.
+    pub(crate) fn pack(self) -> u64 {
+        let (index, descriptor, kind) = match self {
+            Token::Connection { index, descriptor } => (index, descriptor, 0),
+            Token::Server { index, descriptor } => (index, descriptor, SERVER_BIT),
+        };
+        (descriptor.get() << (INDEX_BITS + 1)) | ((index as u64 & INDEX_MASK) << 1) | kind
+    }
+
+    /// Whether `descriptor` is the generation that `packed` carries.
+    pub(crate) fn matches(packed: u64, descriptor: Generation) -> bool {
+        packed >> (INDEX_BITS + 1) == descriptor.get() & (GENERATION_MASK >> 1)
+    }
+
+    pub(crate) fn index(packed: u64) -> usize {
+        ((packed >> 1) & INDEX_MASK) as usize
+    }
+
+    pub(crate) fn is_server(packed: u64) -> bool {
+        packed & SERVER_BIT != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_gives_back_its_parts() {
+        let mut generations = Generations::after(41);
+        let generation = generations.next();
+        let handle = Handle::new(16_777_215, generation);
+        assert_eq!(handle.index(), 16_777_215);
+        assert_eq!(handle.generation(), generation);
+        assert_eq!(generation.get(), 42);
+        assert_eq!(size_of::<Option<Handle>>(), 8);
+    }
+
+    #[test]
+    fn the_counter_wraps_past_zero() {
+        let mut generations = Generations::after(GENERATION_MASK);
+        assert_eq!(generations.next().get(), 1);
+    }
+
+    #[test]
+    fn a_token_matches_its_own_descriptor_only() {
+        let mut generations = Generations::after(GENERATION_MASK - 2);
+        let first = generations.next();
+        let second = generations.next();
+        let packed = Token::Server { index: 7, descriptor: first }.pack();
+        assert!(Token::is_server(packed));
+        assert_eq!(Token::index(packed), 7);
+        assert!(Token::matches(packed, first));
+        assert!(!Token::matches(packed, second));
+    }
+}

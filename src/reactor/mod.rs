@@ -1,0 +1,383 @@
+//! Floor 2: the reactor. Servers, connections and timers as state machines, and everything they owe.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`handle`] | handles, tokens, generations |
+//! | [`connection`] | what a connection is: `ReadSide` × `WriteSide` + `Link` |
+//! | [`connecting`] | from `connect()` to `connect` |
+//! | [`reading`] | the readable side in motion |
+//! | [`writing`] | the writable side in motion |
+//! | [`closing`] | `destroy()` and the closing phase |
+//! | [`servers`] | listening and accepting |
+//! | [`idle`] | the idle timeout |
+//! | [`timers`] | Node's timer lists |
+//! | [`ticks`] | the deferred queue, and what a callback still owes |
+//! | [`ready`] | readiness that no new kernel event will announce |
+//! | [`serving`] | the poll and pending phases, one callback at a time |
+//! | [`properties`] | what can be asked of a connection |
+//! | [`bytes`] | outgoing bytes |
+//!
+//! Facts go in (a token is ready, a command was given), decisions come out: an [`Emission`] names the user code to enter
+//! next. The reactor never enters it, holds no closure and reads no clock; callbacks are numbers to it
+//! ([`CallbackId`]). It may touch `sys` (floor 1) and the vocabulary in `error`.
+//!
+//! Invariants: every transition runs to its end within one call; what has to follow user code lies on the stack of
+//! [`ticks::Step`]s before that code runs; a stale handle finds nothing ([`Reactor::live`]).
+
+pub(crate) mod bytes;
+pub(crate) mod closing;
+pub(crate) mod connecting;
+pub(crate) mod connection;
+pub(crate) mod handle;
+pub(crate) mod idle;
+pub(crate) mod properties;
+pub(crate) mod reading;
+pub(crate) mod ready;
+pub(crate) mod servers;
+pub(crate) mod serving;
+pub(crate) mod ticks;
+pub(crate) mod timers;
+pub(crate) mod writing;
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use crate::reactor::bytes::QueuedBytes;
+use crate::reactor::closing::Closing;
+use crate::reactor::connection::{Connection, ConnectionOptions, Link};
+use crate::reactor::handle::Generations;
+pub(crate) use crate::reactor::handle::{Generation, Handle};
+use crate::reactor::ready::ReadyList;
+use crate::reactor::servers::Server;
+use crate::reactor::serving::Serving;
+use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
+use crate::reactor::timers::{TimerKey, Timers};
+use crate::sys::Reserve;
+use crate::sys::Time;
+use crate::sys::Poller;
+
+/// A one-shot callback that the event loop keeps: the reactor knows only its number.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct CallbackId(pub(crate) u32);
+
+/// What a timer is for.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum TimerKind {
+    /// The user's, once or again and again.
+    Once(CallbackId),
+    Every(CallbackId),
+    /// A socket's idle timeout.
+    Idle(Handle),
+}
+
+/// A timer that is due.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    User {
+        timer: TimerKey,
+        callback: CallbackId,
+    },
+    /// Its `timeout` event lies on the stack of steps.
+    Idle,
+}
+
+/// What Node registers as a listener of its own, because its place among the user's listeners shows (rules L5, L8,
+/// L43, L45, R5). The event loop keeps them in the listener tables and calls [`Reactor::run_internal`].
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Internal {
+    /// On `connect`: the first write that waited goes out.
+    FlushWrites,
+    /// On `close`: it never will.
+    FailWrites,
+    /// On `connect`: `end()` was called while connecting.
+    ShutDown,
+    /// On `connect`: `resetAndDestroy()` was called while connecting.
+    Reset,
+    /// On `finish`: `destroySoon()`.
+    Destroy,
+    /// On `connect`: `ref()` or `unref()` before there was a handle.
+    Reference,
+    Unreference,
+}
+
+/// What libuv postpones to the pending phase.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Pending {
+    ShutDown {
+        socket: Handle,
+        epoch: u32,
+    },
+    /// connect(2) was refused within the call.
+    Refused {
+        socket: Handle,
+        epoch: u32,
+    },
+}
+
+pub(crate) struct Reactor {
+    connections: Slab<Connection>,
+    servers: Slab<Server>,
+    pub(crate) timers: Timers<TimerKind>,
+    generations: Generations,
+    poller: Poller,
+    reserve: Reserve,
+    pub(crate) ticks: Ticks,
+    pending: VecDeque<Pending>,
+    /// What the running round of the pending phase still has to serve.
+    pending_now: VecDeque<Pending>,
+    ready: ReadyList,
+    serving: Serving,
+    closing: Vec<Closing>,
+    closing_now: Vec<Closing>,
+    /// The time of this turn: read after every wait and when the timer phase advances.
+    now: Time,
+    /// Active handles that are referenced, and requests in flight (rule R1).
+    handles: usize,
+    requests: usize,
+    /// Internal listeners that a command asked for; the event loop collects them when the command returns.
+    internal_requests: Vec<(Handle, u32, Internal)>,
+    /// What users gave us to own and nothing needs any more. Dropping may run user code, so the event loop does it.
+    graveyard: Vec<QueuedBytes>,
+    /// Slots that were freed: their listeners and data go to the graveyard too.
+    freed: Vec<Handle>,
+    freed_servers: Vec<Handle>,
+}
+
+impl Reactor {
+    pub(crate) fn new(last_generation: u64, budgets: serving::Budgets, poller: Poller) -> Reactor {
+        Reactor {
+            connections: Slab::new(),
+            servers: Slab::new(),
+            timers: Timers::new(),
+            generations: Generations::after(last_generation),
+            poller,
+            reserve: Reserve::new(),
+            ticks: Ticks::default(),
+            pending: VecDeque::new(),
+            pending_now: VecDeque::new(),
+            ready: ReadyList::default(),
+            serving: Serving::new(budgets),
+            closing: Vec::new(),
+            closing_now: Vec::new(),
+            now: Time::ZERO,
+            handles: 0,
+            requests: 0,
+            internal_requests: Vec::new(),
+            graveyard: Vec::new(),
+            freed: Vec::new(),
+            freed_servers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn last_generation(&self) -> u64 {
+        self.generations.last()
+    }
+
+    pub(crate) fn next_generation(&mut self) -> Generation {
+        self.generations.next()
+    }
+
+    /// The event loop read the clock.
+    pub(crate) fn set_now(&mut self, now: Time) {
+        self.now = now;
+    }
+
+    pub(crate) fn new_connection(&mut self, options: &ConnectionOptions) -> Handle {
+        let generation = self.generations.next();
+        let index = self.connections.insert(Connection::new(generation, options));
+        Handle::new(index, generation)
+    }
+
+    /// Whether anything keeps `run()` going: active handles, requests, timers and closings (rules R1-R9).
+    pub(crate) fn is_alive(&self) -> bool {
+        self.handles > 0
+            || self.requests > 0
+            || !self.closing.is_empty()
+            || !self.closing_now.is_empty()
+            || self.timers.referenced_count() > 0
+            || !self.ticks.is_empty()
+    }
+
+    pub(crate) fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    pub(crate) fn server_count(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// The next entry into user code that the running callback and its ticks lead to.
+    pub(crate) fn next_emission(&mut self) -> Option<Emission> {
+        loop {
+            if let Some(emission) = self.next_emission_above(0) {
+                return Some(emission);
+            }
+            let tick = self.ticks.pop_tick()?;
+            if let Some(emission) = self.run_tick(tick) {
+                return Some(emission);
+            }
+        }
+    }
+
+    /// The same, for the steps above `depth` only: what an internal listener led to, in the middle of an emission.
+    pub(crate) fn next_emission_above(&mut self, depth: usize) -> Option<Emission> {
+        while self.ticks.depth() > depth {
+            match self.ticks.pop_step()? {
+                Step::Emit(emission) => return Some(emission),
+                Step::Pushed { socket } => self.pushed(socket),
+                Step::Flow { socket } => self.flow(socket),
+                Step::ReadZero { socket } => self.read_zero(socket),
+                Step::Resumed { socket } => self.resumed(socket),
+                Step::EndEmitted { socket, epoch } => self.end_emitted(socket, epoch),
+                Step::FinishEmitted { socket, epoch } => self.finish_emitted(socket, epoch),
+                Step::WriteCompleted { socket, epoch } => self.write_completed(socket, epoch),
+                Step::ErrorBuffer { socket, epoch } => {
+                    if self.current(socket, epoch).is_some() {
+                        self.error_buffer(socket);
+                    }
+                }
+                Step::Destroy { socket, epoch, error } => {
+                    if self.current(socket, epoch).is_some() {
+                        self.destroy(socket, Some(error));
+                    }
+                }
+                Step::StartConnect { socket, epoch, target, bound } => self.start_connect(socket, epoch, target, bound),
+                Step::Connected { socket, epoch } => self.connect_emitted(socket, epoch),
+                Step::MarkClosed { socket, epoch } => self.mark_closed(socket, epoch),
+                Step::CloseEmitted { socket } => self.close_emitted(socket),
+            }
+        }
+        None
+    }
+
+    fn run_tick(&mut self, tick: Tick) -> Option<Emission> {
+        match tick {
+            Tick::Call(callback) => Some(Emission::Call(callback)),
+            Tick::Complete { owner, callback, error } => Some(Emission::Complete { owner, callback, error }),
+            Tick::Server { server, tick } => self.server_tick(server, tick),
+            Tick::Connection { socket, epoch, tick } => {
+                self.run_connection_tick(socket, epoch, tick);
+                None
+            }
+        }
+    }
+
+    /// The first group belongs to the socket, whichever connection it has by now; the second is owed in any case; the
+    /// third belongs to one connection.
+    fn run_connection_tick(&mut self, socket: Handle, epoch: u32, tick: ConnectionTick) {
+        let current = self.current(socket, epoch).is_some();
+        match tick {
+            ConnectionTick::ReadMore => self.read_more(socket),
+            ConnectionTick::EmitReadable => self.emit_readable_now(socket),
+            ConnectionTick::Resume => self.resume_now(socket),
+
+            ConnectionTick::ErrorThenClosed(error) => self.error_then_closed(socket, epoch, error),
+            ConnectionTick::EmitClose => self.emit_detached_close(socket),
+            ConnectionTick::Closed => self.mark_closed(socket, epoch),
+            ConnectionTick::AfterWrite(completion) if !current => self.complete_now(socket, completion, None),
+            ConnectionTick::WriteFailed(completion, error) if !current => {
+                self.complete_now(socket, completion, Some(&error));
+            }
+
+            ConnectionTick::AfterWrite(completion) => self.after_write(socket, completion),
+            ConnectionTick::WriteFailed(completion, error) => self.write_failed(socket, completion, error),
+            ConnectionTick::Attempt(target) => self.attempt(socket, epoch, target),
+            ConnectionTick::Finish => self.finish(socket, epoch),
+            ConnectionTick::LookupFailed(error) if current => self.destroy(socket, Some(error)),
+            ConnectionTick::End if current => self.end_reached(socket, epoch),
+            ConnectionTick::AutoEnd if current => self.auto_end(socket),
+            ConnectionTick::ErrorBuffer if current => self.error_buffer(socket),
+            ConnectionTick::LookupFailed(_)
+            | ConnectionTick::End
+            | ConnectionTick::AutoEnd
+            | ConnectionTick::ErrorBuffer => {}
+        }
+    }
+
+    /// Runs an internal listener at its place in an emission. One that belongs to an earlier connection does nothing.
+    pub(crate) fn run_internal(&mut self, socket: Handle, epoch: u32, internal: Internal) {
+        let Some(connection) = self.live(socket) else { return };
+        let current = connection.epoch == epoch;
+        match internal {
+            Internal::FlushWrites if current => self.flush_awaiting(socket),
+            Internal::FailWrites if current => self.fail_awaiting(socket),
+            Internal::ShutDown if current => self.shut_down(socket),
+            Internal::Destroy if current => self.destroy(socket, None),
+            Internal::Reset if current => self.reset(socket),
+            // Asked for before the handle that a later connection has: they hold for whichever comes first (rule R5).
+            Internal::Reference => self.set_referenced(socket, true),
+            Internal::Unreference => self.set_referenced(socket, false),
+            Internal::FlushWrites | Internal::FailWrites | Internal::ShutDown | Internal::Destroy | Internal::Reset => {
+            }
+        }
+    }
+
+    /// Asks the event loop to put an internal listener among the socket's listeners.
+    pub(crate) fn request(&mut self, socket: Handle, internal: Internal) {
+        if let Some(connection) = self.live(socket) {
+            let epoch = connection.epoch;
+            self.internal_requests.push((socket, epoch, internal));
+        }
+    }
+
+    pub(crate) fn has_internal_requests(&self) -> bool {
+        !self.internal_requests.is_empty()
+    }
+
+    pub(crate) fn take_internal_requests(&mut self) -> Vec<(Handle, u32, Internal)> {
+        std::mem::take(&mut self.internal_requests)
+    }
+
+    pub(crate) fn has_graves(&self) -> bool {
+        !self.graveyard.is_empty() || !self.freed.is_empty() || !self.freed_servers.is_empty()
+    }
+
+    pub(crate) fn take_graveyard(&mut self) -> Vec<QueuedBytes> {
+        std::mem::take(&mut self.graveyard)
+    }
+
+    pub(crate) fn take_freed(&mut self) -> (Vec<Handle>, Vec<Handle>) {
+        (std::mem::take(&mut self.freed), std::mem::take(&mut self.freed_servers))
+    }
+
+    /// `ref()` and `unref()` of a socket with a handle.
+    pub(crate) fn set_referenced(&mut self, socket: Handle, referenced: bool) {
+        if let Some(connection) = self.live(socket) {
+            connection.referenced = referenced;
+            self.count(socket);
+        }
+    }
+
+    /// The connection that `socket` names, if it still lives there.
+    pub(crate) fn live(&mut self, socket: Handle) -> Option<&mut Connection> {
+        let connection = self.connections.get_mut(socket.index())?;
+        if connection.generation == socket.generation() { Some(connection) } else { None }
+    }
+
+    /// The same, if the socket has not connected again since.
+    fn current(&mut self, socket: Handle, epoch: u32) -> Option<&mut Connection> {
+        self.live(socket).filter(|connection| connection.epoch == epoch)
+    }
+
+    fn defer(&mut self, socket: Handle, tick: ConnectionTick) {
+        if let Some(connection) = self.live(socket) {
+            let epoch = connection.epoch;
+            self.ticks.push(Tick::Connection { socket, epoch, tick });
+        }
+    }
+
+    /// Keeps the count of active handles: a connection counts while it reads and is referenced (rules R1-R4).
+    fn count(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        let open = matches!(connection.link, Link::Open { .. });
+        let counts = open && connection.read.receiving && connection.referenced;
+        if std::mem::replace(&mut connection.counted, counts) != counts {
+            if counts {
+                self.handles += 1;
+            } else {
+                self.handles -= 1;
+            }
+        }
+    }
+}

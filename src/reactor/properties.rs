@@ -1,0 +1,155 @@
+//! What can be asked of a connection: Node's properties of `net.Socket`.
+//!
+//! This module touches `sys::Stream` for the two addresses. Invariant: asking changes nothing, except that a remote
+//! address that was read is remembered (rule C44).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::reactor::connection::{Connection, Flow, Link, ReadPhase};
+use crate::reactor::{Handle, Reactor};
+
+impl Connection {
+    pub(crate) fn is_destroyed(&self) -> bool {
+        self.destroyed
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.link.is_connecting()
+    }
+
+    pub(crate) fn is_pending(&self) -> bool {
+        match self.link {
+            Link::Detached | Link::Connecting { .. } => true,
+            Link::Open { .. } => false,
+        }
+    }
+
+    pub(crate) fn has_handle(&self) -> bool {
+        !self.link.is_detached()
+    }
+
+    pub(crate) fn readable_ended(&self) -> bool {
+        self.read.phase == ReadPhase::EndEmitted
+    }
+
+    pub(crate) fn writable_ended(&self) -> bool {
+        self.write.ending()
+    }
+
+    pub(crate) fn writable_finished(&self) -> bool {
+        self.write.finished()
+    }
+
+    pub(crate) fn writable_need_drain(&self) -> bool {
+        self.write.need_drain && !self.destroyed && !self.write.ending()
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.read.is_paused()
+    }
+
+    pub(crate) fn flowing(&self) -> Option<bool> {
+        match self.read.flow {
+            Flow::Undecided => None,
+            Flow::Flowing => Some(true),
+            Flow::Stopped => Some(false),
+        }
+    }
+
+    pub(crate) fn allow_half_open(&self) -> bool {
+        self.allow_half_open
+    }
+
+    pub(crate) fn set_allow_half_open(&mut self, allow: bool) {
+        self.allow_half_open = allow;
+    }
+
+    pub(crate) fn errored(&self) -> Option<&Error> {
+        self.errored.as_ref()
+    }
+
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// Everything given to `write()`, whether or not it left yet (rule F12).
+    pub(crate) fn bytes_written(&self) -> u64 {
+        let queued = self.write.queue.as_ref().map_or(0, |queue| queue.undispatched());
+        self.bytes_dispatched + queued as u64
+    }
+
+    pub(crate) fn readable_length(&self) -> usize {
+        self.read.length
+    }
+
+    pub(crate) fn writable_length(&self) -> usize {
+        self.write.length
+    }
+
+    pub(crate) fn readable_high_water_mark(&self) -> usize {
+        self.read.high_water_mark
+    }
+
+    pub(crate) fn writable_high_water_mark(&self) -> usize {
+        self.write.high_water_mark
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    pub(crate) fn server(&self) -> Option<Handle> {
+        self.server
+    }
+
+    /// `remoteAddress` and its kin: unknown until read while connected, then remembered (rule C44). The kernel is asked
+    /// at that first time, because a peer that is gone already has no address any more (rule L63).
+    pub(crate) fn remote_address(&mut self) -> Option<SocketAddr> {
+        if !self.peer_was_read {
+            let Link::Open { stream, .. } = &self.link else { return None };
+            self.peer = Some(stream.peer_address().ok()?);
+            self.peer_was_read = true;
+        }
+        self.peer
+    }
+
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The local end, while there is a descriptor.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        self.link.stream().and_then(|stream| stream.local_address().ok())
+    }
+
+    pub(crate) fn keep_alive_delay(&self) -> Option<Duration> {
+        (self.keep_alive_delay > 0).then(|| Duration::from_secs(self.keep_alive_delay))
+    }
+}
+
+impl Reactor {
+    /// `setNoDelay()`: remembered before there is a handle, no system call when nothing changes.
+    pub(crate) fn set_no_delay(&mut self, socket: Handle, on: bool) {
+        let Some(connection) = self.live(socket) else { return };
+        if std::mem::replace(&mut connection.no_delay, on) != on
+            && let Link::Open { stream, .. } = &connection.link
+        {
+            // Node ignores the kernel's answer too: the option is advice.
+            let _ = stream.set_no_delay(on);
+        }
+    }
+
+    /// `setKeepAlive()` (rule C45): whole seconds, no system call when nothing changes.
+    pub(crate) fn set_keep_alive(&mut self, socket: Handle, on: bool, delay: Duration) {
+        let Some(connection) = self.live(socket) else { return };
+        let seconds = delay.as_secs();
+        let changed = on != connection.keep_alive || (on && seconds != connection.keep_alive_delay);
+        connection.keep_alive = on;
+        connection.keep_alive_delay = seconds;
+        if changed && let Link::Open { stream, .. } = &connection.link {
+            let _ = stream.set_keep_alive(on, connection.keep_alive_delay());
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Servers: listening, accepting, closing (rules L70-L80, S1-S37).
+//!
+//! This module touches `sys::Acceptor`, `sys::Reserve` and the poller's registration. Invariant: `connections` counts the
+//! accepted sockets that are not destroyed, and `close` is queued each time it reaches zero without an acceptor.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
+
+use crate::error::Error;
+use crate::reactor::connection::{Connection, ConnectionOptions, Flow, Link};
+use crate::reactor::handle::{Generation, Token};
+use crate::reactor::ready::Readiness;
+use crate::reactor::ticks::{Emission, ServerTick, Tick};
+use crate::reactor::{Handle, Reactor};
+use crate::sys::Stream;
+use crate::sys::errno::Errno;
+use crate::sys::{Acceptor, AcceptorOptions};
+
+/// Node's default backlog (rule S7).
+const DEFAULT_BACKLOG: u32 = 511;
+
+pub(crate) struct Server {
+    pub(super) generation: Generation,
+    pub(super) listener: Option<Listener>,
+    pub(super) readiness: Readiness,
+    pub(super) options: ServerSettings,
+    /// Accepted sockets that are not destroyed.
+    pub(super) connections: usize,
+    /// `unref()` is remembered across `close` and `listen` (rule R5).
+    pub(super) referenced: bool,
+    pub(super) counted: bool,
+    /// Grows with every `listen` and `close`: an answer for an earlier call is ignored (rules S11, S24).
+    listening_id: u64,
+    /// What the pending `listen()` asked for, until its address is known.
+    request: ListenRequest,
+}
+
+/// The acceptor and its registration.
+pub(super) struct Listener {
+    acceptor: Acceptor,
+    pub(super) descriptor: Generation,
+}
+
+/// What accepted sockets are made with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ServerSettings {
+    pub(crate) connection: ConnectionOptions,
+    pub(crate) pause_on_connect: bool,
+}
+
+/// The part of `listen()`'s options that does not depend on the lookup.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListenRequest {
+    pub(crate) port: u16,
+    pub(crate) backlog: Option<u32>,
+    pub(crate) options: AcceptorOptions,
+}
+
+impl Reactor {
+    pub(crate) fn new_server(&mut self, options: ServerSettings) -> Handle {
+        let generation = self.generations.next();
+        let index = self.servers.insert(Server {
+            generation,
+            listener: None,
+            readiness: Readiness::default(),
+            options,
+            connections: 0,
+            referenced: true,
+            counted: false,
+            listening_id: 0,
+            request: ListenRequest::default(),
+        });
+        Handle::new(index, generation)
+    }
+
+    pub(crate) fn server(&self, server: Handle) -> Option<&Server> {
+        self.servers.get(server.index()).filter(|found| found.generation == server.generation())
+    }
+
+    pub(super) fn server_mut(&mut self, server: Handle) -> Option<&mut Server> {
+        self.servers.get_mut(server.index()).filter(|found| found.generation == server.generation())
+    }
+
+    /// The synchronous part of `listen()`: what it throws, and the number of this call.
+    pub(crate) fn begin_listen(&mut self, server: Handle, request: ListenRequest) -> Result<u64, Error> {
+        let Some(found) = self.server_mut(server) else { return Err(Error::server_not_running()) };
+        if found.listener.is_some() {
+            return Err(Error::server_already_listen());
+        }
+        found.listening_id += 1;
+        found.request = request;
+        Ok(found.listening_id)
+    }
+
+    /// A host that is an address: Node's lookup answers in a tick (rule S3).
+    pub(crate) fn listen_later(&mut self, server: Handle, listening_id: u64, address: SocketAddr) {
+        self.ticks.push(Tick::Server { server, tick: ServerTick::Found { listening_id, address } });
+    }
+
+    /// The answer of the lookup for `listen()`.
+    pub(crate) fn listen_lookup_finished(
+        &mut self,
+        server: Handle,
+        listening_id: u64,
+        result: Result<SocketAddr, Error>,
+    ) {
+        self.requests -= 1;
+        match result {
+            Ok(address) => self.listen_at(server, listening_id, address),
+            Err(error) => {
+                if self.server(server).is_some_and(|found| found.listening_id == listening_id) {
+                    self.ticks.then_emit(Emission::ServerError { server, error });
+                }
+            }
+        }
+    }
+
+    pub(super) fn listen_at(&mut self, server: Handle, listening_id: u64, address: SocketAddr) {
+        let Some(found) = self.server_mut(server) else { return };
+        if found.listening_id != listening_id || found.listener.is_some() {
+            return;
+        }
+        let address = with_port(address, found.request.port);
+        self.set_up_listener(server, &[address]);
+    }
+
+    /// No host: dual-stack `::`, or `0.0.0.0` where IPv6 cannot be had (rule S4). Bound within the call.
+    pub(crate) fn listen_anywhere(&mut self, server: Handle) {
+        let Some(found) = self.server_mut(server) else { return };
+        let port = found.request.port;
+        let any = [SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
+        self.set_up_listener(server, &any);
+    }
+
+    /// `setupListenHandle`: the first candidate that can be bound. An address in use is an answer, not a reason to try
+    /// the next.
+    fn set_up_listener(&mut self, server: Handle, candidates: &[SocketAddr]) {
+        let Some(found) = self.server_mut(server) else { return };
+        let options = found.request.options;
+        let backlog = found.request.backlog.filter(|&backlog| backlog > 0).unwrap_or(DEFAULT_BACKLOG);
+        // listen(2) takes an int; the kernel lowers it to its own limit.
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        let mut failure = None;
+        for &address in candidates {
+            match Acceptor::tcp(address, options).and_then(|acceptor| acceptor.listen(backlog).map(|()| acceptor)) {
+                Ok(acceptor) => return self.listening(server, acceptor, address),
+                Err(error) => {
+                    let errno = Errno::from_io(&error);
+                    failure = Some((errno, address));
+                    if errno == Errno::ADDRESS_IN_USE {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some((errno, address)) = failure {
+            self.listen_failed(server, errno, address);
+        }
+    }
+
+    fn listening(&mut self, server: Handle, acceptor: Acceptor, address: SocketAddr) {
+        let descriptor = self.generations.next();
+        let token = Token::Server { index: server.index(), descriptor }.pack();
+        if let Err(error) = self.poller.register(acceptor.as_fd(), token) {
+            return self.listen_failed(server, Errno::from_io(&error), address);
+        }
+        let Some(found) = self.server_mut(server) else { return };
+        found.readiness = Readiness::default();
+        found.listener = Some(Listener { acceptor, descriptor });
+        self.count_server(server);
+        self.ticks.push(Tick::Server { server, tick: ServerTick::Listening });
+    }
+
+    fn listen_failed(&mut self, server: Handle, errno: Errno, address: SocketAddr) {
+        let error = Error::uv_with_host_port(errno, "listen", Some(&address.ip().to_string()), address.port());
+        self.ticks.push(Tick::Server { server, tick: ServerTick::Error(error) });
+    }
+
+    pub(super) fn server_tick(&mut self, server: Handle, tick: ServerTick) -> Option<Emission> {
+        let found = self.server(server)?;
+        match tick {
+            ServerTick::Found { listening_id, address } => {
+                self.listen_at(server, listening_id, address);
+                None
+            }
+            ServerTick::Listening => found.listener.is_some().then_some(Emission::Listening { server }),
+            ServerTick::Error(error) => Some(Emission::ServerError { server, error }),
+            ServerTick::Close => Some(Emission::ServerClose { server }),
+        }
+    }
+
+    /// `server.close()`: the acceptor is closed at once, `close` follows when the last connection is destroyed.
+    pub(crate) fn close_server(&mut self, server: Handle) {
+        let Some(found) = self.server_mut(server) else { return };
+        found.listening_id += 1;
+        if found.listener.take().is_some() {
+            self.count_server(server);
+            self.acceptor_closed();
+        }
+        self.emit_close_if_drained(server);
+    }
+
+    /// `_emitCloseIfDrained`
+    fn emit_close_if_drained(&mut self, server: Handle) {
+        let Some(found) = self.server(server) else { return };
+        if found.listener.is_none() && found.connections == 0 {
+            self.ticks.push(Tick::Server { server, tick: ServerTick::Close });
+        }
+    }
+
+    /// A destroyed socket leaves the server that accepted it (rule L72).
+    pub(super) fn leave_server(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if !std::mem::take(&mut connection.counted_by_server) {
+            return;
+        }
+        let Some(server) = connection.server else { return };
+        let Some(found) = self.server_mut(server) else { return };
+        found.connections -= 1;
+        self.emit_close_if_drained(server);
+    }
+
+    /// Gives the slot up: closes what listens, silently, and leaves the accepted sockets alone.
+    pub(crate) fn release_server(&mut self, server: Handle) {
+        if self.server(server).is_none() {
+            return;
+        }
+        let found = &mut self.servers[server.index()];
+        if found.listener.take().is_some() {
+            self.count_server(server);
+        }
+        self.servers.remove(server.index());
+        self.freed_servers.push(server);
+    }
+
+    pub(crate) fn server_set_referenced(&mut self, server: Handle, referenced: bool) {
+        if let Some(found) = self.server_mut(server) {
+            found.referenced = referenced;
+            self.count_server(server);
+        }
+    }
+
+    fn count_server(&mut self, server: Handle) {
+        let Some(found) = self.server_mut(server) else { return };
+        let counts = found.listener.is_some() && found.referenced;
+        if std::mem::replace(&mut found.counted, counts) != counts {
+            if counts {
+                self.handles += 1;
+            } else {
+                self.handles -= 1;
+            }
+        }
+    }
+
+    /// Takes one connection off the backlog. True when a `connection` is to be emitted (or an error).
+    ///
+    /// Errors of one connection (it was aborted before we came) are skipped, bounded by the accept budget; when
+    /// descriptors run out the reserve is spent to turn the waiting peers away (rule S36).
+    pub(crate) fn accept(&mut self, server: Handle) -> bool {
+        let found = self.servers.get_mut(server.index());
+        let Some(found) = found.filter(|found| found.generation == server.generation()) else { return false };
+        let Some(listener) = &found.listener else { return false };
+        match listener.acceptor.accept() {
+            Ok((stream, peer)) => {
+                self.accepted(server, stream, peer);
+                true
+            }
+            Err(error) => {
+                let errno = Errno::from_io(&error);
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    found.readiness.readable = false;
+                } else if errno == Errno::TOO_MANY_FILES || errno == Errno::TOO_MANY_FILES_IN_SYSTEM {
+                    // Shedding is bounded: what may be left is looked at again. Where it cannot be done at all, those
+                    // who wait stay in the backlog for the next edge.
+                    let shed = self.reserve.shed(&listener.acceptor);
+                    found.readiness.readable = shed.is_ok_and(|count| count > 0);
+                } else if !errno.is_aborted_connection() {
+                    let error = Error::exception(errno, "accept");
+                    self.ticks.then_emit(Emission::ServerError { server, error });
+                    return true;
+                }
+                false
+            }
+        }
+    }
+
+    /// `onconnection`
+    fn accepted(&mut self, server: Handle, stream: Stream, peer: Option<SocketAddr>) {
+        let descriptor = self.generations.next();
+        let generation = self.generations.next();
+        let found = &mut self.servers[server.index()];
+        let settings = &found.options;
+        let mut connection = Connection::new(generation, &settings.connection);
+        if connection.no_delay {
+            let _ = stream.set_no_delay(true);
+        }
+        if connection.keep_alive {
+            let _ = stream.set_keep_alive(true, connection.keep_alive_delay());
+        }
+        let paused = settings.pause_on_connect;
+        connection.server = Some(server);
+        connection.counted_by_server = true;
+        connection.peer = peer;
+        found.connections += 1;
+        let entry = self.connections.vacant_entry();
+        let token = Token::Connection { index: entry.key(), descriptor }.pack();
+        let socket = Handle::new(entry.key(), generation);
+        let registered = self.poller.register(stream.as_fd(), token);
+        connection.link = Link::Open { stream, descriptor };
+        connection.idle.last_activity = self.now;
+        if paused {
+            connection.read.flow = Flow::Stopped;
+        }
+        entry.insert(connection);
+        if !paused {
+            self.read_zero(socket);
+        }
+        if let Err(error) = registered {
+            self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "accept")));
+        }
+        self.ticks.then_emit(Emission::Connection { server, socket });
+    }
+}
+
+impl Server {
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections
+    }
+
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().and_then(|listener| listener.acceptor.local_address().ok())
+    }
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}

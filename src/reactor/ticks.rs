@@ -1,0 +1,248 @@
+//! The tick queue: the one FIFO of everything deferred (rule M2), and the steps that a callback still owes.
+//!
+//! Two structures with different jobs. The *queue* is Node's deferred queue: the library's ticks and the user's
+//! `next_tick` share it. The *steps* are a stack: what remains of the callback or tick that is running. Every piece of
+//! user code is entered by one step, and what must follow it lies on the stack before it runs; so a listener that
+//! panics, or an unhandled error that makes `run()` return, loses nothing.
+//!
+//! This module touches nothing. Invariant: the queue is looked at only when the stack is empty.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::error::Error;
+use crate::reactor::connecting::Target;
+use crate::reactor::{CallbackId, Handle};
+use crate::sys::Stream;
+
+/// An entry of the deferred queue.
+pub(crate) enum Tick {
+    /// The user's `next_tick`.
+    Call(CallbackId),
+    /// A callback that is owed an answer.
+    Complete {
+        owner: Handle,
+        callback: CallbackId,
+        error: Option<Error>,
+    },
+    /// A connection's own business. `epoch` is that of the connection the tick belongs to.
+    Connection {
+        socket: Handle,
+        epoch: u32,
+        tick: ConnectionTick,
+    },
+    Server {
+        server: Handle,
+        tick: ServerTick,
+    },
+}
+
+/// Node's deferred functions of a stream and of `net.Socket`; each names the one it stands for.
+pub(crate) enum ConnectionTick {
+    /// `lookupAndConnect`'s tick for an address that needs no lookup.
+    Attempt(Box<Target>),
+    /// `connectErrorNT`.
+    LookupFailed(Error),
+    /// `maybeReadMore_`
+    ReadMore,
+    /// `emitReadable_`
+    EmitReadable,
+    /// `resume_`
+    Resume,
+    /// `endReadableNT`
+    End,
+    /// `endWritableNT`: the automatic `end()` (rule L16).
+    AutoEnd,
+    /// `afterWriteTick`
+    AfterWrite(Completion),
+    /// `onwriteError`
+    WriteFailed(Completion, Error),
+    /// `errorBuffer`
+    ErrorBuffer,
+    /// `finish`
+    Finish,
+    /// `emitErrorCloseNT`
+    ErrorThenClosed(Error),
+    /// The stream's `emitCloseNT`: sockets emit `close` themselves, this only marks it.
+    Closed,
+    /// `net`'s `emitCloseNT`, for a socket without a handle (rule M6).
+    EmitClose,
+}
+
+pub(crate) enum ServerTick {
+    /// The lookup of an address that needs none (rule S3). `listening_id` is that of the `listen()` call.
+    Found {
+        listening_id: u64,
+        address: SocketAddr,
+    },
+    Listening,
+    Error(Error),
+    Close,
+}
+
+/// Who waits for a write: one `write()`, or all that went out in one gathered write.
+#[derive(Default)]
+pub(crate) enum Completion {
+    #[default]
+    Nobody,
+    One(CallbackId),
+    Group(Vec<CallbackId>),
+}
+
+impl Completion {
+    pub(crate) fn one(callback: Option<CallbackId>) -> Completion {
+        match callback {
+            Some(callback) => Completion::One(callback),
+            None => Completion::Nobody,
+        }
+    }
+
+    pub(crate) fn is_nobody(&self) -> bool {
+        matches!(self, Completion::Nobody)
+    }
+}
+
+/// What remains to be done within the running callback or tick.
+pub(crate) enum Step {
+    /// Enters user code.
+    Emit(Emission),
+    /// `flow()`: one buffered chunk after the other.
+    Flow { socket: Handle },
+    /// The end of `push(chunk)`, after its `data` listeners.
+    Pushed { socket: Handle },
+    /// `read(0)`, after what had to flow first.
+    ReadZero { socket: Handle },
+    /// The end of `resume_`.
+    Resumed { socket: Handle },
+    /// The end of `endReadableNT`, after the `end` listeners.
+    EndEmitted { socket: Handle, epoch: u32 },
+    /// The end of `finish`, after its listeners.
+    FinishEmitted { socket: Handle, epoch: u32 },
+    /// The end of `afterWrite`, after the callbacks.
+    WriteCompleted { socket: Handle, epoch: u32 },
+    /// `errorBuffer`, after the callback of the write that failed.
+    ErrorBuffer { socket: Handle, epoch: u32 },
+    /// `destroy(error)`, after all callbacks of a failed write or the `connectionAttemptFailed` listeners.
+    Destroy { socket: Handle, epoch: u32, error: Error },
+    /// `connect(2)`, after the `connectionAttempt` listeners.
+    StartConnect { socket: Handle, epoch: u32, target: Box<Target>, bound: Option<Stream> },
+    /// After the `ready` listeners.
+    Connected { socket: Handle, epoch: u32 },
+    /// The stream's `emitCloseNT`, after the `error` listeners.
+    MarkClosed { socket: Handle, epoch: u32 },
+    /// After the `close` listeners: the slot may be free now.
+    CloseEmitted { socket: Handle },
+}
+
+/// One entry into user code.
+pub(crate) enum Emission {
+    Call(CallbackId),
+    Complete {
+        owner: Handle,
+        callback: CallbackId,
+        error: Option<Error>,
+    },
+    Attempt {
+        socket: Handle,
+        target: Box<Target>,
+    },
+    AttemptFailed {
+        socket: Handle,
+        target: Box<Target>,
+        error: Error,
+    },
+    /// An event without arguments.
+    Plain {
+        socket: Handle,
+        event: PlainEvent,
+    },
+    /// A chunk that had been buffered.
+    Data {
+        socket: Handle,
+        bytes: Box<[u8]>,
+    },
+    Error {
+        socket: Handle,
+        error: Error,
+    },
+    Close {
+        socket: Handle,
+        had_error: bool,
+    },
+    Listening {
+        server: Handle,
+    },
+    Connection {
+        server: Handle,
+        socket: Handle,
+    },
+    ServerError {
+        server: Handle,
+        error: Error,
+    },
+    ServerClose {
+        server: Handle,
+    },
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum PlainEvent {
+    Connect,
+    Ready,
+    End,
+    Finish,
+    Drain,
+    Timeout,
+}
+
+/// The deferred queue and the stack of steps.
+#[derive(Default)]
+pub(crate) struct Ticks {
+    queue: VecDeque<Tick>,
+    steps: Vec<Step>,
+    /// How many entries of the queue the running callback has been followed by; 0 in the callback itself.
+    served: u64,
+}
+
+impl Ticks {
+    /// `process.nextTick`.
+    pub(crate) fn push(&mut self, tick: Tick) {
+        self.queue.push_back(tick);
+    }
+
+    /// Puts `step` in front of all that remains. Several steps are pushed last one first.
+    pub(crate) fn then(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    pub(crate) fn then_emit(&mut self, emission: Emission) {
+        self.steps.push(Step::Emit(emission));
+    }
+
+    pub(crate) fn pop_step(&mut self) -> Option<Step> {
+        self.steps.pop()
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.steps.len()
+    }
+
+    pub(crate) fn pop_tick(&mut self) -> Option<Tick> {
+        let tick = self.queue.pop_front()?;
+        self.served += 1;
+        Some(tick)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.steps.is_empty()
+    }
+
+    /// A new callback of the loop begins.
+    pub(crate) fn begin_callback(&mut self) {
+        self.served = 0;
+    }
+
+    pub(crate) fn served(&self) -> u64 {
+        self.served
+    }
+}

@@ -1,0 +1,588 @@
+//! The writable side in motion: Node's `Writable` and the write half of `net.Socket`, transition by transition.
+//!
+//! Every write tries the kernel at once (rule F3); only what it refuses is queued, and nothing is armed: registration
+//! is edge-triggered for both directions, so the kernel announces by itself that it takes more. When an asynchronous
+//! write completes, everything queued behind it goes out as one gathered write (rule F9).
+//!
+//! Node also counts `pendingcb` and sometimes defers `finish` by one more tick for it. A socket always has a `_final`
+//! that counts itself, so that branch is never taken and is not copied.
+//!
+//! This module touches `sys::Stream` for its writes and nothing else outside the reactor.
+
+use std::io::{self, IoSlice};
+
+use crate::error::Error;
+use crate::reactor::bytes::{Outgoing, QueuedBytes, WriteRequest};
+use crate::reactor::connection::{CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
+use crate::reactor::ticks::{Completion, ConnectionTick, Emission, PlainEvent, Step, Tick};
+use crate::reactor::{CallbackId, Handle, Internal, Pending, Reactor};
+use crate::sys::Stream;
+use crate::sys::errno::Errno;
+
+/// How many slices one gathered write offers: what Linux and the BSDs accept at most (IOV_MAX).
+const MAX_SLICES: usize = 1024;
+
+/// When a write's outcome became known: within the call that made it, or in a later callback.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Moment {
+    Synchronous,
+    Later,
+}
+
+impl Reactor {
+    /// `socket.write()`. Takes the chunk out of `chunk` only if it must be kept; the caller drops what is left, with
+    /// nothing borrowed.
+    pub(crate) fn write<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: &mut Option<C>,
+        callback: Option<CallbackId>,
+    ) -> bool {
+        let Some(connection) = self.live(socket) else {
+            self.complete_later(socket, callback, Some(Error::stream_destroyed("write")));
+            return false;
+        };
+        if connection.write_after_end_of_peer && connection.write.ending() {
+            let error = Error::ended_by_other_party();
+            self.complete_later(socket, callback, Some(error.clone()));
+            self.destroy(socket, Some(error));
+            return false;
+        }
+        self.write_chunk(socket, chunk, callback).unwrap_or(false)
+    }
+
+    /// The stream's `_write()`, which `end(data)` enters directly.
+    fn write_chunk<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: &mut Option<C>,
+        callback: Option<CallbackId>,
+    ) -> Result<bool, Error> {
+        let connection = &mut self.connections[socket.index()];
+        let refusal = if connection.write.ending() {
+            Some(Error::stream_write_after_end())
+        } else if connection.destroyed {
+            Some(Error::stream_destroyed("write"))
+        } else {
+            None
+        };
+        if let Some(error) = refusal {
+            self.complete_later(socket, callback, Some(error.clone()));
+            self.destroy(socket, Some(error.clone()));
+            return Err(error);
+        }
+        let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
+        connection.write.length += length;
+        if connection.write.is_writing() || connection.errored.is_some() {
+            let bytes = take_queued(chunk);
+            connection.write.queue_mut().buffered.push_back(WriteRequest { bytes, callback });
+        } else {
+            self.dispatch_chunk(socket, chunk, length, callback);
+        }
+        let connection = &mut self.connections[socket.index()];
+        let write = &mut connection.write;
+        let below = write.length < write.high_water_mark || write.length == 0;
+        if !below {
+            write.need_drain = true;
+        }
+        Ok(below && !connection.destroyed && connection.errored.is_none())
+    }
+
+    /// Hands one chunk to the transport, within the call of `write()`.
+    fn dispatch_chunk<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: &mut Option<C>,
+        length: usize,
+        callback: Option<CallbackId>,
+    ) {
+        let now = self.now;
+        let connection = &mut self.connections[socket.index()];
+        let stream = match &connection.link {
+            Link::Open { stream, .. } => stream,
+            Link::Connecting { .. } => {
+                let current = CurrentWrite {
+                    state: CurrentState::AwaitsConnect,
+                    chunks: vec![take_queued(chunk)],
+                    first: 0,
+                    offset: 0,
+                    remaining: length,
+                    length,
+                    completion: Completion::one(callback),
+                };
+                connection.write.queue_mut().current = Some(current);
+                self.request(socket, Internal::FlushWrites);
+                self.request(socket, Internal::FailWrites);
+                return;
+            }
+            Link::Detached => {
+                let completion = Completion::one(callback);
+                self.written(socket, length, completion, Some(Error::socket_closed()), Moment::Synchronous);
+                return;
+            }
+        };
+        connection.bytes_dispatched += length as u64;
+        connection.idle.last_activity = now;
+        let outcome = stream.write(chunk.as_ref().map_or(&[], |chunk| chunk.as_slice()));
+        if connection.idle.expired {
+            self.touch(socket);
+        }
+        match outcome {
+            Ok(count) if count == length => {
+                self.written(socket, length, Completion::one(callback), None, Moment::Synchronous);
+            }
+            Ok(count) => self.put_in_flight(socket, take_queued(chunk), count, length, callback),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.put_in_flight(socket, take_queued(chunk), 0, length, callback);
+            }
+            Err(error) => {
+                let error = Error::exception(Errno::from_io(&error), "write");
+                self.written(socket, length, Completion::one(callback), Some(error), Moment::Synchronous);
+            }
+        }
+    }
+
+    fn put_in_flight(
+        &mut self,
+        socket: Handle,
+        bytes: QueuedBytes,
+        taken: usize,
+        length: usize,
+        callback: Option<CallbackId>,
+    ) {
+        let current = CurrentWrite {
+            state: CurrentState::InFlight,
+            chunks: vec![bytes],
+            first: 0,
+            offset: taken,
+            remaining: length - taken,
+            length,
+            completion: Completion::one(callback),
+        };
+        self.fly(socket, current);
+    }
+
+    /// The kernel did not take everything: the rest waits for its edge.
+    fn fly(&mut self, socket: Handle, current: CurrentWrite) {
+        let connection = &mut self.connections[socket.index()];
+        connection.readiness.writable = false;
+        let queue = connection.write.queue_mut();
+        queue.last_size = current.length;
+        queue.current = Some(current);
+        self.requests += 1;
+    }
+
+    /// Gives a waiting write to the transport: queued chunks that follow a completed one, or what waited for the
+    /// connection.
+    fn dispatch_current(&mut self, socket: Handle, mut current: CurrentWrite, moment: Moment) {
+        let now = self.now;
+        let connection = &mut self.connections[socket.index()];
+        let Link::Open { stream, .. } = &connection.link else {
+            let (length, completion) = self.discard(current);
+            self.written(socket, length, completion, Some(Error::socket_closed()), moment);
+            return;
+        };
+        connection.bytes_dispatched += current.length as u64;
+        connection.idle.last_activity = now;
+        let outcome = transmit(stream, &mut current);
+        if connection.idle.expired {
+            self.touch(socket);
+        }
+        match outcome {
+            Ok(()) if current.remaining == 0 => {
+                let (length, completion) = self.discard(current);
+                self.written(socket, length, completion, None, moment);
+            }
+            Ok(()) => {
+                current.state = CurrentState::InFlight;
+                self.fly(socket, current);
+            }
+            Err(error) => {
+                let (length, completion) = self.discard(current);
+                self.written(socket, length, completion, Some(error), moment);
+            }
+        }
+    }
+
+    /// What is left of a write when its bytes are no longer needed.
+    fn discard(&mut self, current: CurrentWrite) -> (usize, Completion) {
+        self.graveyard.extend(current.chunks);
+        (current.length, current.completion)
+    }
+
+    /// The kernel takes more: continues the write in flight, if there is one. True when it is over.
+    pub(super) fn writable(&mut self, socket: Handle) -> bool {
+        let Some(connection) = self.live(socket) else { return false };
+        connection.readiness.writable = false;
+        let Link::Open { stream, .. } = &connection.link else { return false };
+        let Some(queue) = connection.write.queue.as_mut() else { return false };
+        let Some(current) = queue.current.as_mut() else { return false };
+        let outcome = transmit(stream, current);
+        if outcome.is_ok() && current.remaining > 0 {
+            return false;
+        }
+        let Some(current) = queue.current.take() else { return false };
+        self.requests -= 1;
+        let (length, completion) = self.discard(current);
+        match outcome {
+            Ok(()) => {
+                self.touch(socket);
+                if let Some(queue) = self.connections[socket.index()].write.queue.as_mut() {
+                    queue.last_size = 0;
+                }
+                self.written(socket, length, completion, None, Moment::Later);
+            }
+            Err(error) => self.written(socket, length, completion, Some(error), Moment::Later),
+        }
+        true
+    }
+
+    /// `onwrite`: a write is over, well or badly.
+    fn written(&mut self, socket: Handle, length: usize, completion: Completion, error: Option<Error>, moment: Moment) {
+        let connection = &mut self.connections[socket.index()];
+        connection.write.length -= length;
+        if let Some(error) = error {
+            connection.errored.get_or_insert_with(|| error.clone());
+            match moment {
+                Moment::Synchronous => self.defer(socket, ConnectionTick::WriteFailed(completion, error)),
+                Moment::Later => self.write_failed(socket, completion, error),
+            }
+            return;
+        }
+        if connection.write.has_buffered() {
+            self.clear_buffer(socket);
+        }
+        let connection = &mut self.connections[socket.index()];
+        let write = &mut connection.write;
+        if moment == Moment::Later {
+            write.release_queue();
+            self.after_write(socket, completion);
+            return;
+        }
+        let drain_owed = write.need_drain && write.length == 0;
+        let tick = if completion.is_nobody() { drain_owed && !write.after_write_pending } else { true };
+        if tick {
+            write.after_write_pending = true;
+            self.defer(socket, ConnectionTick::AfterWrite(completion));
+        } else if write.ending() {
+            self.finish_maybe(socket);
+        }
+    }
+
+    /// `afterWrite`: `drain` before the callbacks (rule F8), then perhaps the end of the stream.
+    pub(super) fn after_write(&mut self, socket: Handle, completion: Completion) {
+        let connection = &mut self.connections[socket.index()];
+        let epoch = connection.epoch;
+        let destroyed = connection.destroyed;
+        let write = &mut connection.write;
+        write.after_write_pending = false;
+        let drain = write.need_drain && !write.ending() && !destroyed && write.length == 0;
+        if drain {
+            write.need_drain = false;
+        }
+        if destroyed || write.ending() || drain {
+            self.ticks.then(Step::WriteCompleted { socket, epoch });
+        }
+        self.complete_now(socket, completion, None);
+        if drain {
+            self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Drain });
+        }
+    }
+
+    /// The end of `afterWrite`. A callback may have called `end()` itself; asking again then changes nothing.
+    pub(super) fn write_completed(&mut self, socket: Handle, epoch: u32) {
+        let Some(connection) = self.current(socket, epoch) else { return };
+        if connection.destroyed {
+            self.error_buffer(socket);
+            return;
+        }
+        if connection.write.ending() {
+            self.finish_maybe(socket);
+        }
+    }
+
+    /// `onwriteError`: the callback first, then everything queued behind, then the socket (rule L55).
+    pub(super) fn write_failed(&mut self, socket: Handle, completion: Completion, error: Error) {
+        let epoch = self.connections[socket.index()].epoch;
+        self.ticks.then(Step::Destroy { socket, epoch, error: error.clone() });
+        self.ticks.then(Step::ErrorBuffer { socket, epoch });
+        self.complete_now(socket, completion, Some(&error));
+    }
+
+    /// `errorBuffer`: nobody who waits is forgotten.
+    pub(super) fn error_buffer(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if connection.write.is_writing() {
+            return;
+        }
+        let errored = connection.errored.clone();
+        let Some(queue) = connection.write.queue.as_mut() else { return };
+        let buffered = std::mem::take(&mut queue.buffered);
+        let end_callbacks = std::mem::take(&mut queue.end_callbacks);
+        connection.write.length -= buffered.iter().map(|request| request.bytes.len()).sum::<usize>();
+        connection.write.release_queue();
+        let end_error = errored.clone().unwrap_or_else(|| Error::stream_destroyed("end"));
+        for callback in end_callbacks.into_iter().rev() {
+            self.complete(socket, callback, Some(end_error.clone()));
+        }
+        let write_error = errored.unwrap_or_else(|| Error::stream_destroyed("write"));
+        for request in buffered.into_iter().rev() {
+            if let Some(callback) = request.callback {
+                self.complete(socket, callback, Some(write_error.clone()));
+            }
+            self.graveyard.push(request.bytes);
+        }
+    }
+
+    /// `clearBuffer`: everything that waits goes out as one gathered write.
+    fn clear_buffer(&mut self, socket: Handle) {
+        let connection = &mut self.connections[socket.index()];
+        if connection.destroyed {
+            return;
+        }
+        let Some(queue) = connection.write.queue.as_mut() else { return };
+        let requests = std::mem::take(&mut queue.buffered);
+        let several = requests.len() > 1;
+        let mut callbacks = Vec::new();
+        let mut chunks = Vec::with_capacity(requests.len());
+        for request in requests {
+            callbacks.extend(request.callback);
+            chunks.push(request.bytes);
+        }
+        let length = chunks.iter().map(QueuedBytes::len).sum();
+        let completion = match callbacks.pop() {
+            None => Completion::Nobody,
+            Some(callback) if !several => Completion::One(callback),
+            Some(callback) => {
+                callbacks.push(callback);
+                Completion::Group(callbacks)
+            }
+        };
+        let current = CurrentWrite {
+            state: CurrentState::InFlight,
+            chunks,
+            first: 0,
+            offset: 0,
+            remaining: length,
+            length,
+            completion,
+        };
+        self.dispatch_current(socket, current, Moment::Synchronous);
+    }
+
+    /// The first write that waited for the connection goes out, in the middle of the `connect` dispatch (rule L5).
+    pub(super) fn flush_awaiting(&mut self, socket: Handle) {
+        if let Some(current) = self.take_awaiting(socket) {
+            self.dispatch_current(socket, current, Moment::Later);
+        }
+    }
+
+    /// The connection closed before the first write could go out (rules L8, L33).
+    pub(super) fn fail_awaiting(&mut self, socket: Handle) {
+        if let Some(current) = self.take_awaiting(socket) {
+            let (length, completion) = self.discard(current);
+            let error = Error::socket_closed_before_connection();
+            self.written(socket, length, completion, Some(error), Moment::Later);
+        }
+    }
+
+    fn take_awaiting(&mut self, socket: Handle) -> Option<CurrentWrite> {
+        let queue = self.live(socket)?.write.queue.as_mut()?;
+        queue.current.take_if(|current| current.state == CurrentState::AwaitsConnect)
+    }
+
+    /// `socket.end()`
+    pub(crate) fn end<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: Option<&mut Option<C>>,
+        callback: Option<CallbackId>,
+    ) {
+        if self.live(socket).is_none() {
+            self.complete_later(socket, callback, Some(Error::stream_destroyed("end")));
+            return;
+        }
+        let refused = chunk.and_then(|chunk| self.write_chunk(socket, chunk, None).err());
+        let connection = &mut self.connections[socket.index()];
+        let mut error = refused;
+        if error.is_none() {
+            if !connection.write.ending() && connection.errored.is_none() {
+                connection.write.phase = WritePhase::Ending;
+                connection.write.need_drain = false;
+                self.finish_maybe(socket);
+            } else if connection.write.finished() {
+                error = Some(Error::stream_already_finished("end"));
+            } else if connection.destroyed {
+                error = Some(Error::stream_destroyed("end"));
+            }
+        }
+        let Some(callback) = callback else { return };
+        let connection = &mut self.connections[socket.index()];
+        let error = error.or_else(|| connection.errored.clone());
+        if error.is_some() || connection.write.finished() {
+            self.complete_later(socket, Some(callback), error);
+        } else if connection.destroyed {
+            // Node forgets this one callback (N11); it is always called here.
+            self.complete_later(socket, Some(callback), Some(Error::stream_destroyed("end")));
+        } else {
+            connection.write.queue_mut().end_callbacks.push(callback);
+        }
+    }
+
+    /// `endWritableNT`
+    pub(super) fn auto_end(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if connection.is_writable() {
+            self.end::<QueuedBytes>(socket, None, None);
+        }
+    }
+
+    /// `finishMaybe`: once all is written, the write side is shut down.
+    fn finish_maybe(&mut self, socket: Handle) {
+        let connection = &mut self.connections[socket.index()];
+        if connection.write.phase != WritePhase::Ending || !connection.needs_finish() {
+            return;
+        }
+        connection.write.phase = WritePhase::Final;
+        self.shut_down(socket);
+    }
+
+    /// `_final`
+    pub(super) fn shut_down(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        match &connection.link {
+            Link::Detached => self.shut_down_done(socket),
+            Link::Connecting { .. } => self.request(socket, Internal::ShutDown),
+            Link::Open { .. } => {
+                connection.write.shutting_down = true;
+                let epoch = connection.epoch;
+                self.requests += 1;
+                self.pending.push_back(Pending::ShutDown { socket, epoch });
+            }
+        }
+    }
+
+    /// The pending phase reached a shutdown: shutdown(2) is made here, as libuv makes it.
+    pub(super) fn shut_down_now(&mut self, socket: Handle, epoch: u32) {
+        let Some(connection) = self.current(socket, epoch) else { return };
+        if !connection.write.shutting_down {
+            return;
+        }
+        connection.write.shutting_down = false;
+        if let Link::Open { stream, .. } = &connection.link {
+            // Node does not look at the result: a peer that is gone already counts as success (rule L60).
+            let _ = stream.shutdown_write();
+        }
+        self.requests -= 1;
+        self.shut_down_done(socket);
+    }
+
+    /// `onFinish`
+    fn shut_down_done(&mut self, socket: Handle) {
+        let connection = &mut self.connections[socket.index()];
+        if connection.needs_finish() {
+            connection.write.phase = WritePhase::Prefinished;
+            self.defer(socket, ConnectionTick::Finish);
+        }
+    }
+
+    /// `finish`: the callbacks of `end()`, then the event (rule L10).
+    pub(super) fn finish(&mut self, socket: Handle, epoch: u32) {
+        let Some(connection) = self.current(socket, epoch) else { return };
+        connection.write.phase = WritePhase::Finished;
+        let callbacks =
+            connection.write.queue.as_mut().map(|queue| std::mem::take(&mut queue.end_callbacks)).unwrap_or_default();
+        connection.write.release_queue();
+        self.ticks.then(Step::FinishEmitted { socket, epoch });
+        self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Finish });
+        for callback in callbacks.into_iter().rev() {
+            self.complete(socket, callback, None);
+        }
+    }
+
+    /// After the `finish` listeners: the automatic `destroy()` when the readable side is over too (rule L15).
+    pub(super) fn finish_emitted(&mut self, socket: Handle, epoch: u32) {
+        let Some(connection) = self.current(socket, epoch) else { return };
+        if connection.read.phase == ReadPhase::EndEmitted {
+            self.destroy(socket, None);
+        }
+    }
+
+    /// The closing phase cuts a write that was in flight (rule L35).
+    pub(super) fn write_canceled(&mut self, socket: Handle, current: CurrentWrite) {
+        let (length, completion) = self.discard(current);
+        let error = Error::exception(Errno::CANCELED, "write");
+        self.written(socket, length, completion, Some(error), Moment::Later);
+    }
+
+    /// Answers a callback within the running callback: in front of all that remains.
+    pub(super) fn complete(&mut self, owner: Handle, callback: CallbackId, error: Option<Error>) {
+        self.ticks.then_emit(Emission::Complete { owner, callback, error });
+    }
+
+    pub(super) fn complete_now(&mut self, owner: Handle, completion: Completion, error: Option<&Error>) {
+        match completion {
+            Completion::Nobody => {}
+            Completion::One(callback) => self.complete(owner, callback, error.cloned()),
+            Completion::Group(callbacks) => {
+                for callback in callbacks.into_iter().rev() {
+                    self.complete(owner, callback, error.cloned());
+                }
+            }
+        }
+    }
+
+    /// Answers a callback in a tick.
+    pub(super) fn complete_later(&mut self, owner: Handle, callback: Option<CallbackId>, error: Option<Error>) {
+        if let Some(callback) = callback {
+            self.ticks.push(Tick::Complete { owner, callback, error });
+        }
+    }
+}
+
+fn take_queued<C: Outgoing>(chunk: &mut Option<C>) -> QueuedBytes {
+    chunk.take().map_or(QueuedBytes::Static(&[]), Outgoing::into_queued)
+}
+
+/// Offers the kernel what remains of a write, and notes what it took.
+///
+/// One attempt, except where a gathered write has more slices than one call carries: a call that was taken whole makes
+/// no edge, so the next must follow at once. Each round disposes of `MAX_SLICES` slices, which bounds the loop.
+fn transmit(stream: &Stream, current: &mut CurrentWrite) -> Result<(), Error> {
+    loop {
+        let offered;
+        let outcome = if let [bytes] = &current.chunks[current.first..] {
+            let rest = &bytes.as_slice()[current.offset..];
+            offered = rest.len();
+            stream.write(rest)
+        } else {
+            let mut offset = current.offset;
+            let slices: Vec<IoSlice<'_>> = current.chunks[current.first..]
+                .iter()
+                .take(MAX_SLICES)
+                .map(|bytes| IoSlice::new(&bytes.as_slice()[std::mem::take(&mut offset)..]))
+                .collect();
+            offered = slices.iter().map(|slice| slice.len()).sum();
+            stream.write_vectored(&slices)
+        };
+        let taken = match outcome {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(Error::exception(Errno::from_io(&error), "write")),
+        };
+        current.remaining -= taken;
+        advance(current, taken);
+        if current.remaining == 0 || taken < offered {
+            return Ok(());
+        }
+    }
+}
+
+/// Steps over the chunks that the kernel has whole. The last one stays current: a write always has one to offer.
+fn advance(current: &mut CurrentWrite, taken: usize) {
+    current.offset += taken;
+    while current.first + 1 < current.chunks.len() && current.offset >= current.chunks[current.first].len() {
+        current.offset -= current.chunks[current.first].len();
+        current.first += 1;
+    }
+}

@@ -1,0 +1,236 @@
+//! One listening socket: bind, listen, accept.
+//!
+//! May touch `libc` for `accept` and `socket2` for the rest.
+//!
+//! Invariants: bind and listen are separate steps, because Node reports where each fails. Accepted sockets are
+//! non-blocking and closed on exec, and never raise `SIGPIPE`. What an error of `accept` means for the server is
+//! decided above.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use socket2::{SockAddr, SockRef};
+
+use super::stream::{Family, Stream, bind_reporting_family, internet_address, new_socket};
+
+/// A socket that is bound, and listens once told to.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    descriptor: OwnedFd,
+}
+
+impl Acceptor {
+    /// A TCP socket bound to `address`. A port that only waits out its last connections is free.
+    pub(crate) fn tcp(address: SocketAddr, options: AcceptorOptions) -> io::Result<Self> {
+        let family = Family::of(&address);
+        let acceptor = Self { descriptor: new_socket(family.domain())? };
+        let socket = acceptor.socket();
+        socket.set_reuse_address(true)?;
+        if options.reuse_port {
+            share_port(&socket)?;
+        }
+        match family {
+            Family::IPv4 => {}
+            // Set in both cases, since the default is a matter of the system's settings. OpenBSD has no dual stack
+            // and refuses the very question.
+            Family::IPv6 if cfg!(target_os = "openbsd") => {}
+            Family::IPv6 => socket.set_only_v6(options.ipv6_only)?,
+        }
+        bind_reporting_family(&socket, address)?;
+        Ok(acceptor)
+    }
+
+    /// Starts to listen. The kernel completes up to about `backlog` connections before anyone accepts them.
+    pub(crate) fn listen(&self, backlog: i32) -> io::Result<()> {
+        self.socket().listen(backlog)
+    }
+
+    /// Takes the next connection and its peer's address, or gives `WouldBlock`.
+    pub(crate) fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        // The bound is the number of signals that arrive; a non-blocking call is hardly ever interrupted.
+        loop {
+            match accept_one(self.descriptor.as_fd()) {
+                Ok((descriptor, peer)) => return Ok((Stream::from_accepted(descriptor), peer.as_socket())),
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
+        internet_address(self.socket().local_addr()?)
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(&self.descriptor)
+    }
+}
+
+impl AsFd for Acceptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// How an [`Acceptor`] is bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AcceptorOptions {
+    /// An IPv6 address takes no IPv4 connections. Means nothing for an IPv4 address.
+    pub(crate) ipv6_only: bool,
+    /// Other sockets that ask for this too may listen on the same port, and the kernel deals connections out to them.
+    pub(crate) reuse_port: bool,
+}
+
+/// Shares the port where the kernel balances connections between the sharers; elsewhere `SO_REUSEPORT` exists but
+/// gives all of them to one socket, so that asking for it is an error, as in libuv.
+fn share_port(socket: &SockRef<'_>) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "dragonfly"))]
+    return socket.set_reuse_port(true);
+    #[cfg(target_os = "freebsd")]
+    return socket.set_reuse_port_lb(true);
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "dragonfly", target_os = "freebsd")))]
+    {
+        let _ = socket;
+        Err(io::Error::from_raw_os_error(libc::ENOTSUP))
+    }
+}
+
+/// One `accept`, with both flags set in the same call.
+#[cfg(not(target_vendor = "apple"))]
+fn accept_one(acceptor: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: the storage is zeroed, as large as its length says, and accept4 writes an address and its length into it.
+    unsafe {
+        SockAddr::try_init(|storage, length| {
+            let descriptor = libc::accept4(acceptor.as_raw_fd(), storage.cast(), length, flags);
+            if descriptor < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // The kernel just opened this descriptor for us, and nobody else knows it.
+            Ok(OwnedFd::from_raw_fd(descriptor))
+        })
+    }
+}
+
+/// One `accept`, with what Apple's systems cannot set in the same call.
+#[cfg(target_vendor = "apple")]
+fn accept_one(acceptor: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
+    // SAFETY: the storage is zeroed, as large as its length says, and accept writes an address and its length into it.
+    let (descriptor, peer) = unsafe {
+        SockAddr::try_init(|storage, length| {
+            let descriptor = libc::accept(acceptor.as_raw_fd(), storage.cast(), length);
+            if descriptor < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // The kernel just opened this descriptor for us, and nobody else knows it.
+            Ok(OwnedFd::from_raw_fd(descriptor))
+        })
+    }?;
+    let socket = SockRef::from(&descriptor);
+    socket.set_cloexec(true)?;
+    socket.set_nonblocking(true)?;
+    // A connection that is reset already refuses every option. It is the first read that reports it.
+    let _ = socket.set_nosigpipe(true);
+    Ok((descriptor, peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+    use crate::sys::poller::Poller;
+    use crate::sys::test_support::{connecting_to, listening, loopback, until_ready, wait_for};
+
+    const IPV6_ONLY: AcceptorOptions = AcceptorOptions { ipv6_only: true, reuse_port: false };
+
+    fn bound(address: SocketAddr) -> io::Result<Acceptor> {
+        Acceptor::tcp(address, AcceptorOptions::default())
+    }
+
+    #[test]
+    fn a_bound_acceptor_knows_its_port_before_it_listens() {
+        let acceptor = bound(loopback()).unwrap();
+        assert_ne!(acceptor.local_address().unwrap().port(), 0);
+        assert_eq!(acceptor.accept().unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn with_nobody_waiting_an_accept_would_block() {
+        assert_eq!(listening().accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn waiting_connections_are_accepted_one_by_one() {
+        let acceptor = listening();
+        let mut poller = Poller::new().unwrap();
+        poller.register(acceptor.as_fd(), 9).unwrap();
+        let address = acceptor.local_address().unwrap();
+        let clients = [connecting_to(address), connecting_to(address)];
+        wait_for(&mut poller, |event| event.token == 9 && event.readable);
+        let mut peers = [(); 2].map(|()| until_ready(&acceptor, || acceptor.accept()).unwrap().1.unwrap());
+        let mut locals = clients.each_ref().map(|client| client.local_address().unwrap());
+        peers.sort();
+        locals.sort();
+        assert_eq!(peers, locals);
+    }
+
+    #[test]
+    fn a_port_that_listens_is_in_use() {
+        let first = listening();
+        let second = bound(first.local_address().unwrap());
+        assert_eq!(second.unwrap_err().raw_os_error(), Some(libc::EADDRINUSE));
+    }
+
+    #[test]
+    fn a_port_is_free_again_after_the_close() {
+        let first = listening();
+        let address = first.local_address().unwrap();
+        let _client = connecting_to(address);
+        let served = until_ready(&first, || first.accept()).unwrap().0;
+        // The side that closes first keeps the port waiting for stray segments.
+        drop(served);
+        drop(first);
+        bound(address).unwrap().listen(1).unwrap();
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_not_available() {
+        let foreign = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 0));
+        assert_eq!(bound(foreign).unwrap_err().raw_os_error(), Some(libc::EADDRNOTAVAIL));
+    }
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "dragonfly", target_os = "freebsd"))]
+    fn a_port_is_shared_by_those_who_all_ask_for_it() {
+        let shared = AcceptorOptions { ipv6_only: false, reuse_port: true };
+        let first = Acceptor::tcp(loopback(), shared).unwrap();
+        let address = first.local_address().unwrap();
+        first.listen(1).unwrap();
+        Acceptor::tcp(address, shared).unwrap().listen(1).unwrap();
+        assert_eq!(bound(address).unwrap_err().raw_os_error(), Some(libc::EADDRINUSE));
+    }
+
+    #[test]
+    #[cfg(not(target_os = "openbsd"))]
+    fn ipv6_only_leaves_the_ipv4_port_free() {
+        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        // Not every machine has IPv6.
+        let Ok(dual) = bound(any) else { return };
+        dual.listen(1).unwrap();
+        let same_port =
+            |acceptor: &Acceptor| SocketAddr::from((Ipv4Addr::UNSPECIFIED, acceptor.local_address().unwrap().port()));
+        assert_eq!(bound(same_port(&dual)).unwrap_err().raw_os_error(), Some(libc::EADDRINUSE));
+
+        let single = Acceptor::tcp(any, IPV6_ONLY).unwrap();
+        single.listen(1).unwrap();
+        assert!(single.socket().only_v6().unwrap());
+        bound(same_port(&single)).unwrap();
+    }
+
+    #[test]
+    fn ipv6_only_means_nothing_to_ipv4() {
+        Acceptor::tcp(loopback(), IPV6_ONLY).unwrap();
+    }
+}

@@ -1,0 +1,83 @@
+//! Monotonic time: a clock, and the point in time that it shows.
+//!
+//! May touch `std::time` only. When the clock is read is not decided here but by the event loop.
+//!
+//! Invariants: time starts at zero when the clock is made, never goes backwards, and its arithmetic saturates instead
+//! of overflowing. A `u64` of nanoseconds lasts 584 years.
+
+use std::time::{Duration, Instant};
+
+/// The monotonic clock of one event loop.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self { origin: Instant::now() }
+    }
+
+    /// The time since the clock was made.
+    pub(crate) fn now(&self) -> Time {
+        Time::ZERO.saturating_add(self.origin.elapsed())
+    }
+}
+
+/// A point in time of one [`Clock`]. Half the size of an `Instant`, since every connection stores one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Time(u64);
+
+impl Time {
+    /// The moment the clock was made.
+    pub(crate) const ZERO: Self = Self(0);
+
+    pub(crate) const fn from_nanoseconds(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+
+    /// Nanoseconds since the clock was made.
+    pub(crate) const fn nanoseconds(self) -> u64 {
+        self.0
+    }
+
+    /// This time and `duration` more, at most the end of time.
+    pub(crate) fn saturating_add(self, duration: Duration) -> Self {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanoseconds))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub(crate) const fn saturating_duration_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_starts_near_zero_and_never_goes_backwards() {
+        let clock = Clock::new();
+        let first = clock.now();
+        let second = clock.now();
+        assert!(second >= first);
+        assert!(second.saturating_duration_since(Time::ZERO) < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn arithmetic_saturates_at_both_ends() {
+        let late = Time::from_nanoseconds(u64::MAX - 1);
+        assert_eq!(late.saturating_add(Duration::MAX).nanoseconds(), u64::MAX);
+        assert_eq!(Time::ZERO.saturating_duration_since(late), Duration::ZERO);
+    }
+
+    #[test]
+    fn adding_and_subtracting_agree() {
+        let start = Time::from_nanoseconds(5);
+        let later = start.saturating_add(Duration::from_millis(3));
+        assert_eq!(later.saturating_duration_since(start), Duration::from_millis(3));
+        assert!(later > start);
+    }
+}

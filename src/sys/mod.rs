@@ -1,0 +1,55 @@
+//! Floor 1: the seam to the operating system. Every system call of this crate is made in this folder.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`clock`] | monotonic time |
+//! | [`poller`] | readiness (epoll, kqueue) and the wake-up from other threads |
+//! | [`stream`] | one connecting or connected socket |
+//! | [`acceptor`] | one listening socket |
+//! | [`reserve`] | the descriptor kept back for the day when there are none left |
+//! | [`resolver`] | host names and address literals |
+//! | [`interface`] | network interfaces, which IPv6 zones name |
+//! | [`errno`] | names and texts of the system's error numbers |
+//!
+//! What it may touch: `std`, `libc`, `socket2`, `mio` and `dns-lookup`. It knows nothing of connections, events or
+//! listeners, and imports no other file of the crate.
+//!
+//! Invariants:
+//!
+//! - `unsafe`, `libc` and `cfg(target…)` occur in this folder only, and each `unsafe` block says why it is sound.
+//! - Nothing here calls back, keeps a state machine or decides what an error means: a call goes in, its result comes
+//!   out. A simulated kernel can therefore stand in for this folder.
+//! - No call blocks, with two exceptions that say so in their name: `Poller::poll`, and `resolver::resolve`, which
+//!   belongs on a thread of its own.
+//! - An interrupted call (`EINTR`) is never a result; it is made again.
+
+#[cfg(not(unix))]
+compile_error!(
+    "halfclose supports Linux, macOS and the BSDs. Its half-close, reset and readiness semantics are those of POSIX \
+     sockets over epoll or kqueue; Windows has no equivalent of them that this crate could keep its promises with."
+);
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "halfclose needs a 64-bit target: a readiness token is a 64-bit word (index and generation), and the poller hands \
+     it to the kernel as a pointer-sized value."
+);
+
+mod acceptor;
+pub(crate) mod clock;
+pub(crate) mod errno;
+mod interface;
+mod poller;
+mod reserve;
+pub(crate) mod resolver;
+mod stream;
+
+pub(crate) use acceptor::{Acceptor, AcceptorOptions};
+pub(crate) use clock::{Clock, Time};
+pub(crate) use poller::{Poller, WAKE_TOKEN, Waker};
+pub(crate) use reserve::Reserve;
+pub use stream::Family;
+pub(crate) use stream::{ConnectStart, Stream};
+
+#[cfg(test)]
+mod test_support;

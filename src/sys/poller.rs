@@ -1,0 +1,300 @@
+//! Readiness: which descriptors can make progress, and the wake-up from other threads.
+//!
+//! May touch `mio` only. It does not know what a token stands for.
+//!
+//! Invariants:
+//!
+//! - A descriptor is registered once, for both directions, with edge semantics: after `WouldBlock` the next readiness
+//!   is reported, and nothing before it. It leaves the poller when it is closed.
+//! - Readiness is a hint. Events of a descriptor that was closed earlier in the same batch are still in the batch, so
+//!   tokens must not be reused while anything may still carry them.
+//! - An interrupted wait loses nothing: what is ready stays ready.
+
+use std::cell::OnceCell;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+/// The token of the waker's own events. The number is one that no registration can have: an index and a generation
+/// of all ones.
+pub(crate) const WAKE_TOKEN: u64 = u64::MAX;
+
+/// Room for events at the start: 3 KiB, and enough for every loop that is not busy.
+const FIRST_CAPACITY: usize = 256;
+
+/// Room for events at most: 192 KiB. A wait that brings so many events costs more in serving them than a second wait
+/// does, so more room would not pay.
+const LAST_CAPACITY: usize = 16_384;
+
+/// The longest single wait, 24 days: epoll counts milliseconds in 32 bits, and kqueue refuses absurd times.
+const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// The selector of one event loop, with the events of its latest wait.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    poll: Poll,
+    events: Events,
+    waker: OnceCell<Waker>,
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Self> {
+        Self::with_capacity(FIRST_CAPACITY)
+    }
+
+    /// Reports `descriptor` under `token` from now on, in both directions, until the descriptor is closed.
+    ///
+    /// A socket that is neither connecting nor connected is reported as hung up, so call `connect` first.
+    pub(crate) fn register(&self, descriptor: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        debug_assert_ne!(token, WAKE_TOKEN, "this token belongs to the waker");
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), to_mio(token), interest)
+    }
+
+    /// Waits until a descriptor is ready, the waker is used or `timeout` is over; `None` waits without limit. What is
+    /// ready is then in [`Poller::events`].
+    ///
+    /// A wait with a timeout may end early and with no events; the caller looks at the clock anyway.
+    pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.grow_if_full();
+        let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
+        // One round for each signal that arrives while nothing is ready; no number of them is wrong.
+        loop {
+            match self.poll.poll(&mut self.events, timeout) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    // Starting a limited wait again would add up: a signal every millisecond would keep it for ever.
+                    // mio emptied the events before it waited.
+                    if timeout.is_some() {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What the latest [`Poller::poll`] found, in the kernel's order. One token may occur twice, once for each
+    /// direction.
+    pub(crate) fn events(&self) -> impl Iterator<Item = Readiness> {
+        self.events.iter().map(Readiness::from_mio)
+    }
+
+    /// A handle that ends a wait from any thread. All wakers of a poller are the same one.
+    pub(crate) fn waker(&self) -> io::Result<Waker> {
+        if let Some(waker) = self.waker.get() {
+            return Ok(waker.clone());
+        }
+        let waker = Waker(Arc::new(mio::Waker::new(self.poll.registry(), to_mio(WAKE_TOKEN))?));
+        Ok(self.waker.get_or_init(|| waker).clone())
+    }
+
+    fn with_capacity(capacity: usize) -> io::Result<Self> {
+        Ok(Self { poll: Poll::new()?, events: Events::with_capacity(capacity), waker: OnceCell::new() })
+    }
+
+    /// Doubles the room when the previous wait filled it. That is done before the next wait, because only then are
+    /// the events no longer needed.
+    fn grow_if_full(&mut self) {
+        let capacity = self.events.capacity();
+        if capacity < LAST_CAPACITY && self.events.iter().count() >= capacity {
+            self.events = Events::with_capacity((capacity * 2).min(LAST_CAPACITY));
+        }
+    }
+}
+
+impl AsFd for Poller {
+    /// The selector itself, for loops that embed this one: it is readable when something is ready.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor belongs to `self.poll`, which lives as long as the borrow and never replaces it.
+        unsafe { BorrowedFd::borrow_raw(self.poll.as_raw_fd()) }
+    }
+}
+
+/// Ends a [`Poller`]'s wait, now or the next one.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker(Arc<mio::Waker>);
+
+impl Waker {
+    /// Makes the poller report [`WAKE_TOKEN`]. Several calls before the wait ends may be reported as one.
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        self.0.wake()
+    }
+}
+
+/// What the kernel said about one registered descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    /// The token given to [`Poller::register`], or [`WAKE_TOKEN`].
+    pub(crate) token: u64,
+    /// A read (or an accept) will not block.
+    pub(crate) readable: bool,
+    /// A write will not block, or the connect is decided.
+    pub(crate) writable: bool,
+    /// The peer will send no more, so a read after the remaining bytes gives the end.
+    pub(crate) read_closed: bool,
+    /// Both directions are closed, or an error is pending: read and write, they say which. Nothing must be concluded
+    /// from it alone, since kqueue also reports the own end of a stream like this.
+    pub(crate) hang_up: bool,
+}
+
+impl Readiness {
+    fn from_mio(event: &mio::event::Event) -> Self {
+        Self {
+            // Lossless: `sys` asks for a 64-bit target.
+            token: event.token().0 as u64,
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed(),
+            hang_up: event.is_error() || event.is_write_closed(),
+        }
+    }
+}
+
+fn to_mio(token: u64) -> Token {
+    // Lossless: `sys` asks for a 64-bit target.
+    Token(token as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+    use crate::sys::test_support::{DEADLINE, wait_for};
+
+    #[test]
+    fn a_wait_of_no_time_returns_at_once_with_nothing() {
+        let mut poller = Poller::new().unwrap();
+        poller.poll(Some(Duration::ZERO)).unwrap();
+        assert_eq!(poller.events().count(), 0);
+    }
+
+    #[test]
+    fn an_absurd_timeout_is_accepted() {
+        let mut poller = Poller::new().unwrap();
+        poller.waker().unwrap().wake().unwrap();
+        poller.poll(Some(Duration::MAX)).unwrap();
+        assert_eq!(poller.events().count(), 1);
+    }
+
+    #[test]
+    fn bytes_are_reported_once_until_more_arrive() {
+        let mut poller = Poller::new().unwrap();
+        let (near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        poller.register(near.as_fd(), 7).unwrap();
+        far.write_all(b"a").unwrap();
+        wait_for(&mut poller, |event| event.token == 7 && event.readable && event.writable && !event.hang_up);
+
+        poller.poll(Some(Duration::ZERO)).unwrap();
+        assert_eq!(poller.events().count(), 0, "edge semantics: nothing new, nothing reported");
+
+        far.write_all(b"b").unwrap();
+        wait_for(&mut poller, |event| event.token == 7 && event.readable);
+    }
+
+    #[test]
+    fn the_end_of_the_peer_is_reported() {
+        let mut poller = Poller::new().unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        poller.register(near.as_fd(), 1).unwrap();
+        far.shutdown(std::net::Shutdown::Write).unwrap();
+        wait_for(&mut poller, |event| event.token == 1 && event.read_closed && !event.hang_up);
+        drop(far);
+        wait_for(&mut poller, |event| event.token == 1 && event.hang_up);
+    }
+
+    #[test]
+    fn a_closed_descriptor_is_not_reported_any_more() {
+        let mut poller = Poller::new().unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        poller.register(near.as_fd(), 1).unwrap();
+        drop(near);
+        drop(far);
+        poller.poll(Some(Duration::ZERO)).unwrap();
+        assert_eq!(poller.events().count(), 0);
+    }
+
+    #[test]
+    fn the_whole_width_of_a_token_comes_back() {
+        let mut poller = Poller::new().unwrap();
+        let (near, _far) = UnixStream::pair().unwrap();
+        let token = u64::MAX - 1;
+        poller.register(near.as_fd(), token).unwrap();
+        wait_for(&mut poller, |event| event.token == token && event.writable);
+    }
+
+    #[test]
+    fn another_thread_can_end_a_wait() {
+        let mut poller = Poller::new().unwrap();
+        let waker = poller.waker().unwrap();
+        let thread = thread::spawn(move || waker.wake());
+        poller.poll(Some(DEADLINE)).unwrap();
+        let tokens: Vec<u64> = poller.events().map(|event| event.token).collect();
+        assert_eq!(tokens, [WAKE_TOKEN]);
+        thread.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_poller_gives_its_one_waker_as_often_as_asked() {
+        let mut poller = Poller::new().unwrap();
+        let first = poller.waker().unwrap();
+        let second = poller.waker().unwrap();
+        drop(first);
+        second.wake().unwrap();
+        wait_for(&mut poller, |event| event.token == WAKE_TOKEN);
+    }
+
+    #[test]
+    fn a_waker_outlives_its_poller() {
+        let waker = Poller::new().unwrap().waker().unwrap();
+        waker.wake().unwrap();
+    }
+
+    #[test]
+    fn the_room_for_events_doubles_when_it_comes_back_full() {
+        let mut poller = Poller::with_capacity(2).unwrap();
+        let pairs: Vec<_> = (0..5).map(|_| UnixStream::pair().unwrap()).collect();
+        for (token, (near, _)) in (0..).zip(&pairs) {
+            poller.register(near.as_fd(), token).unwrap();
+        }
+        poller.poll(Some(Duration::ZERO)).unwrap();
+        assert_eq!(poller.events().count(), 2);
+        let mut seen = vec![];
+        for expected_capacity in [4, 4] {
+            poller.poll(Some(Duration::ZERO)).unwrap();
+            assert_eq!(poller.events.capacity(), expected_capacity);
+            seen.extend(poller.events().map(|event| event.token));
+        }
+        assert!(seen.len() >= 3, "the events that did not fit come with the next waits");
+    }
+
+    #[test]
+    fn the_room_for_events_is_bounded() {
+        let mut poller = Poller::with_capacity(LAST_CAPACITY).unwrap();
+        poller.grow_if_full();
+        assert_eq!(poller.events.capacity(), LAST_CAPACITY);
+    }
+
+    #[test]
+    fn the_selector_is_readable_when_something_is_ready() {
+        let inner = Poller::new().unwrap();
+        let mut outer = Poller::new().unwrap();
+        outer.register(inner.as_fd(), 3).unwrap();
+        inner.waker().unwrap().wake().unwrap();
+        wait_for(&mut outer, |event| event.token == 3 && event.readable);
+    }
+
+    #[test]
+    fn a_waker_may_go_to_any_thread() {
+        fn assert_send_and_sync<T: Send + Sync>() {}
+        assert_send_and_sync::<Waker>();
+    }
+}

@@ -1,0 +1,520 @@
+//! One connecting or connected socket: the calls of the data path, and the options of a connection.
+//!
+//! May touch `libc` for the calls that move bytes, and `socket2` for everything that is not on the data path.
+//!
+//! Invariants:
+//!
+//! - The descriptor is non-blocking, closed on exec, and closed with the `Stream`, which also ends its registration.
+//! - No write raises `SIGPIPE`.
+//! - Errors are plain numbers of the operating system, made without an allocation.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+
+use super::interface;
+
+/// How many slices one `sendmsg` takes. Linux, macOS and the BSDs all have this limit (`IOV_MAX`) and answer
+/// `EMSGSIZE` above it.
+const MOST_SLICES: usize = 1024;
+
+/// The time between two keep-alive probes, as libuv sets it.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many keep-alive probes may go unanswered, as libuv sets it.
+const PROBE_COUNT: u32 = 10;
+
+/// Asks for no `SIGPIPE` with each write. Apple has no such flag that all its systems honour; there the socket itself
+/// is told (`SO_NOSIGPIPE`), by `socket2` for new sockets and by the acceptor for accepted ones.
+#[cfg(not(target_vendor = "apple"))]
+const SEND_FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SEND_FLAGS: libc::c_int = 0;
+
+/// A socket that is new, connecting or connected.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    descriptor: OwnedFd,
+    kind: Kind,
+}
+
+impl Stream {
+    /// A new TCP socket, not connected.
+    pub(crate) fn tcp(family: Family) -> io::Result<Self> {
+        Ok(Self { descriptor: new_socket(family.domain())?, kind: Kind::Tcp })
+    }
+
+    /// Takes over an accepted TCP socket, which is non-blocking and closed on exec already.
+    pub(crate) fn from_accepted(descriptor: OwnedFd) -> Self {
+        Self { descriptor, kind: Kind::Tcp }
+    }
+
+    /// Chooses the local address, before `connect`. A port that is only waiting out its last connection is free.
+    pub(crate) fn bind(&self, address: SocketAddr) -> io::Result<()> {
+        let socket = self.socket();
+        socket.set_reuse_address(true)?;
+        bind_reporting_family(&socket, address)
+    }
+
+    /// Begins to connect. How it went is known when the socket becomes writable: then ask [`Stream::take_error`].
+    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<ConnectStart> {
+        let Err(error) = self.socket().connect(&SockAddr::from(with_zone(address))) else {
+            // Loopback may connect at once. The readiness comes all the same, so there is one way to learn of it.
+            return Ok(ConnectStart::InProgress);
+        };
+        match error.raw_os_error() {
+            // An interrupted connect goes on by itself; a second call would say EALREADY.
+            Some(libc::EINPROGRESS | libc::EINTR) => Ok(ConnectStart::InProgress),
+            Some(libc::ECONNREFUSED) => Ok(ConnectStart::Refused),
+            // OpenBSD's word for a connect to a port of this machine where nobody listens.
+            Some(libc::EINVAL) if cfg!(target_os = "openbsd") => Ok(ConnectStart::Refused),
+            _ => Err(error),
+        }
+    }
+
+    /// Takes the error that the kernel keeps for this socket (`SO_ERROR`): after a connect, why it failed.
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket().take_error()
+    }
+
+    /// Reads what is there into `buffer`, which must not be empty: then 0 means the end of the stream.
+    #[inline]
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let descriptor = self.descriptor.as_raw_fd();
+        repeat_interrupted(|| {
+            // SAFETY: the pointer and length describe `buffer`, which is borrowed mutably for the whole call.
+            unsafe { libc::recv(descriptor, buffer.as_mut_ptr().cast(), buffer.len(), 0) }
+        })
+    }
+
+    /// Writes as much of `bytes` as the kernel takes now. An empty slice makes the call too: it reports a pending
+    /// error.
+    #[inline]
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let descriptor = self.descriptor.as_raw_fd();
+        repeat_interrupted(|| {
+            // SAFETY: the pointer and length describe `bytes`, which is borrowed for the whole call.
+            unsafe { libc::send(descriptor, bytes.as_ptr().cast(), bytes.len(), SEND_FLAGS) }
+        })
+    }
+
+    /// Writes as much of `slices` as the kernel takes now, in one call and thus at most the first 1024 slices.
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let slices = &slices[..slices.len().min(MOST_SLICES)];
+        // SAFETY: a `msghdr` is plain numbers and pointers, for which all zeros mean "none". Its fields are set one
+        // by one because some C libraries have padding fields between them.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = slices.as_ptr().cast::<libc::iovec>().cast_mut();
+        message.msg_iovlen = slices.len() as _;
+        let descriptor = self.descriptor.as_raw_fd();
+        repeat_interrupted(|| {
+            // SAFETY: `IoSlice` has the layout of `iovec` on Unix, the slices are borrowed for the whole call, and
+            // sendmsg only reads them.
+            unsafe { libc::sendmsg(descriptor, &message, SEND_FLAGS) }
+        })
+    }
+
+    /// Ends the own direction: the peer sees the end after the last byte.
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        self.socket().shutdown(Shutdown::Write)
+    }
+
+    /// Makes the coming close an abortive one: unsent bytes are dropped and the peer sees a reset.
+    pub(crate) fn reset_on_close(&self) -> io::Result<()> {
+        self.socket().set_linger(Some(Duration::ZERO))
+    }
+
+    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
+        internet_address(self.socket().local_addr()?)
+    }
+
+    /// The peer's address; an error while there is no peer yet, or no more.
+    pub(crate) fn peer_address(&self) -> io::Result<SocketAddr> {
+        internet_address(self.socket().peer_addr()?)
+    }
+
+    /// Sends small segments at once (`TCP_NODELAY`).
+    pub(crate) fn set_no_delay(&self, on: bool) -> io::Result<()> {
+        match self.kind {
+            Kind::Tcp => self.socket().set_tcp_nodelay(on),
+        }
+    }
+
+    /// Turns keep-alive probes on or off. `delay` is the idle time before the first probe, in whole seconds; without
+    /// one (or with less than a second) the kernel's own times stay as they are.
+    pub(crate) fn set_keep_alive(&self, on: bool, delay: Option<Duration>) -> io::Result<()> {
+        match delay {
+            Some(delay) if on => self.set_keep_alive_probes(delay, PROBE_INTERVAL, PROBE_COUNT),
+            Some(_) | None => self.set_keep_alive_flag(on),
+        }
+    }
+
+    /// Turns keep-alive on with the idle time before the first probe, the time between probes and their number.
+    /// Times are in whole seconds; a delay of less than one only turns keep-alive on.
+    pub(crate) fn set_keep_alive_probes(&self, delay: Duration, interval: Duration, count: u32) -> io::Result<()> {
+        if delay.as_secs() == 0 {
+            return self.set_keep_alive_flag(true);
+        }
+        match self.kind {
+            Kind::Tcp => self.socket().set_tcp_keepalive(&keep_alive_times(delay, interval, count)),
+        }
+    }
+
+    fn set_keep_alive_flag(&self, on: bool) -> io::Result<()> {
+        match self.kind {
+            Kind::Tcp => self.socket().set_keepalive(on),
+        }
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(&self.descriptor)
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// What the socket is, since some options exist for some kinds only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Tcp,
+}
+
+/// The two families of internet addresses. Shown as Node shows them: `IPv4`, `IPv6`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Addresses of four bytes.
+    IPv4,
+    /// Addresses of sixteen bytes.
+    IPv6,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::IPv4 => "IPv4",
+            Self::IPv6 => "IPv6",
+        })
+    }
+}
+
+impl Family {
+    pub(crate) fn of(address: &SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(_) => Self::IPv4,
+            SocketAddr::V6(_) => Self::IPv6,
+        }
+    }
+
+    pub(super) fn domain(self) -> Domain {
+        match self {
+            Self::IPv4 => Domain::IPV4,
+            Self::IPv6 => Domain::IPV6,
+        }
+    }
+}
+
+/// How a connect began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectStart {
+    /// Readiness will tell that it is decided.
+    InProgress,
+    /// The kernel refused it at once, and there will be no readiness. To users this is no different from a refusal
+    /// that came over the network.
+    Refused,
+}
+
+/// A TCP socket that is non-blocking and closed on exec from its first moment, where the kernel can do that in one
+/// call.
+pub(super) fn new_socket(domain: Domain) -> io::Result<OwnedFd> {
+    #[cfg(not(target_vendor = "apple"))]
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    #[cfg(target_vendor = "apple")]
+    let socket = {
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket
+    };
+    Ok(socket.into())
+}
+
+/// Binds, and calls an address of the other family an invalid argument, as libuv does. Kernels disagree on it.
+pub(super) fn bind_reporting_family(socket: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
+    socket.bind(&SockAddr::from(address)).map_err(|error| match error.raw_os_error() {
+        Some(libc::EAFNOSUPPORT) => io::Error::from_raw_os_error(libc::EINVAL),
+        _ => error,
+    })
+}
+
+/// The internet address inside `address`.
+pub(super) fn internet_address(address: SockAddr) -> io::Result<SocketAddr> {
+    address.as_socket().ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
+}
+
+/// A link-local address means nothing without its zone. Where none is given (or none is known by the given name) this
+/// machine's first link-local interface is meant, as in libuv.
+fn with_zone(mut address: SocketAddr) -> SocketAddr {
+    if let SocketAddr::V6(address) = &mut address {
+        if address.ip().is_unicast_link_local() && address.scope_id() == 0 {
+            address.set_scope_id(interface::first_link_local().unwrap_or(0));
+        }
+    }
+    address
+}
+
+/// What the system can set of the three numbers; OpenBSD has system-wide ones only.
+fn keep_alive_times(delay: Duration, interval: Duration, count: u32) -> TcpKeepalive {
+    let times = TcpKeepalive::new().with_time(delay);
+    #[cfg(not(target_os = "openbsd"))]
+    let times = times.with_interval(interval).with_retries(count);
+    #[cfg(target_os = "openbsd")]
+    let _ = (interval, count);
+    times
+}
+
+/// Makes a call until a signal does not interrupt it. A non-blocking call hardly ever is interrupted; the bound is the
+/// number of signals that arrive.
+#[inline]
+fn repeat_interrupted(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
+    loop {
+        let result = call();
+        if result >= 0 {
+            // Lossless: not negative, and as wide as `usize`.
+            return Ok(result as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINTR) {
+            return Err(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+    use crate::sys::poller::Poller;
+    use crate::sys::test_support::{connected_pair, connecting_to, listening, loopback, until_ready, wait_for};
+
+    fn read_all(stream: &Stream, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 4096];
+        while bytes.len() < length {
+            match until_ready(stream, || stream.read(&mut buffer)).unwrap() {
+                0 => break,
+                count => bytes.extend_from_slice(&buffer[..count]),
+            }
+        }
+        bytes
+    }
+
+    fn code(result: io::Result<impl std::fmt::Debug>) -> Option<i32> {
+        result.unwrap_err().raw_os_error()
+    }
+
+    /// A port that was free a moment ago, so that connecting to it is refused.
+    fn closed_port() -> SocketAddr {
+        listening().local_address().unwrap()
+    }
+
+    #[test]
+    fn bytes_arrive_and_then_the_end() {
+        let (client, server) = connected_pair();
+        assert_eq!(client.write(b"hello").unwrap(), 5);
+        client.shutdown_write().unwrap();
+        assert_eq!(read_all(&server, usize::MAX), b"hello");
+        // The other direction is open still.
+        assert_eq!(server.write(b"world").unwrap(), 5);
+        assert_eq!(read_all(&client, 5), b"world");
+    }
+
+    #[test]
+    fn reading_nothing_yet_would_block() {
+        let (client, _server) = connected_pair();
+        let error = client.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn an_empty_write_makes_the_call() {
+        let (client, server) = connected_pair();
+        assert_eq!(client.write(b"").unwrap(), 0);
+        assert_eq!(client.write_vectored(&[]).unwrap(), 0);
+        client.shutdown_write().unwrap();
+        assert!(read_all(&server, usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn a_full_kernel_takes_part_of_a_write_and_then_nothing() {
+        let (client, _server) = connected_pair();
+        let bytes = vec![7; 1 << 20];
+        // Send and receive buffers together are far smaller than the 256 MiB offered here.
+        let refused = (0..256).find_map(|_| client.write(&bytes).err()).unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn slices_are_written_in_order_with_at_most_1024_in_one_call() {
+        let (client, server) = connected_pair();
+        let texts: Vec<String> = (0..1500).map(|number| format!("{number},")).collect();
+        let slices: Vec<IoSlice<'_>> = texts.iter().map(|text| IoSlice::new(text.as_bytes())).collect();
+        let first = texts[..MOST_SLICES].concat();
+        assert_eq!(client.write_vectored(&slices).unwrap(), first.len());
+        assert_eq!(read_all(&server, first.len()), first.as_bytes());
+    }
+
+    #[test]
+    fn a_connect_succeeds_with_readiness_and_no_pending_error() {
+        let acceptor = listening();
+        let mut poller = Poller::new().unwrap();
+        let client = connecting_to(acceptor.local_address().unwrap());
+        poller.register(client.as_fd(), 1).unwrap();
+        wait_for(&mut poller, |event| event.writable && !event.hang_up);
+        assert!(client.take_error().unwrap().is_none());
+        assert_eq!(client.peer_address().unwrap(), acceptor.local_address().unwrap());
+    }
+
+    #[test]
+    fn a_refused_connect_is_told_by_the_pending_error() {
+        let mut poller = Poller::new().unwrap();
+        let client = Stream::tcp(Family::IPv4).unwrap();
+        match client.connect(closed_port()).unwrap() {
+            ConnectStart::InProgress => {
+                poller.register(client.as_fd(), 1).unwrap();
+                wait_for(&mut poller, |event| event.hang_up);
+                let error = client.take_error().unwrap().unwrap();
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+                assert!(client.take_error().unwrap().is_none(), "it is taken");
+            }
+            // How some kernels do it on loopback.
+            ConnectStart::Refused => {}
+        }
+    }
+
+    #[test]
+    fn a_second_connect_is_an_error() {
+        let acceptor = listening();
+        let address = acceptor.local_address().unwrap();
+        let client = connecting_to(address);
+        until_ready(&client, || client.peer_address().map_err(|_| io::ErrorKind::WouldBlock.into())).unwrap();
+        // Linux takes the first call after completion for the answer to the first connect.
+        let _ = client.connect(address);
+        assert_eq!(code(client.connect(address)), Some(libc::EISCONN));
+    }
+
+    #[test]
+    fn a_link_local_destination_gets_a_zone() {
+        let address = SocketAddr::from((Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1), 1));
+        let SocketAddr::V6(zoned) = with_zone(address) else { panic!("the family changed") };
+        assert_eq!(zoned.scope_id(), interface::first_link_local().unwrap_or(0));
+        let plain = SocketAddr::from((Ipv6Addr::LOCALHOST, 1));
+        assert_eq!(with_zone(plain), plain);
+    }
+
+    #[test]
+    fn the_local_address_can_be_chosen() {
+        let acceptor = listening();
+        let client = Stream::tcp(Family::IPv4).unwrap();
+        client.bind(loopback()).unwrap();
+        let bound = client.local_address().unwrap();
+        assert_ne!(bound.port(), 0);
+        client.connect(acceptor.local_address().unwrap()).unwrap();
+        let server = until_ready(&acceptor, || acceptor.accept()).unwrap().0;
+        assert_eq!(server.peer_address().unwrap(), bound);
+    }
+
+    #[test]
+    fn binding_to_a_port_that_listens_fails() {
+        let acceptor = listening();
+        let client = Stream::tcp(Family::IPv4).unwrap();
+        assert_eq!(code(client.bind(acceptor.local_address().unwrap())), Some(libc::EADDRINUSE));
+    }
+
+    #[test]
+    fn binding_to_the_other_family_is_an_invalid_argument() {
+        let client = Stream::tcp(Family::IPv4).unwrap();
+        assert_eq!(code(client.bind((Ipv6Addr::LOCALHOST, 0).into())), Some(libc::EINVAL));
+        if let Ok(client) = Stream::tcp(Family::IPv6) {
+            assert_eq!(code(client.bind((Ipv4Addr::LOCALHOST, 0).into())), Some(libc::EINVAL));
+        }
+    }
+
+    #[test]
+    fn there_is_no_peer_before_the_connect() {
+        let client = Stream::tcp(Family::IPv4).unwrap();
+        assert_eq!(code(client.peer_address()), Some(libc::ENOTCONN));
+        assert_eq!(code(client.shutdown_write()), Some(libc::ENOTCONN));
+    }
+
+    #[test]
+    fn a_reset_is_seen_by_the_peer() {
+        let (client, server) = connected_pair();
+        client.reset_on_close().unwrap();
+        drop(client);
+        assert_eq!(code(until_ready(&server, || server.read(&mut [0; 8]))), Some(libc::ECONNRESET));
+        // SIGPIPE would end the test here.
+        assert_eq!(code(server.write(b"x")), Some(libc::EPIPE));
+        assert_eq!(code(server.write_vectored(&[IoSlice::new(b"x")])), Some(libc::EPIPE));
+    }
+
+    #[test]
+    fn no_delay_can_be_switched() {
+        let (client, _server) = connected_pair();
+        client.set_no_delay(true).unwrap();
+        assert!(client.socket().tcp_nodelay().unwrap());
+        client.set_no_delay(false).unwrap();
+        assert!(!client.socket().tcp_nodelay().unwrap());
+    }
+
+    #[test]
+    #[cfg(not(target_os = "openbsd"))]
+    fn keep_alive_with_a_delay_sets_all_three_times() {
+        let (client, _server) = connected_pair();
+        client.set_keep_alive(true, Some(Duration::from_secs(5))).unwrap();
+        let socket = client.socket();
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(5));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_INTERVAL);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBE_COUNT);
+
+        client.set_keep_alive_probes(Duration::from_secs(7), Duration::from_secs(3), 4).unwrap();
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(3));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+    }
+
+    #[test]
+    #[cfg(not(target_os = "openbsd"))]
+    fn keep_alive_without_a_delay_leaves_the_times_alone() {
+        let (client, _server) = connected_pair();
+        let socket = client.socket();
+        let before = socket.tcp_keepalive_time().unwrap();
+        for delay in [None, Some(Duration::ZERO), Some(Duration::from_millis(999))] {
+            client.set_keep_alive(true, delay).unwrap();
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), before);
+        }
+        client.set_keep_alive(false, Some(Duration::from_secs(5))).unwrap();
+        assert!(!socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), before);
+    }
+
+    #[test]
+    fn sockets_do_not_block_and_are_closed_on_exec() {
+        let (client, server) = connected_pair();
+        for stream in [&client, &server] {
+            assert!(stream.socket().nonblocking().unwrap());
+            // SAFETY: the descriptor is open, and this command only reads its flags.
+            let flags = unsafe { libc::fcntl(stream.descriptor.as_raw_fd(), libc::F_GETFD) };
+            assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+        }
+    }
+}
