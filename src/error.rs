@@ -150,8 +150,7 @@ impl Error {
         self.0.hostname.as_deref()
     }
 
-    /// The text for people, also given by `Display`: `"connect ECONNREFUSED 127.0.0.1:1"`. Empty when several
-    /// addresses failed, see [`Error::errors`].
+    /// The text for people, also given by `Display`: `"connect ECONNREFUSED 127.0.0.1:1"`.
     ///
     /// Mirrors Node's `error.message`.
     ///
@@ -164,20 +163,6 @@ impl Error {
     /// ```
     pub fn message(&self) -> &str {
         &self.0.message
-    }
-
-    /// The failure of each address, in the order in which they were tried, when a host had several and none could be
-    /// connected. Empty for every other error.
-    ///
-    /// Mirrors the `errors` of Node's `AggregateError`.
-    ///
-    /// ```
-    /// use halfclose::Error;
-    ///
-    /// assert!(Error::from("the cache is cold").errors().is_empty());
-    /// ```
-    pub fn errors(&self) -> &[Error] {
-        &self.0.errors
     }
 
     /// The kind that the standard library would give this error: from the system's number where there is one, else
@@ -257,13 +242,6 @@ impl Error {
         .into()
     }
 
-    /// All addresses of a host failed, for these reasons. Node's `AggregateError`.
-    pub(crate) fn aggregate(errors: Vec<Error>) -> Self {
-        let first = errors.first().map(|error| &error.0);
-        let kind = first.map_or(io::ErrorKind::Other, |first| first.kind);
-        Inner { code: first.and_then(|first| first.code), errors, ..Inner::new("", kind) }.into()
-    }
-
     /// A connect on a socket that is connected: `connect EISCONN`.
     pub(crate) fn is_connected() -> Self {
         Self::exception(Errno::IS_CONNECTED, "connect")
@@ -290,20 +268,12 @@ impl Error {
         Self::coded("ERR_STREAM_ALREADY_FINISHED", format!("Cannot call {call} after a stream was finished"))
     }
 
-    pub(crate) fn stream_unshift_after_end_event() -> Self {
-        Self::coded("ERR_STREAM_UNSHIFT_AFTER_END_EVENT", "stream.unshift() after end event")
-    }
-
     pub(crate) fn socket_closed() -> Self {
         Self::coded("ERR_SOCKET_CLOSED", "Socket is closed")
     }
 
     pub(crate) fn socket_closed_before_connection() -> Self {
         Self::coded("ERR_SOCKET_CLOSED_BEFORE_CONNECTION", "Socket closed before the connection was established")
-    }
-
-    pub(crate) fn socket_connection_timeout() -> Self {
-        Self::coded("ERR_SOCKET_CONNECTION_TIMEOUT", "Socket connection timeout")
     }
 
     /// A write after the socket ended itself because the peer had. No system call failed, hence no `errno`.
@@ -319,8 +289,10 @@ impl Error {
         Self::coded("ERR_SERVER_NOT_RUNNING", "Server is not running.")
     }
 
-    pub(crate) fn host_with_null_bytes(host: &str) -> Self {
-        let message = format!("The property 'options.host' must be a string without null bytes. Received {host:?}");
+    /// `what` is "property 'options.host'" for a connect and "argument 'hostname'" for a listen.
+    pub(crate) fn null_bytes(what: &str, received: &str) -> Self {
+        let received = received.replace('\0', "\\x00");
+        let message = format!("The {what} must be a string without null bytes. Received '{received}'");
         Self::coded("ERR_INVALID_ARG_VALUE", message)
     }
 
@@ -333,46 +305,8 @@ impl Error {
         Self::coded("ERR_MISSING_ARGS", "The \"options\" or \"port\" or \"path\" argument must be specified")
     }
 
-    /// `name` is `"Port"` for `connect`, `"options.port"` for `listen` and addresses.
-    pub(crate) fn socket_bad_port(name: &str, port: impl fmt::Display) -> Self {
-        let message = format!("{name} should be >= 0 and < 65536. Received type number ({port}).");
-        Self::coded("ERR_SOCKET_BAD_PORT", message)
-    }
-
     pub(crate) fn invalid_ip_address(text: &str) -> Self {
         Self::coded("ERR_INVALID_IP_ADDRESS", format!("Invalid IP address: {text}"))
-    }
-
-    /// A custom lookup gave an address of a family that does not exist. Node stores the host under its own name, for
-    /// which [`Error::hostname`] is the nearest.
-    pub(crate) fn invalid_address_family(family: impl fmt::Display, host: &str, port: u16) -> Self {
-        let message = format!("Invalid address family: {family} {host}:{port}");
-        let kind = io::ErrorKind::InvalidInput;
-        Inner {
-            code: Some("ERR_INVALID_ADDRESS_FAMILY"),
-            hostname: Some(host.into()),
-            port: non_zero(i32::from(port)),
-            ..Inner::new(message, kind)
-        }
-        .into()
-    }
-
-    pub(crate) fn invalid_address() -> Self {
-        Self::coded("ERR_INVALID_ADDRESS", "Invalid socket address")
-    }
-
-    pub(crate) fn ip_blocked(address: &str) -> Self {
-        Self::coded("ERR_IP_BLOCKED", format!("IP({address}) is blocked by net.BlockList"))
-    }
-
-    /// `range` is the condition: `">= 0 && <= 255"`.
-    pub(crate) fn out_of_range(name: &str, range: &str, received: impl fmt::Display) -> Self {
-        let message = format!("The value of \"{name}\" is out of range. It must be {range}. Received {received}");
-        Self::coded("ERR_OUT_OF_RANGE", message)
-    }
-
-    pub(crate) fn aborted() -> Self {
-        Self::coded("ABORT_ERR", "The operation was aborted")
     }
 }
 
@@ -398,9 +332,6 @@ impl fmt::Debug for Error {
         }
         if let Some(source) = &inner.source {
             output.field("source", source);
-        }
-        if !inner.errors.is_empty() {
-            output.field("errors", &inner.errors);
         }
         output.finish()
     }
@@ -488,7 +419,6 @@ struct Inner {
     local_port: Option<i32>,
     hostname: Option<String>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
-    errors: Vec<Error>,
 }
 
 impl Inner {
@@ -505,7 +435,6 @@ impl Inner {
             local_port: None,
             hostname: None,
             source: None,
-            errors: Vec::new(),
         }
     }
 
@@ -545,200 +474,20 @@ fn non_zero(port: i32) -> Option<i32> {
 /// The nearest kind of the standard library. Never `Interrupted` or `WouldBlock`: those would make callers try again.
 fn kind_of_code(code: &str) -> io::ErrorKind {
     match code {
-        "EPIPE"
-        | "ERR_STREAM_DESTROYED"
-        | "ERR_STREAM_WRITE_AFTER_END"
-        | "ERR_STREAM_ALREADY_FINISHED"
-        | "ERR_STREAM_UNSHIFT_AFTER_END_EVENT" => io::ErrorKind::BrokenPipe,
+        "EPIPE" | "ERR_STREAM_DESTROYED" | "ERR_STREAM_WRITE_AFTER_END" | "ERR_STREAM_ALREADY_FINISHED" => {
+            io::ErrorKind::BrokenPipe
+        }
         "ERR_SOCKET_CLOSED" | "ERR_SOCKET_CLOSED_BEFORE_CONNECTION" | "ERR_SERVER_NOT_RUNNING" => {
             io::ErrorKind::NotConnected
         }
-        "ERR_SOCKET_CONNECTION_TIMEOUT" => io::ErrorKind::TimedOut,
         "ERR_SERVER_ALREADY_LISTEN" => io::ErrorKind::AlreadyExists,
-        "ERR_IP_BLOCKED" => io::ErrorKind::PermissionDenied,
-        "ABORT_ERR" => io::ErrorKind::ConnectionAborted,
         "ENOTFOUND" => io::ErrorKind::NotFound,
         "EAI_MEMORY" => io::ErrorKind::OutOfMemory,
-        "ERR_MISSING_ARGS" | "ERR_OUT_OF_RANGE" | "ERR_SOCKET_BAD_PORT" | "ERR_SOCKET_HANDLE_ADOPTED" => {
-            io::ErrorKind::InvalidInput
-        }
+        "ERR_MISSING_ARGS" => io::ErrorKind::InvalidInput,
         code if code.starts_with("ERR_INVALID_") => io::ErrorKind::InvalidInput,
         _ => io::ErrorKind::Other,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn host_port(port: u16, additional: Option<&str>) -> Error {
-        Error::with_host_port(Errno::REFUSED, "connect", "127.0.0.1", port, additional.map(Into::into))
-    }
-
-    #[test]
-    fn a_failed_call_names_the_call_and_the_code() {
-        let error = Error::exception(Errno::TIMED_OUT, "read");
-        assert_eq!(error.to_string(), "read ETIMEDOUT");
-        assert_eq!(error.code(), Some("ETIMEDOUT"));
-        assert_eq!(error.errno(), Some(Errno::TIMED_OUT.negated()));
-        assert_eq!(error.syscall(), Some("read"));
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!((error.address(), error.port()), (None, None));
-    }
-
-    #[test]
-    fn a_failed_connect_has_address_and_port_unless_that_is_zero() {
-        let error = host_port(1, None);
-        assert_eq!(error.message(), "connect ECONNREFUSED 127.0.0.1:1");
-        assert_eq!((error.address(), error.port()), (Some("127.0.0.1"), Some(1)));
-        let error = host_port(0, None);
-        assert_eq!(error.message(), "connect ECONNREFUSED 127.0.0.1");
-        assert_eq!((error.address(), error.port()), (Some("127.0.0.1"), None));
-    }
-
-    #[test]
-    fn a_failed_connect_may_tell_the_local_side() {
-        let error = host_port(1, Some("127.0.0.1:45681")).with_local("127.0.0.1", 45681);
-        assert_eq!(error.message(), "connect ECONNREFUSED 127.0.0.1:1 - Local (127.0.0.1:45681)");
-        assert_eq!((error.local_address(), error.local_port()), (Some("127.0.0.1"), Some(45681)));
-    }
-
-    #[test]
-    fn telling_the_local_side_leaves_clones_alone() {
-        let error = host_port(1, None);
-        let told = error.clone().with_local("127.0.0.1", 2);
-        assert_eq!((error.local_port(), told.local_port()), (None, Some(2)));
-    }
-
-    #[test]
-    fn a_failed_listen_carries_the_description() {
-        let in_use = |address, port: i32| Error::uv_with_host_port(Errno::ADDRESS_IN_USE, "listen", address, port);
-        let message = |address, port| in_use(address, port).message().to_owned();
-        let text = "listen EADDRINUSE: address already in use";
-        assert_eq!(message(Some("127.0.0.1"), 44379), format!("{text} 127.0.0.1:44379"));
-        assert_eq!(message(Some("::"), 34589), format!("{text} :::34589"));
-        assert_eq!(message(Some("1.1.1.1"), 0), format!("{text} 1.1.1.1"));
-        assert_eq!(message(Some("/path"), -1), format!("{text} /path"));
-        assert_eq!(message(None, 0), text);
-        assert_eq!(in_use(Some("/path"), -1).port(), Some(-1));
-        assert_eq!(in_use(Some("1.1.1.1"), 0).port(), None);
-        assert_eq!(in_use(None, 0).address(), None);
-        let bad = Error::uv_with_host_port(Errno::INVALID, "listen", None, 80_u16);
-        assert_eq!(bad.message(), "listen EINVAL: invalid argument");
-    }
-
-    #[test]
-    fn a_failed_lookup_has_the_host_but_no_address() {
-        let error = Error::lookup("ENOTFOUND", -3008, "no.such.host");
-        assert_eq!(error.message(), "getaddrinfo ENOTFOUND no.such.host");
-        assert_eq!(error.hostname(), Some("no.such.host"));
-        assert_eq!((error.errno(), error.syscall()), (Some(-3008), Some("getaddrinfo")));
-        assert_eq!((error.address(), error.port()), (None, None));
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn several_failures_have_no_message_and_the_first_code() {
-        let timed_out = Error::exception(Errno::TIMED_OUT, "connect");
-        let error = Error::aggregate(vec![timed_out, host_port(1, None)]);
-        assert_eq!((error.message(), error.code()), ("", Some("ETIMEDOUT")));
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(error.errors().len(), 2);
-        assert_eq!(Error::aggregate(vec![]).code(), None);
-    }
-
-    #[test]
-    fn messages_without_a_system_call_are_those_of_node() {
-        let cases = [
-            (Error::stream_write_after_end(), "ERR_STREAM_WRITE_AFTER_END", "write after end"),
-            (
-                Error::stream_destroyed("write"),
-                "ERR_STREAM_DESTROYED",
-                "Cannot call write after a stream was destroyed",
-            ),
-            (
-                Error::stream_already_finished("end"),
-                "ERR_STREAM_ALREADY_FINISHED",
-                "Cannot call end after a stream was finished",
-            ),
-            (Error::socket_closed(), "ERR_SOCKET_CLOSED", "Socket is closed"),
-            (Error::ended_by_other_party(), "EPIPE", "This socket has been ended by the other party"),
-            (
-                Error::missing_args(),
-                "ERR_MISSING_ARGS",
-                "The \"options\" or \"port\" or \"path\" argument must be specified",
-            ),
-            (
-                Error::socket_bad_port("Port", 65536),
-                "ERR_SOCKET_BAD_PORT",
-                "Port should be >= 0 and < 65536. Received type number (65536).",
-            ),
-            (Error::invalid_ip_address("foo"), "ERR_INVALID_IP_ADDRESS", "Invalid IP address: foo"),
-            (Error::invalid_address_family(9, "h", 1), "ERR_INVALID_ADDRESS_FAMILY", "Invalid address family: 9 h:1"),
-            (Error::ip_blocked("127.0.0.1"), "ERR_IP_BLOCKED", "IP(127.0.0.1) is blocked by net.BlockList"),
-            (
-                Error::out_of_range("typeOfService", ">= 0 && <= 255", 256),
-                "ERR_OUT_OF_RANGE",
-                "The value of \"typeOfService\" is out of range. It must be >= 0 && <= 255. Received 256",
-            ),
-        ];
-        for (error, code, message) in cases {
-            assert_eq!(error.code(), Some(code));
-            assert_eq!(error.message(), message);
-            assert_eq!((error.errno(), error.syscall()), (None, None), "{code}");
-        }
-    }
-
-    #[test]
-    fn kinds_follow_the_code_where_there_is_no_number() {
-        assert_eq!(Error::ended_by_other_party().kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(Error::socket_closed().kind(), io::ErrorKind::NotConnected);
-        assert_eq!(Error::invalid_address().kind(), io::ErrorKind::InvalidInput);
-        assert_eq!(Error::is_connected().syscall(), Some("connect"));
-        assert_eq!(Error::is_connected().code(), Some("EISCONN"));
-    }
-
-    #[test]
-    fn an_io_error_keeps_number_kind_and_source() {
-        let error = Error::from(io::Error::from_raw_os_error(Errno::REFUSED.0));
-        assert_eq!((error.code(), error.errno()), (Some("ECONNREFUSED"), Some(Errno::REFUSED.negated())));
-        assert_eq!((error.kind(), error.syscall()), (io::ErrorKind::ConnectionRefused, None));
-        assert!(error.source().unwrap().downcast_ref::<io::Error>().is_some());
-        let error = Error::from(io::Error::other("foreign"));
-        assert_eq!((error.message(), error.code()), ("foreign", None));
-    }
-
-    #[test]
-    fn the_way_into_an_io_error_and_back_changes_nothing() {
-        let error = io::Error::from(host_port(1, None));
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        let back = Error::from(error);
-        assert_eq!((back.port(), back.message()), (Some(1), "connect ECONNREFUSED 127.0.0.1:1"));
-        assert!(back.source().is_none());
-    }
-
-    #[test]
-    fn a_boxed_error_is_the_source_unless_it_is_one_of_ours() {
-        let foreign: Box<dyn StdError + Send + Sync> = Box::new(fmt::Error);
-        let error = Error::from(foreign);
-        assert!(error.source().unwrap().is::<fmt::Error>());
-        assert_eq!(error.message(), fmt::Error.to_string());
-        let own: Box<dyn StdError + Send + Sync> = Box::new(Error::socket_closed());
-        assert_eq!(Error::from(own).code(), Some("ERR_SOCKET_CLOSED"));
-        let system: Box<dyn StdError + Send + Sync> = Box::new(io::Error::from_raw_os_error(Errno::REFUSED.0));
-        assert_eq!(Error::from(system).code(), Some("ECONNREFUSED"));
-    }
-
-    #[test]
-    fn debug_leaves_out_what_does_not_apply() {
-        let error = Error::socket_closed();
-        assert_eq!(format!("{error:?}"), r#"Error { message: "Socket is closed", code: "ERR_SOCKET_CLOSED" }"#);
-        assert!(format!("{:?}", host_port(1, None)).contains("port: 1"));
-    }
-
-    #[test]
-    fn an_error_may_go_to_any_thread() {
-        fn assert_bounds<T: Clone + Send + Sync + 'static>() {}
-        assert_bounds::<Error>();
-    }
-}
+mod tests;

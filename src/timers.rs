@@ -176,6 +176,7 @@ impl Timer {
     /// `timeout.close()`. Does nothing to a timer that is over.
     pub fn clear(self) {
         current::with(|core| core.clear_timer(self.key));
+        current::bury_if_idle();
     }
 
     /// Arms it again, its full duration from now. Mirrors `timeout.refresh()`. Works within its own callback too; does
@@ -207,6 +208,7 @@ impl Immediate {
     /// Cancels it. Mirrors `clearImmediate`. Does nothing to one that ran.
     pub fn clear(self) {
         current::with(|core| core.clear_immediate(self.handle));
+        current::bury_if_idle();
     }
 
     /// Lets it keep the loop alive again, as it does when it is made. Mirrors `immediate.ref()`.

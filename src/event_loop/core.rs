@@ -164,13 +164,13 @@ impl Core {
         }
     }
 
-    /// True when something was emitted within the call.
-    pub(crate) fn reset_and_destroy(&mut self, socket: Handle) -> bool {
+    /// `Some` when there is something to emit within the call: all steps above that depth.
+    pub(crate) fn reset_and_destroy(&mut self, socket: Handle) -> Option<usize> {
         let depth = self.reactor.ticks.depth();
         if self.command(|reactor| reactor.reset_and_destroy(socket)) {
             self.command(|reactor| reactor.request(socket, Internal::Reset));
         }
-        self.reactor.ticks.depth() > depth
+        (self.reactor.ticks.depth() > depth).then_some(depth)
     }
 
     /// `ref()` and `unref()`: before there is a handle, they wait for `connect` (rule R5).
@@ -440,6 +440,10 @@ impl Core {
         self.graves.extend(entries.into_iter().map(|entry| Grave::Entry { _entry: entry }));
     }
 
+    pub(crate) fn has_graves(&self) -> bool {
+        !self.graves.is_empty() || self.reactor.has_graves()
+    }
+
     /// Everything that nothing needs any more, for `emit` to drop.
     pub(crate) fn take_graves(&mut self) -> Vec<Grave> {
         if self.reactor.has_graves() {
@@ -485,10 +489,12 @@ impl Core {
 fn first_address(result: lookup::Result, host: &str, family: Option<Family>) -> Result<SocketAddr, Error> {
     let not_found = resolver::LookupFailure::NOT_FOUND;
     let failure = match result {
-        Ok(addresses) => match addresses.iter().find(|address| family.is_none_or(|family| Family::of(address) == family)) {
-            Some(&address) => return Ok(address),
-            None => not_found,
-        },
+        Ok(addresses) => {
+            match addresses.iter().find(|address| family.is_none_or(|family| Family::of(address) == family)) {
+                Some(&address) => return Ok(address),
+                None => not_found,
+            }
+        }
         Err(failure) => failure,
     };
     Err(Error::lookup(failure.code, failure.errno, host))

@@ -10,8 +10,8 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
-use crate::event_loop::Inner;
 use crate::event_loop::core::Core;
+use crate::event_loop::{Inner, Phase};
 
 thread_local! {
     static CURRENT: RefCell<Option<ManuallyDrop<Rc<Inner>>>> = const { RefCell::new(None) };
@@ -36,9 +36,24 @@ pub(crate) fn expect<R>(command: impl FnOnce(&mut Core) -> R) -> R {
     }
 }
 
-/// The loop itself, kept alive for as long as a synchronous emission outside `run()` needs it.
-pub(crate) fn inner() -> Option<Rc<Inner>> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|inner| Rc::clone(inner)))
+/// Outside `run()`, drops at once what a command took back; within it, the drain after the running callback does.
+pub(crate) fn bury_if_idle() {
+    let idle = CURRENT.with_borrow(|current| {
+        let inner = current.as_ref()?;
+        (inner.core.borrow().phase == Phase::Idle).then(|| Rc::clone(inner))
+    });
+    if let Some(inner) = idle {
+        inner.bury();
+    }
+}
+
+/// Emits what a command leads to within its call. The loop is kept for as long as that takes: the listeners run outside
+/// `run()` perhaps, and could drop the owner.
+pub(crate) fn emit_now(depth: usize) {
+    let inner = CURRENT.with_borrow(|current| Some(Rc::clone(current.as_ref()?)));
+    if let Some(inner) = inner {
+        inner.emit_now(depth);
+    }
 }
 
 pub(crate) fn loop_number() -> Option<u64> {

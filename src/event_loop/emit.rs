@@ -9,12 +9,14 @@ use std::rc::Rc;
 use crate::error::Error;
 use crate::event_loop::Inner;
 use crate::event_loop::callbacks::Callback;
-use crate::event_loop::events::{Arguments, ConnectionAttempt, ErrorSource, Event, ServerEvent, SocketEvent, Unhandled};
+use crate::event_loop::events::{
+    Arguments, ConnectionAttempt, ErrorSource, Event, ServerEvent, SocketEvent, Unhandled,
+};
 use crate::event_loop::handles::{Server, Socket};
-use crate::event_loop::listeners::Action;
+use crate::event_loop::listeners::{Action, Entry, Table};
 use crate::event_loop::mailbox::Item;
+use crate::reactor::ticks::{Emission, Step};
 use crate::reactor::timers::TimerKey;
-use crate::reactor::ticks::Emission;
 use crate::reactor::{CallbackId, Handle};
 use crate::sys::Time;
 
@@ -22,11 +24,15 @@ impl Inner {
     /// Finishes the running callback, then its ticks (rule M2). An error that nobody listens for ends it; what remains
     /// is served by the next call.
     pub(crate) fn drain(&self) -> Result<(), Error> {
-        // Bounded only by the users' ticks: rule M2 drains the queue completely.
+        // Bounded only by the users' ticks: rule M2 drains the queue completely. A destructor may queue ticks too.
         loop {
-            self.bury();
-            let Some(emission) = self.core.borrow_mut().reactor.next_emission() else { return Ok(()) };
-            self.perform(emission)?;
+            let emission = self.core.borrow_mut().reactor.next_emission();
+            let buried = self.bury();
+            match emission {
+                Some(emission) => self.perform(emission)?,
+                None if buried => {}
+                None => return Ok(()),
+            }
         }
     }
 
@@ -48,9 +54,9 @@ impl Inner {
                 self.emit_to_socket(socket, event.into(), &Arguments::Socket(Socket::from_handle(socket)));
             }
             Emission::Data { socket, bytes } => self.emit_data(socket, &bytes),
-            Emission::Close { socket, had_error } => {
+            Emission::Close { socket, epoch, had_error } => {
                 let arguments = Arguments::Close(Socket::from_handle(socket), had_error);
-                self.emit_to_socket(socket, SocketEvent::Close, &arguments);
+                self.emit(socket, Event::Socket(SocketEvent::Close), Some(epoch), &arguments);
             }
             Emission::Error { socket, error } => {
                 let socket = Socket::from_handle(socket);
@@ -88,22 +94,23 @@ impl Inner {
     }
 
     fn emit_to_socket(&self, socket: Handle, event: SocketEvent, arguments: &Arguments<'_>) -> bool {
-        self.emit(socket, Event::Socket(event), arguments)
+        self.emit(socket, Event::Socket(event), None, arguments)
     }
 
     fn emit_to_server(&self, server: Handle, event: ServerEvent, arguments: &Arguments<'_>) -> bool {
-        self.emit(server, Event::Server(event), arguments)
+        self.emit(server, Event::Server(event), None, arguments)
     }
 
     /// Calls the listeners of one event in their order, as they were when the emission began (rule M1). True when there
-    /// was one.
-    fn emit(&self, owner: Handle, event: Event, arguments: &Arguments<'_>) -> bool {
+    /// was one. Internal listeners that wait for the `close` of a later connection than `closing` stay where they are.
+    fn emit(&self, owner: Handle, event: Event, closing: Option<u32>, arguments: &Arguments<'_>) -> bool {
         let table = match self.core.borrow_mut().attachments(event).get(owner) {
             Some(attachment) => Rc::clone(attachment.table()),
             None => return false,
         };
         let mut any = false;
-        for entry in table.entries.iter().filter(|entry| entry.event == event) {
+        let mut walk = Walk { inner: self, owner, event, closing, table, next: 0 };
+        while let Some(entry) = walk.advance() {
             if entry.once {
                 // Before it runs; the table that is being walked keeps it alive.
                 let removed = self.core.borrow_mut().remove_listener(owner, event, entry.id);
@@ -210,15 +217,64 @@ impl Inner {
         }
     }
 
-    /// Drops what nothing needs any more. A drop may fill the graves again.
-    pub(crate) fn bury(&self) {
-        // Bounded by what users keep adding from their own destructors.
-        loop {
-            let graves = self.core.borrow_mut().take_graves();
-            if graves.is_empty() {
-                return;
+    /// Drops what nothing needs any more. True when there was something: a destructor may have given commands.
+    pub(crate) fn bury(&self) -> bool {
+        if !self.core.borrow().has_graves() {
+            return false;
+        }
+        let graves = self.core.borrow_mut().take_graves();
+        let any = !graves.is_empty();
+        drop(graves);
+        any
+    }
+}
+
+/// A walk through the listeners of one emission.
+///
+/// When one of them panics the rest of the emission is skipped (law 8), but not the library's own: they are left to the
+/// next drain as steps.
+struct Walk<'a> {
+    inner: &'a Inner,
+    owner: Handle,
+    event: Event,
+    closing: Option<u32>,
+    table: Rc<Table>,
+    next: usize,
+}
+
+impl Walk<'_> {
+    fn advance(&mut self) -> Option<Entry> {
+        let rest = self.table.entries.get(self.next..)?;
+        let takes_part = |entry: &Entry| entry.event == self.event && !entry.waits_for_later_close(self.closing);
+        let skipped = rest.iter().position(takes_part);
+        match skipped {
+            Some(skipped) => {
+                self.next += skipped + 1;
+                Some(rest[skipped].clone())
             }
-            drop(graves);
+            None => {
+                self.next = self.table.entries.len();
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        if self.next >= self.table.entries.len() {
+            return;
+        }
+        let mut left = Vec::new();
+        while let Some(entry) = self.advance() {
+            if let Action::Internal { epoch, internal } = entry.action {
+                left.push((entry.id, epoch, internal));
+            }
+        }
+        let mut core = self.inner.core.borrow_mut();
+        for (id, epoch, internal) in left.into_iter().rev() {
+            drop(core.remove_listener(self.owner, self.event, id));
+            core.reactor.ticks.then(Step::Internal { socket: self.owner, epoch, internal });
         }
     }
 }

@@ -78,11 +78,7 @@ pub(crate) fn add(
 }
 
 /// The same for a listener that is called once.
-pub(crate) fn add_once(
-    owner: Handle,
-    event: Event,
-    listener: impl FnOnce(&Arguments<'_>) + 'static,
-) -> ListenerId {
+pub(crate) fn add_once(owner: Handle, event: Event, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
     let mut listener = Some(listener);
     add(owner, event, true, move |arguments| {
         if let Some(listener) = listener.take() {
@@ -179,6 +175,14 @@ impl Attachment {
 }
 
 impl Entry {
+    /// An internal listener of a connection that is not the one now closing.
+    pub(crate) fn waits_for_later_close(&self, closing: Option<u32>) -> bool {
+        match self.action {
+            Action::User(_) => false,
+            Action::Internal { epoch, .. } => closing.is_some_and(|closing| closing != epoch),
+        }
+    }
+
     fn is_users(&self) -> bool {
         match self.action {
             Action::User(_) => true,

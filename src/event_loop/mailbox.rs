@@ -34,12 +34,7 @@ struct State {
 
 impl Mailbox {
     pub(crate) fn new(waker: Waker) -> Mailbox {
-        Mailbox {
-            state: Mutex::default(),
-            occupied: AtomicBool::new(false),
-            stop: AtomicBool::new(false),
-            waker,
-        }
+        Mailbox { state: Mutex::default(), occupied: AtomicBool::new(false), stop: AtomicBool::new(false), waker }
     }
 
     /// Puts a closure in, or gives it back when the loop is gone.

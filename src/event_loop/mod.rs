@@ -44,6 +44,7 @@ use crate::event_loop::mailbox::Mailbox;
 use crate::reactor::Due;
 use crate::reactor::serving::Served;
 
+use crate::error::Errno;
 pub(crate) use crate::event_loop::core::{SERVER_EVENTS, SOCKET_EVENTS};
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
 pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
@@ -51,7 +52,6 @@ pub(crate) use crate::reactor::connecting::Local;
 pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
 pub(crate) use crate::reactor::servers::{ListenRequest, ServerSettings};
 pub(crate) use crate::sys::AcceptorOptions;
-use crate::error::Errno;
 use crate::sys::Poller;
 
 /// The size of the loop's read buffer, in bytes: what libuv reads at once (rule F21).

@@ -3,11 +3,11 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | `create_server`, `connect` |
-//! | [`socket`] | what a [`Socket`] can do, and its properties |
-//! | [`socket_events`] | its listeners |
-//! | [`server`] | what a [`Server`] can do, and its listeners |
-//! | [`options`] | option builders and address forms |
-//! | [`chunk`] | what can be written |
+//! | `socket` | what a [`Socket`] can do, and its properties |
+//! | `socket_events` | its listeners |
+//! | `server` | what a [`Server`] can do, and its listeners |
+//! | `options` | option builders and address forms |
+//! | `chunk` | what can be written |
 //!
 //! Thin: each method is one call into the event loop (floor 3). It may touch that floor and the vocabulary in `error`.
 //!
@@ -153,10 +153,7 @@ pub fn connect(to: impl Into<ConnectOptions>) -> Result<Socket, Error> {
 /// # Ok::<(), halfclose::Error>(())
 /// ```
 #[track_caller]
-pub fn connect_with(
-    to: impl Into<ConnectOptions>,
-    on_connect: impl FnOnce(Socket) + 'static,
-) -> Result<Socket, Error> {
+pub fn connect_with(to: impl Into<ConnectOptions>, on_connect: impl FnOnce(Socket) + 'static) -> Result<Socket, Error> {
     let options = to.into();
     options.check()?;
     let socket = Socket::with_options(options.socket_options());

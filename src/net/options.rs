@@ -202,7 +202,7 @@ impl ConnectOptions {
         let port = self.port.ok_or_else(Error::missing_args)?;
         self.local()?;
         if self.host_or_default().contains('\0') {
-            return Err(Error::host_with_null_bytes(self.host_or_default()));
+            return Err(Error::null_bytes("property 'options.host'", self.host_or_default()));
         }
         Ok(port)
     }

@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 
 use crate::error::Error;
+use crate::event_loop::SERVER_EVENTS;
 use crate::event_loop::current;
 use crate::event_loop::events::{Arguments, Event};
 use crate::event_loop::listeners::{self, ListenerId};
-use crate::event_loop::SERVER_EVENTS;
 use crate::net::{ListenOptions, Server, ServerEvent, ServerOptions, Socket};
 
 impl Server {
@@ -68,6 +68,9 @@ impl Server {
     /// ```
     pub fn listen(self, on: impl Into<ListenOptions>) -> Result<Server, Error> {
         let (host, request) = on.into().into_parts();
+        if let Some(host) = host.as_deref().filter(|host| host.contains('\0')) {
+            return Err(Error::null_bytes("argument 'hostname'", host));
+        }
         let started = current::with(|core| core.listen(self.handle, host.as_deref(), request));
         started.unwrap_or_else(|| Err(Error::server_not_running()))?;
         Ok(self)
@@ -147,11 +150,14 @@ impl Server {
     /// stale. Its connections live on. For programs that make servers again and again; the event loop's end does it too.
     pub fn release(self) {
         current::with(|core| core.reactor.release_server(self.handle));
+        current::bury_if_idle();
     }
 
     /// Removes one listener. Mirrors `server.off()`. False when it was gone already.
     pub fn off(self, listener: ListenerId) -> bool {
-        current::with(|core| core.off(self.handle, SERVER_EVENTS, listener)).unwrap_or(false)
+        let removed = current::with(|core| core.off(self.handle, SERVER_EVENTS, listener)).unwrap_or(false);
+        current::bury_if_idle();
+        removed
     }
 
     /// How many listeners an event has. Mirrors `server.listenerCount()`.
@@ -162,6 +168,7 @@ impl Server {
     /// Removes the listeners of one event, or of all. Mirrors `server.removeAllListeners()`.
     pub fn remove_all_listeners(self, event: Option<ServerEvent>) -> Server {
         current::with(|core| core.remove_all_listeners(self.handle, SERVER_EVENTS, event.map(Event::Server)));
+        current::bury_if_idle();
         self
     }
 

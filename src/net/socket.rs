@@ -239,14 +239,8 @@ impl Socket {
     /// after `end()`, until the FIN is sent, it cannot be reset: `error` (`EINVAL`) is emitted within the call and it is
     /// destroyed in the ordinary way.
     pub fn reset_and_destroy(self) -> Socket {
-        let emitted = current::with(|core| {
-            let depth = core.reactor.ticks.depth();
-            core.reset_and_destroy(self.handle).then_some(depth)
-        });
-        if let Some(depth) = emitted.flatten()
-            && let Some(inner) = current::inner()
-        {
-            inner.emit_now(depth);
+        if let Some(depth) = current::with(|core| core.reset_and_destroy(self.handle)).flatten() {
+            current::emit_now(depth);
         }
         self
     }
@@ -347,6 +341,7 @@ impl Socket {
     pub fn set_data<T: 'static>(self, data: T) -> Socket {
         let data: Box<dyn Any> = Box::new(data);
         current::with(|core| core.set_data(self.handle, data));
+        current::bury_if_idle();
         self
     }
 
@@ -379,6 +374,7 @@ impl Socket {
     /// after `close`. An open connection goes on.
     pub fn release(self) {
         current::with(|core| core.reactor.release(self.handle));
+        current::bury_if_idle();
     }
 }
 

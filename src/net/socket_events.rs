@@ -200,7 +200,9 @@ impl Socket {
     /// Removes one listener. Mirrors `socket.off()`. False when it was gone already. A listener that is removed while its
     /// event is being emitted still runs this once.
     pub fn off(self, listener: ListenerId) -> bool {
-        current::with(|core| core.off(self.handle, SOCKET_EVENTS, listener)).unwrap_or(false)
+        let removed = current::with(|core| core.off(self.handle, SOCKET_EVENTS, listener)).unwrap_or(false);
+        current::bury_if_idle();
+        removed
     }
 
     /// How many listeners an event has. Mirrors `socket.listenerCount()`.
@@ -211,6 +213,7 @@ impl Socket {
     /// Removes the listeners of one event, or of all. Mirrors `socket.removeAllListeners()`.
     pub fn remove_all_listeners(self, event: Option<SocketEvent>) -> Socket {
         current::with(|core| core.remove_all_listeners(self.handle, SOCKET_EVENTS, event.map(Event::Socket)));
+        current::bury_if_idle();
         self
     }
 

@@ -172,9 +172,9 @@ impl Reactor {
     }
 
     /// `close` of a socket that never had a handle (rule M6).
-    pub(super) fn emit_detached_close(&mut self, socket: Handle) {
+    pub(super) fn emit_detached_close(&mut self, socket: Handle, epoch: u32) {
         self.ticks.then(Step::CloseEmitted { socket });
-        self.ticks.then_emit(Emission::Close { socket, had_error: false });
+        self.ticks.then_emit(Emission::Close { socket, epoch, had_error: false });
     }
 
     pub(super) fn acceptor_closed(&mut self) {
@@ -202,7 +202,7 @@ impl Reactor {
         }
         let Some(entry) = self.closing_now.pop() else { return false };
         self.ticks.then(Step::CloseEmitted { socket });
-        self.ticks.then_emit(Emission::Close { socket, had_error });
+        self.ticks.then_emit(Emission::Close { socket, epoch, had_error });
         for (callback, error) in entry.owed.into_iter().rev() {
             self.complete(socket, callback, Some(error));
         }

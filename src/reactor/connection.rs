@@ -284,6 +284,13 @@ pub(crate) struct WriteQueue {
 }
 
 impl WriteQueue {
+    /// Whether the write in flight is smaller than at the last look, and looks (rule T4).
+    pub(super) fn has_progressed(&mut self) -> bool {
+        let Some(current) = &self.current else { return false };
+        let last_size = std::mem::replace(&mut self.last_size, current.remaining);
+        last_size > 0 && last_size != current.remaining
+    }
+
     /// Bytes that were written but not given to the transport.
     pub(super) fn undispatched(&self) -> usize {
         let current = self.current.as_ref().filter(|current| current.state == CurrentState::AwaitsConnect);

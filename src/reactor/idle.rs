@@ -43,9 +43,8 @@ impl Reactor {
         let now = self.now;
         let Some(connection) = self.live(socket) else { return };
         connection.idle.last_activity = now;
-        if std::mem::take(&mut connection.idle.expired)
-            && let Some(timer) = connection.idle.timer
-        {
+        let expired = std::mem::take(&mut connection.idle.expired);
+        if let Some(timer) = connection.idle.timer.filter(|_| expired) {
             self.timers.arm(timer, now);
         }
     }
@@ -64,12 +63,7 @@ impl Reactor {
             return false;
         }
         // A write in flight whose queue shrank since the last look counts as activity (rule T4).
-        if let Some(queue) = connection.write.queue.as_mut()
-            && let Some(current) = &queue.current
-            && queue.last_size > 0
-            && queue.last_size != current.remaining
-        {
-            queue.last_size = current.remaining;
+        if connection.write.queue.as_mut().is_some_and(|queue| queue.has_progressed()) {
             connection.idle.last_activity = now;
             self.timers.arm(timer, now);
             return false;

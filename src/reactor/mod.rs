@@ -53,9 +53,9 @@ use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
 use crate::reactor::timers::{TimerKey, Timers};
+use crate::sys::Poller;
 use crate::sys::Reserve;
 use crate::sys::Time;
-use crate::sys::Poller;
 
 /// A one-shot callback that the event loop keeps: the reactor knows only its number.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -225,6 +225,7 @@ impl Reactor {
         while self.ticks.depth() > depth {
             match self.ticks.pop_step()? {
                 Step::Emit(emission) => return Some(emission),
+                Step::Internal { socket, epoch, internal } => self.run_internal(socket, epoch, internal),
                 Step::Pushed { socket } => self.pushed(socket),
                 Step::Flow { socket } => self.flow(socket),
                 Step::ReadZero { socket } => self.read_zero(socket),
@@ -273,7 +274,7 @@ impl Reactor {
             ConnectionTick::Resume => self.resume_now(socket),
 
             ConnectionTick::ErrorThenClosed(error) => self.error_then_closed(socket, epoch, error),
-            ConnectionTick::EmitClose => self.emit_detached_close(socket),
+            ConnectionTick::EmitClose => self.emit_detached_close(socket, epoch),
             ConnectionTick::Closed => self.mark_closed(socket, epoch),
             ConnectionTick::AfterWrite(completion) if !current => self.complete_now(socket, completion, None),
             ConnectionTick::WriteFailed(completion, error) if !current => {

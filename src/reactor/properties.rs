@@ -133,9 +133,10 @@ impl Reactor {
     /// `setNoDelay()`: remembered before there is a handle, no system call when nothing changes.
     pub(crate) fn set_no_delay(&mut self, socket: Handle, on: bool) {
         let Some(connection) = self.live(socket) else { return };
-        if std::mem::replace(&mut connection.no_delay, on) != on
-            && let Link::Open { stream, .. } = &connection.link
-        {
+        if std::mem::replace(&mut connection.no_delay, on) == on {
+            return;
+        }
+        if let Link::Open { stream, .. } = &connection.link {
             // Node ignores the kernel's answer too: the option is advice.
             let _ = stream.set_no_delay(on);
         }
@@ -148,7 +149,10 @@ impl Reactor {
         let changed = on != connection.keep_alive || (on && seconds != connection.keep_alive_delay);
         connection.keep_alive = on;
         connection.keep_alive_delay = seconds;
-        if changed && let Link::Open { stream, .. } = &connection.link {
+        if !changed {
+            return;
+        }
+        if let Link::Open { stream, .. } = &connection.link {
             let _ = stream.set_keep_alive(on, connection.keep_alive_delay());
         }
     }

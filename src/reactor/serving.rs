@@ -37,8 +37,6 @@ pub(crate) struct Serving {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum Progress {
     Reading,
-    /// A short read with both directions over: the end of the stream follows in this wake-up, as in libuv.
-    EndFollows,
     Writing,
     Done,
 }
@@ -172,14 +170,6 @@ impl Reactor {
                 Served::Nothing => self.serve_write(socket),
                 served => served,
             },
-            Progress::EndFollows => {
-                self.serving.progress = Progress::Writing;
-                if !self.connections[index].read.receiving {
-                    return self.serve_write(socket);
-                }
-                self.received_end_of_stream(socket);
-                Served::Callback
-            }
             Progress::Writing => self.serve_write(socket),
             Progress::Done => Served::Nothing,
         }
@@ -209,18 +199,11 @@ impl Reactor {
         };
         if count < buffer.len() {
             let connection = &mut self.connections[socket.index()];
-            if connection.readiness.hang_up {
-                self.serving.progress = Progress::EndFollows;
-            } else {
-                self.serving.progress = Progress::Writing;
-                // A short read emptied the socket, and what comes later makes a new edge. Only with the peer's end
-                // behind it the next read must be made without one, in the next turn (rule M7).
-                connection.readiness.readable = false;
-                if connection.readiness.read_closed {
-                    connection.readiness.readable = true;
-                    self.queue_if_readable(socket);
-                }
-            }
+            self.serving.progress = Progress::Writing;
+            // A short read emptied the socket, and what comes later makes a new edge. Only with the peer's end or an
+            // error behind it the next read must be made without one, in the next turn (rule M7).
+            connection.readiness.readable = connection.readiness.read_closed || connection.readiness.hang_up;
+            self.queue_if_readable(socket);
         }
         match received {
             Received::Lent(count) => Served::Data { socket, count },

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use crate::error::Error;
 use crate::reactor::connecting::Target;
-use crate::reactor::{CallbackId, Handle};
+use crate::reactor::{CallbackId, Handle, Internal};
 use crate::sys::Stream;
 
 /// An entry of the deferred queue.
@@ -108,6 +108,8 @@ pub(crate) enum Step {
     Emit(Emission),
     /// `flow()`: one buffered chunk after the other.
     Flow { socket: Handle },
+    /// An internal listener whose emission was cut short by a panic.
+    Internal { socket: Handle, epoch: u32, internal: Internal },
     /// The end of `push(chunk)`, after its `data` listeners.
     Pushed { socket: Handle },
     /// `read(0)`, after what had to flow first.
@@ -165,8 +167,10 @@ pub(crate) enum Emission {
         socket: Handle,
         error: Error,
     },
+    /// `epoch` is that of the connection that closed, which need not be the socket's latest.
     Close {
         socket: Handle,
+        epoch: u32,
         had_error: bool,
     },
     Listening {

@@ -381,6 +381,8 @@ impl Reactor {
     pub(super) fn fail_awaiting(&mut self, socket: Handle) {
         if let Some(current) = self.take_awaiting(socket) {
             let (length, completion) = self.discard(current);
+            // It still counts among the bytes written (rule F12).
+            self.connections[socket.index()].bytes_dispatched += length as u64;
             let error = Error::socket_closed_before_connection();
             self.written(socket, length, completion, Some(error), Moment::Later);
         }

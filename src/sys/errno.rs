@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 
 /// An error number of the operating system, positive as the C library's `errno` has it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Errno(pub(crate) i32);
 
 impl Errno {
@@ -29,8 +29,6 @@ impl Errno {
     pub(crate) const IS_CONNECTED: Self = Self(libc::EISCONN);
     /// Nobody listens there.
     pub(crate) const REFUSED: Self = Self(libc::ECONNREFUSED);
-    /// No answer in time.
-    pub(crate) const TIMED_OUT: Self = Self(libc::ETIMEDOUT);
     /// The process has no descriptors left.
     pub(crate) const TOO_MANY_FILES: Self = Self(libc::EMFILE);
     /// The whole system has none left.

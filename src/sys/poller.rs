@@ -12,7 +12,7 @@
 
 use std::cell::OnceCell;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,14 +107,6 @@ impl Poller {
     }
 }
 
-impl AsFd for Poller {
-    /// The selector itself, for loops that embed this one: it is readable when something is ready.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor belongs to `self.poll`, which lives as long as the borrow and never replaces it.
-        unsafe { BorrowedFd::borrow_raw(self.poll.as_raw_fd()) }
-    }
-}
-
 /// Ends a [`Poller`]'s wait, now or the next one.
 #[derive(Clone, Debug)]
 pub(crate) struct Waker(Arc<mio::Waker>);
@@ -163,6 +155,7 @@ fn to_mio(token: u64) -> Token {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::thread;
 
@@ -281,15 +274,6 @@ mod tests {
         let mut poller = Poller::with_capacity(LAST_CAPACITY).unwrap();
         poller.grow_if_full();
         assert_eq!(poller.events.capacity(), LAST_CAPACITY);
-    }
-
-    #[test]
-    fn the_selector_is_readable_when_something_is_ready() {
-        let inner = Poller::new().unwrap();
-        let mut outer = Poller::new().unwrap();
-        outer.register(inner.as_fd(), 3).unwrap();
-        inner.waker().unwrap().wake().unwrap();
-        wait_for(&mut outer, |event| event.token == 3 && event.readable);
     }
 
     #[test]

@@ -23,9 +23,11 @@ use super::interface;
 const MOST_SLICES: usize = 1024;
 
 /// The time between two keep-alive probes, as libuv sets it.
+#[cfg(not(target_os = "openbsd"))]
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many keep-alive probes may go unanswered, as libuv sets it.
+#[cfg(not(target_os = "openbsd"))]
 const PROBE_COUNT: u32 = 10;
 
 /// Asks for no `SIGPIPE` with each write. Apple has no such flag that all its systems honour; there the socket itself
@@ -39,18 +41,17 @@ const SEND_FLAGS: libc::c_int = 0;
 #[derive(Debug)]
 pub(crate) struct Stream {
     descriptor: OwnedFd,
-    kind: Kind,
 }
 
 impl Stream {
     /// A new TCP socket, not connected.
     pub(crate) fn tcp(family: Family) -> io::Result<Self> {
-        Ok(Self { descriptor: new_socket(family.domain())?, kind: Kind::Tcp })
+        Ok(Self { descriptor: new_socket(family.domain())? })
     }
 
     /// Takes over an accepted TCP socket, which is non-blocking and closed on exec already.
     pub(crate) fn from_accepted(descriptor: OwnedFd) -> Self {
-        Self { descriptor, kind: Kind::Tcp }
+        Self { descriptor }
     }
 
     /// Chooses the local address, before `connect`. A port that is only waiting out its last connection is free.
@@ -139,34 +140,15 @@ impl Stream {
 
     /// Sends small segments at once (`TCP_NODELAY`).
     pub(crate) fn set_no_delay(&self, on: bool) -> io::Result<()> {
-        match self.kind {
-            Kind::Tcp => self.socket().set_tcp_nodelay(on),
-        }
+        self.socket().set_tcp_nodelay(on)
     }
 
     /// Turns keep-alive probes on or off. `delay` is the idle time before the first probe, in whole seconds; without
     /// one (or with less than a second) the kernel's own times stay as they are.
     pub(crate) fn set_keep_alive(&self, on: bool, delay: Option<Duration>) -> io::Result<()> {
         match delay {
-            Some(delay) if on => self.set_keep_alive_probes(delay, PROBE_INTERVAL, PROBE_COUNT),
-            Some(_) | None => self.set_keep_alive_flag(on),
-        }
-    }
-
-    /// Turns keep-alive on with the idle time before the first probe, the time between probes and their number.
-    /// Times are in whole seconds; a delay of less than one only turns keep-alive on.
-    pub(crate) fn set_keep_alive_probes(&self, delay: Duration, interval: Duration, count: u32) -> io::Result<()> {
-        if delay.as_secs() == 0 {
-            return self.set_keep_alive_flag(true);
-        }
-        match self.kind {
-            Kind::Tcp => self.socket().set_tcp_keepalive(&keep_alive_times(delay, interval, count)),
-        }
-    }
-
-    fn set_keep_alive_flag(&self, on: bool) -> io::Result<()> {
-        match self.kind {
-            Kind::Tcp => self.socket().set_keepalive(on),
+            Some(delay) if on && delay.as_secs() > 0 => self.socket().set_tcp_keepalive(&keep_alive_times(delay)),
+            Some(_) | None => self.socket().set_keepalive(on),
         }
     }
 
@@ -179,12 +161,6 @@ impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
-}
-
-/// What the socket is, since some options exist for some kinds only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Tcp,
 }
 
 /// The two families of internet addresses. Shown as Node shows them: `IPv4`, `IPv6`.
@@ -270,12 +246,10 @@ fn with_zone(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// What the system can set of the three numbers; OpenBSD has system-wide ones only.
-fn keep_alive_times(delay: Duration, interval: Duration, count: u32) -> TcpKeepalive {
+fn keep_alive_times(delay: Duration) -> TcpKeepalive {
     let times = TcpKeepalive::new().with_time(delay);
     #[cfg(not(target_os = "openbsd"))]
-    let times = times.with_interval(interval).with_retries(count);
-    #[cfg(target_os = "openbsd")]
-    let _ = (interval, count);
+    let times = times.with_interval(PROBE_INTERVAL).with_retries(PROBE_COUNT);
     times
 }
 
@@ -484,11 +458,6 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(5));
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_INTERVAL);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBE_COUNT);
-
-        client.set_keep_alive_probes(Duration::from_secs(7), Duration::from_secs(3), 4).unwrap();
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(3));
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
     }
 
     #[test]
