@@ -118,6 +118,8 @@
 //! to connect again later needs [`retain`](net::Socket::retain); and a turn accepts 8 connections and reads 16 times per
 //! socket where Node has 1 and 32 ([`EventLoopOptions`] gives Node's numbers).
 
+#![warn(missing_docs, unreachable_pub)]
+
 mod error;
 mod event_loop;
 pub mod net;

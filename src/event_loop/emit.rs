@@ -4,6 +4,7 @@
 //! What it may touch: the loop's [`Core`](crate::event_loop::core::Core), in short borrows between two entries. Invariant: nothing is borrowed while
 //! user code runs, except the one listener that is running, so every command may be given from anywhere.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::error::Error;
@@ -108,9 +109,13 @@ impl Inner {
             Some(attachment) => Rc::clone(attachment.table()),
             None => return false,
         };
+        let walk = Walk { inner: self, owner, event, closing, table: &table, next: Cell::new(0) };
         let mut any = false;
-        let mut walk = Walk { inner: self, owner, event, closing, table, next: 0 };
-        while let Some(entry) = walk.advance() {
+        for (position, entry) in table.entries.iter().enumerate() {
+            walk.next.set(position + 1);
+            if !walk.takes_in(entry) {
+                continue;
+            }
             if entry.once {
                 // Before it runs; the table that is being walked keeps it alive.
                 let removed = self.core.borrow_mut().remove_listener(owner, event, entry.id);
@@ -238,43 +243,26 @@ struct Walk<'a> {
     owner: Handle,
     event: Event,
     closing: Option<u32>,
-    table: Rc<Table>,
-    next: usize,
+    table: &'a Table,
+    /// The entry behind the one that runs.
+    next: Cell<usize>,
 }
 
 impl Walk<'_> {
-    fn advance(&mut self) -> Option<Entry> {
-        let rest = self.table.entries.get(self.next..)?;
-        let takes_part = |entry: &Entry| entry.event == self.event && !entry.waits_for_later_close(self.closing);
-        let skipped = rest.iter().position(takes_part);
-        match skipped {
-            Some(skipped) => {
-                self.next += skipped + 1;
-                Some(rest[skipped].clone())
-            }
-            None => {
-                self.next = self.table.entries.len();
-                None
-            }
-        }
+    fn takes_in(&self, entry: &Entry) -> bool {
+        entry.event == self.event && !entry.waits_for_later_close(self.closing)
     }
 }
 
 impl Drop for Walk<'_> {
     fn drop(&mut self) {
-        if self.next >= self.table.entries.len() {
-            return;
-        }
-        let mut left = Vec::new();
-        while let Some(entry) = self.advance() {
+        let rest = self.table.entries.get(self.next.get()..).unwrap_or_default();
+        for entry in rest.iter().rev().filter(|entry| self.takes_in(entry)) {
             if let Action::Internal { epoch, internal } = entry.action {
-                left.push((entry.id, epoch, internal));
+                let mut core = self.inner.core.borrow_mut();
+                core.reactor.ticks.then(Step::Internal { socket: self.owner, epoch, internal });
+                drop(core.remove_listener(self.owner, self.event, entry.id));
             }
-        }
-        let mut core = self.inner.core.borrow_mut();
-        for (id, epoch, internal) in left.into_iter().rev() {
-            drop(core.remove_listener(self.owner, self.event, id));
-            core.reactor.ticks.then(Step::Internal { socket: self.owner, epoch, internal });
         }
     }
 }

@@ -93,7 +93,7 @@ pub struct EventLoop {
     inner: Rc<Inner>,
     /// One read buffer per loop: lent to `data` listeners, out of reach of everything they can call.
     buffer: Box<[u8]>,
-    phase: Stage,
+    stage: Stage,
     /// Rule M10: due timers run once before the first poll.
     fresh: bool,
 }
@@ -120,7 +120,7 @@ pub struct EventLoopOptions {
     pub(crate) reads_per_turn: usize,
 }
 
-/// A phase of a turn, as [`position`](crate::position) reports it.
+/// A phase of a turn, as [`position`] reports it.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Phase {
     /// Outside [`EventLoop::run`] and [`EventLoop::turn`].
@@ -137,7 +137,7 @@ pub enum Phase {
     Closing,
 }
 
-/// Where in its turns the loop is: see [`position`](crate::position).
+/// Where in its turns the loop is: see [`position`].
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Position {
     /// Counts the turns, from 1; 0 before the first.
@@ -221,7 +221,7 @@ impl EventLoop {
         });
         current::set(inner.clone());
         let buffer = vec![0; READ_BUFFER].into_boxed_slice();
-        Ok(EventLoop { inner, buffer, phase: Stage::Start, fresh: true })
+        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true })
     }
 
     /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted.
@@ -238,7 +238,7 @@ impl EventLoop {
         self.settle()?;
         self.fresh = true;
         // Bounded by what keeps the loop alive: that is what it is for.
-        while self.phase != Stage::Start || self.is_alive() {
+        while self.stage != Stage::Start || self.is_alive() {
             self.begin_with_timers();
             if self.work(None)? == Progress::Stopped {
                 return Ok(());
@@ -325,9 +325,9 @@ impl EventLoop {
 
     /// Before the first turn, timers that are due run once (rule M10). True when that is to be done now.
     fn begin_with_timers(&mut self) -> bool {
-        let first = std::mem::take(&mut self.fresh) && self.phase == Stage::Start;
+        let first = std::mem::take(&mut self.fresh) && self.stage == Stage::Start;
         if first {
-            self.phase = Stage::Timers;
+            self.stage = Stage::Timers;
             self.inner.core.borrow_mut().begin_timers();
         }
         first
@@ -349,10 +349,10 @@ impl EventLoop {
         let inner = self.inner.clone();
         let _idle_again = Entered::new(&inner);
         loop {
-            match self.phase {
+            match self.stage {
                 Stage::Start => {
                     inner.core.borrow_mut().reactor.begin_pending();
-                    self.phase = Stage::Pending;
+                    self.stage = Stage::Pending;
                 }
                 Stage::Pending => {
                     self.enter(Phase::Pending);
@@ -362,19 +362,19 @@ impl EventLoop {
                             return Ok(Progress::Stopped);
                         }
                     }
-                    self.phase = Stage::Poll;
+                    self.stage = Stage::Poll;
                 }
                 Stage::Poll => {
                     self.enter(Phase::Poll);
                     self.poll(timeout)?;
-                    self.phase = Stage::Serve;
+                    self.stage = Stage::Serve;
                 }
                 Stage::Serve => {
                     self.enter(Phase::Poll);
                     if self.serve()? == Progress::Stopped {
                         return Ok(Progress::Stopped);
                     }
-                    self.phase = Stage::PendingAgain { round: 0 };
+                    self.stage = Stage::PendingAgain { round: 0 };
                     inner.core.borrow_mut().reactor.begin_pending();
                 }
                 Stage::PendingAgain { round } => {
@@ -387,9 +387,9 @@ impl EventLoop {
                     }
                     let more = round + 1 < PENDING_ROUNDS && inner.core.borrow_mut().reactor.begin_pending();
                     if more {
-                        self.phase = Stage::PendingAgain { round: round + 1 };
+                        self.stage = Stage::PendingAgain { round: round + 1 };
                     } else {
-                        self.phase = Stage::Immediates;
+                        self.stage = Stage::Immediates;
                         inner.core.borrow_mut().immediates.begin();
                     }
                 }
@@ -401,7 +401,7 @@ impl EventLoop {
                             return Ok(Progress::Stopped);
                         }
                     }
-                    self.phase = Stage::Closing;
+                    self.stage = Stage::Closing;
                     inner.core.borrow_mut().reactor.begin_closing();
                 }
                 Stage::Closing => {
@@ -412,7 +412,7 @@ impl EventLoop {
                             return Ok(Progress::Stopped);
                         }
                     }
-                    self.phase = Stage::Timers;
+                    self.stage = Stage::Timers;
                     inner.core.borrow_mut().begin_timers();
                 }
                 Stage::Timers => {
@@ -420,7 +420,7 @@ impl EventLoop {
                     if self.serve_timers()? == Progress::Stopped {
                         return Ok(Progress::Stopped);
                     }
-                    self.phase = Stage::Start;
+                    self.stage = Stage::Start;
                     return Ok(Progress::Done);
                 }
             }
@@ -547,7 +547,7 @@ impl fmt::Debug for EventLoop {
             .debug_struct("EventLoop")
             .field("connections", &self.connections())
             .field("servers", &self.servers())
-            .field("phase", &self.phase)
+            .field("stage", &self.stage)
             .finish_non_exhaustive()
     }
 }
