@@ -17,12 +17,13 @@ use crate::event_loop::events::{Event, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, Listener, ListenerId, ListenerIds};
 use crate::event_loop::lookup::{self, Lookups};
+use crate::event_loop::mailbox::{Addresses, Answer};
 use crate::event_loop::{EventLoopOptions, Phase, Position};
 use crate::reactor::bytes::{Outgoing, QueuedBytes};
-use crate::reactor::connecting::{Local, Target};
 use crate::reactor::connection::ConnectionOptions;
 use crate::reactor::servers::{ListenRequest, ServerSettings};
 use crate::reactor::serving::Budgets;
+use crate::reactor::target::{Local, Target};
 use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
@@ -253,7 +254,7 @@ impl Core {
     }
 
     /// The resolver answered.
-    pub(crate) fn lookup_finished(&mut self, answer: lookup::Answer) {
+    pub(crate) fn lookup_finished(&mut self, answer: Answer) {
         let Some(owner) = self.lookup_owners.try_remove(answer.id) else { return };
         match owner {
             LookupOwner::Connect { socket, epoch, port, family, local, host } => {
@@ -486,7 +487,7 @@ impl Core {
 }
 
 /// The simple form of address selection: the resolver's first answer, of the family that was asked for.
-fn first_address(result: lookup::Result, host: &str, family: Option<Family>) -> Result<SocketAddr, Error> {
+fn first_address(result: Addresses, host: &str, family: Option<Family>) -> Result<SocketAddr, Error> {
     let not_found = resolver::LookupFailure::NOT_FOUND;
     let failure = match result {
         Ok(addresses) => {

@@ -11,7 +11,10 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::event_loop::core::Core;
+use crate::event_loop::events::{Arguments, Event};
+use crate::event_loop::listeners::{Listener, ListenerId};
 use crate::event_loop::{Inner, Phase};
+use crate::reactor::Handle;
 
 thread_local! {
     static CURRENT: RefCell<Option<ManuallyDrop<Rc<Inner>>>> = const { RefCell::new(None) };
@@ -54,6 +57,32 @@ pub(crate) fn emit_now(depth: usize) {
     if let Some(inner) = inner {
         inner.emit_now(depth);
     }
+}
+
+/// Adds a listener to the current loop's registry. It is boxed before anything is borrowed, and where there is no loop it
+/// is dropped here, with nothing borrowed.
+pub(crate) fn add_listener(
+    owner: Handle,
+    event: Event,
+    once: bool,
+    listener: impl FnMut(&Arguments<'_>) + 'static,
+) -> ListenerId {
+    let listener: Rc<Listener> = Rc::new(RefCell::new(listener));
+    with(|core| core.add_listener(owner, event, once, listener)).unwrap_or(ListenerId::NONE)
+}
+
+/// The same for a listener that is called once.
+pub(crate) fn add_listener_once(
+    owner: Handle,
+    event: Event,
+    listener: impl FnOnce(&Arguments<'_>) + 'static,
+) -> ListenerId {
+    let mut listener = Some(listener);
+    add_listener(owner, event, true, move |arguments| {
+        if let Some(listener) = listener.take() {
+            listener(arguments);
+        }
+    })
 }
 
 pub(crate) fn loop_number() -> Option<u64> {

@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::event_loop::handles::{Server, Socket};
-use crate::reactor::connecting::Target;
+use crate::reactor::target::Target;
 use crate::reactor::ticks::PlainEvent;
 use crate::sys::Family;
 

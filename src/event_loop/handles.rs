@@ -7,7 +7,6 @@ use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
-use crate::event_loop::current;
 use crate::reactor::Handle;
 use crate::reactor::timers::TimerKey;
 
@@ -60,42 +59,33 @@ pub struct Immediate {
 /// ```
 /// use halfclose::{EventLoop, net};
 ///
-/// # fn main() -> Result<(), halfclose::Error> {
 /// let mut event_loop = EventLoop::new()?;
-/// let handle = event_loop.handle();
 /// let guard = event_loop.keep_alive();
+/// let handle = event_loop.handle();
 /// let id = net::Socket::new().id();
 /// let worker = std::thread::spawn(move || {
+///     // Slow work, then back to the loop's thread:
 ///     let posted = handle.post(move || {
-///         let socket = id.get().expect("it was not destroyed");
-///         socket.destroy();
-///         drop(guard_of_this_thread());
+///         id.get().expect("it was not destroyed").destroy();
 ///         halfclose::stop();
 ///     });
 ///     assert!(posted.is_ok());
 /// });
-/// # fn guard_of_this_thread() {}
 /// event_loop.run()?;
 /// worker.join().unwrap();
 /// drop(guard);
-/// # Ok(())
-/// # }
+/// # Ok::<(), halfclose::Error>(())
 /// ```
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub struct SocketId {
     /// Which loop, of all that this process ever had.
-    loop_number: u64,
-    handle: Handle,
+    pub(crate) loop_number: u64,
+    pub(crate) handle: Handle,
 }
 
 impl Socket {
     pub(crate) fn from_handle(handle: Handle) -> Socket {
         Socket { handle, not_send: PhantomData }
-    }
-
-    /// A name for this socket that may be sent to other threads.
-    pub fn id(self) -> SocketId {
-        SocketId { loop_number: current::loop_number().unwrap_or(0), handle: self.handle }
     }
 }
 
@@ -114,17 +104,6 @@ impl Timer {
 impl Immediate {
     pub(crate) fn from_handle(handle: Handle) -> Immediate {
         Immediate { handle, not_send: PhantomData }
-    }
-}
-
-impl SocketId {
-    /// The socket, if this is its loop's thread, the loop still lives and the socket was not freed; else `None`.
-    pub fn get(self) -> Option<Socket> {
-        if current::loop_number() != Some(self.loop_number) {
-            return None;
-        }
-        let live = current::with(|core| core.reactor.live(self.handle).is_some())?;
-        live.then(|| Socket::from_handle(self.handle))
     }
 }
 

@@ -11,7 +11,6 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::event_loop::current;
 use crate::event_loop::events::{Arguments, Event};
 use crate::reactor::{Handle, Internal};
 
@@ -65,32 +64,15 @@ pub(crate) struct Attachments {
     empty: Rc<Table>,
 }
 
-/// Adds a listener to the current loop's registry. It is boxed before anything is borrowed, and where there is no loop it
-/// is dropped here, with nothing borrowed.
-pub(crate) fn add(
-    owner: Handle,
-    event: Event,
-    once: bool,
-    listener: impl FnMut(&Arguments<'_>) + 'static,
-) -> ListenerId {
-    let listener: Rc<Listener> = Rc::new(RefCell::new(listener));
-    current::with(|core| core.add_listener(owner, event, once, listener)).unwrap_or(ListenerId(0))
-}
-
-/// The same for a listener that is called once.
-pub(crate) fn add_once(owner: Handle, event: Event, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
-    let mut listener = Some(listener);
-    add(owner, event, true, move |arguments| {
-        if let Some(listener) = listener.take() {
-            listener(arguments);
-        }
-    })
-}
-
 /// The next [`ListenerId`]s.
 #[derive(Default)]
 pub(crate) struct ListenerIds {
     last: u64,
+}
+
+impl ListenerId {
+    /// What a listener that was never registered gets: there is no loop. It names nothing.
+    pub(crate) const NONE: ListenerId = ListenerId(0);
 }
 
 impl ListenerIds {

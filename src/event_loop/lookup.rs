@@ -5,26 +5,18 @@
 //! phase, unless the loop is gone.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::event_loop::mailbox::Mailbox;
+use crate::event_loop::mailbox::{Answer, Mailbox};
 use crate::sys::resolver::{self, LookupFailure};
 
 /// How many lookups run at once: as many as libuv's thread pool has.
 const MAX_THREADS: usize = 4;
 
-pub(crate) type Result = std::result::Result<Vec<SocketAddr>, LookupFailure>;
-
 pub(crate) struct Request {
     pub(crate) id: usize,
     pub(crate) host: String,
-}
-
-pub(crate) struct Answer {
-    pub(crate) id: usize,
-    pub(crate) result: Result,
 }
 
 /// The loop's side.

@@ -5,17 +5,27 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::event_loop::lookup::Answer;
 use crate::sys::Waker;
+use crate::sys::resolver::LookupFailure;
 
 pub(crate) type Posted = Box<dyn FnOnce() + Send>;
 
 pub(crate) enum Item {
     Call(Posted),
     Lookup(Answer),
+}
+
+/// What the resolver says about one name.
+pub(crate) type Addresses = Result<Vec<SocketAddr>, LookupFailure>;
+
+/// The answer to one lookup.
+pub(crate) struct Answer {
+    pub(crate) id: usize,
+    pub(crate) result: Addresses,
 }
 
 pub(crate) struct Mailbox {

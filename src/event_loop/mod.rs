@@ -48,9 +48,9 @@ use crate::error::Errno;
 pub(crate) use crate::event_loop::core::{SERVER_EVENTS, SOCKET_EVENTS};
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
 pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
-pub(crate) use crate::reactor::connecting::Local;
 pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
 pub(crate) use crate::reactor::servers::{ListenRequest, ServerSettings};
+pub(crate) use crate::reactor::target::Local;
 pub(crate) use crate::sys::AcceptorOptions;
 use crate::sys::Poller;
 

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::current;
 use crate::event_loop::{Connection, QueuedBytes};
-use crate::net::{Chunk, ConnectOptions, Family, Server, Socket, SocketOptions};
+use crate::net::{Chunk, ConnectOptions, Family, Server, Socket, SocketId, SocketOptions};
 
 /// Node's `socket.readyState`.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -319,6 +319,11 @@ impl Socket {
 
 /// State of the user's, and the life of the slot.
 impl Socket {
+    /// A name for this socket that may be sent to other threads.
+    pub fn id(self) -> SocketId {
+        SocketId { loop_number: current::loop_number().unwrap_or(0), handle: self.handle }
+    }
+
     /// Attaches a value: one per socket, of any type, dropped with the slot or when another replaces it.
     ///
     /// ```
@@ -375,6 +380,17 @@ impl Socket {
     pub fn release(self) {
         current::with(|core| core.reactor.release(self.handle));
         current::bury_if_idle();
+    }
+}
+
+impl SocketId {
+    /// The socket, if this is its loop's thread, the loop still lives and the socket was not freed; else `None`.
+    pub fn get(self) -> Option<Socket> {
+        if current::loop_number() != Some(self.loop_number) {
+            return None;
+        }
+        let live = current::with(|core| core.reactor.live(self.handle).is_some())?;
+        live.then(|| Socket::from_handle(self.handle))
     }
 }
 

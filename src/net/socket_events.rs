@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::event_loop::SOCKET_EVENTS;
 use crate::event_loop::current;
 use crate::event_loop::events::{Arguments, Event};
-use crate::event_loop::listeners::{self, ListenerId};
+use crate::event_loop::listeners::ListenerId;
 use crate::net::{ConnectionAttempt, Socket, SocketEvent};
 
 /// The pair of methods for an event whose listeners are given the socket alone.
@@ -218,10 +218,10 @@ impl Socket {
     }
 
     fn listen_to(self, event: SocketEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
-        listeners::add(self.handle, Event::Socket(event), false, listener)
+        current::add_listener(self.handle, Event::Socket(event), false, listener)
     }
 
     fn listen_once(self, event: SocketEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
-        listeners::add_once(self.handle, Event::Socket(event), listener)
+        current::add_listener_once(self.handle, Event::Socket(event), listener)
     }
 }

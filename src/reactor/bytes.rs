@@ -1,4 +1,4 @@
-//! Outgoing bytes: what a write lends, and what a connection keeps when the kernel does not take it all.
+//! Outgoing bytes: what a write lends, what a connection keeps when the kernel does not take it all, and who waits for it.
 //!
 //! This module touches nothing. Invariant: what users gave us to own is never dropped here; it travels to the graveyard
 //! ([`super::Reactor::take_graveyard`]), because a drop may run user code.
@@ -47,4 +47,26 @@ impl Outgoing for QueuedBytes {
 pub(crate) struct WriteRequest {
     pub(super) bytes: QueuedBytes,
     pub(super) callback: Option<CallbackId>,
+}
+
+/// Who waits for a write: one `write()`, or all that went out in one gathered write.
+#[derive(Default)]
+pub(crate) enum Completion {
+    #[default]
+    Nobody,
+    One(CallbackId),
+    Group(Vec<CallbackId>),
+}
+
+impl Completion {
+    pub(crate) fn one(callback: Option<CallbackId>) -> Completion {
+        match callback {
+            Some(callback) => Completion::One(callback),
+            None => Completion::Nobody,
+        }
+    }
+
+    pub(crate) fn is_nobody(&self) -> bool {
+        matches!(self, Completion::Nobody)
+    }
 }

@@ -7,38 +7,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 
 use crate::error::Error;
+use crate::reactor::bytes::Completion;
 use crate::reactor::connection::{Attempt, CurrentState, Link, ReadPhase, WritePhase};
 use crate::reactor::handle::Token;
 use crate::reactor::ready::Readiness;
-use crate::reactor::ticks::{Completion, ConnectionTick, Emission, PlainEvent, Step, Tick};
+use crate::reactor::target::Target;
+use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
 use crate::reactor::{Handle, Pending, Reactor};
 use crate::sys::errno::Errno;
 use crate::sys::{ConnectStart, Family, Stream};
-
-/// Where a connection attempt goes, and from where.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) address: SocketAddr,
-    /// The address as events and errors show it: as the user wrote it, or as the lookup gave it.
-    pub(crate) text: String,
-    pub(crate) local: Local,
-}
-
-/// The local end that the user asked for (rule C5).
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Local {
-    pub(crate) address: Option<IpAddr>,
-    pub(crate) port: Option<u16>,
-}
-
-impl Target {
-    pub(crate) fn family(&self) -> Family {
-        match self.address {
-            SocketAddr::V4(_) => Family::IPv4,
-            SocketAddr::V6(_) => Family::IPv6,
-        }
-    }
-}
 
 impl Reactor {
     /// The synchronous part of `connect()`. The caller then calls [`Reactor::attempt_later`] or starts a lookup.

@@ -13,9 +13,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::reactor::bytes::{QueuedBytes, WriteRequest};
+use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
 use crate::reactor::ready::Readiness;
-use crate::reactor::ticks::Completion;
+use crate::reactor::target::Target;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Generation, Handle};
 use crate::sys::Stream;
@@ -88,7 +88,7 @@ pub(crate) enum Link {
 pub(crate) struct Attempt {
     pub(super) stream: Stream,
     pub(super) descriptor: Generation,
-    pub(super) target: Box<crate::reactor::connecting::Target>,
+    pub(super) target: Box<Target>,
     /// The kernel refused within the call; reported from the pending phase, as libuv does.
     pub(super) refused: bool,
 }

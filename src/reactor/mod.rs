@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`handle`] | handles, tokens, generations |
 //! | [`connection`] | what a connection is: `ReadSide` × `WriteSide` + `Link` |
-//! | [`connecting`] | from `connect()` to `connect` |
+//! | [`connecting`], [`target`] | from `connect()` to `connect` |
 //! | [`reading`] | the readable side in motion |
 //! | [`writing`] | the writable side in motion |
 //! | [`closing`] | `destroy()` and the closing phase |
@@ -15,7 +15,7 @@
 //! | [`ready`] | readiness that no new kernel event will announce |
 //! | [`serving`] | the poll and pending phases, one callback at a time |
 //! | [`properties`] | what can be asked of a connection |
-//! | [`bytes`] | outgoing bytes |
+//! | [`bytes`] | outgoing bytes, and who waits for them |
 //!
 //! Facts go in (a token is ready, a command was given), decisions come out: an [`Emission`] names the user code to enter
 //! next. The reactor never enters it, holds no closure and reads no clock; callbacks are numbers to it
@@ -35,6 +35,7 @@ pub(crate) mod reading;
 pub(crate) mod ready;
 pub(crate) mod servers;
 pub(crate) mod serving;
+pub(crate) mod target;
 pub(crate) mod ticks;
 pub(crate) mod timers;
 pub(crate) mod writing;

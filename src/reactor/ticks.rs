@@ -11,7 +11,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::error::Error;
-use crate::reactor::connecting::Target;
+use crate::reactor::bytes::Completion;
+use crate::reactor::target::Target;
 use crate::reactor::{CallbackId, Handle, Internal};
 use crate::sys::Stream;
 
@@ -78,28 +79,6 @@ pub(crate) enum ServerTick {
     Listening,
     Error(Error),
     Close,
-}
-
-/// Who waits for a write: one `write()`, or all that went out in one gathered write.
-#[derive(Default)]
-pub(crate) enum Completion {
-    #[default]
-    Nobody,
-    One(CallbackId),
-    Group(Vec<CallbackId>),
-}
-
-impl Completion {
-    pub(crate) fn one(callback: Option<CallbackId>) -> Completion {
-        match callback {
-            Some(callback) => Completion::One(callback),
-            None => Completion::Nobody,
-        }
-    }
-
-    pub(crate) fn is_nobody(&self) -> bool {
-        matches!(self, Completion::Nobody)
-    }
 }
 
 /// What remains to be done within the running callback or tick.

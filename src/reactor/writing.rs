@@ -12,9 +12,9 @@
 use std::io::{self, IoSlice};
 
 use crate::error::Error;
-use crate::reactor::bytes::{Outgoing, QueuedBytes, WriteRequest};
+use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes, WriteRequest};
 use crate::reactor::connection::{CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
-use crate::reactor::ticks::{Completion, ConnectionTick, Emission, PlainEvent, Step, Tick};
+use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
 use crate::reactor::{CallbackId, Handle, Internal, Pending, Reactor};
 use crate::sys::Stream;
 use crate::sys::errno::Errno;

@@ -1,0 +1,32 @@
+//! Where a connection attempt goes, and from where.
+//!
+//! This module touches nothing.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::sys::Family;
+
+/// Where a connection attempt goes, and from where.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    /// The address as events and errors show it: as the user wrote it, or as the lookup gave it.
+    pub(crate) text: String,
+    pub(crate) local: Local,
+}
+
+/// The local end that the user asked for (rule C5).
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Local {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) port: Option<u16>,
+}
+
+impl Target {
+    pub(crate) fn family(&self) -> Family {
+        match self.address {
+            SocketAddr::V4(_) => Family::IPv4,
+            SocketAddr::V6(_) => Family::IPv6,
+        }
+    }
+}
