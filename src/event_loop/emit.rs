@@ -27,6 +27,9 @@ impl Inner {
     pub(crate) fn drain(&self) -> Result<(), Error> {
         // Bounded only by the users' ticks: rule M2 drains the queue completely. A destructor may queue ticks too.
         loop {
+            if let Some(error) = self.unreported.take() {
+                return Err(error);
+            }
             let emission = self.core.borrow_mut().reactor.next_emission();
             let buried = self.bury();
             match emission {
@@ -143,23 +146,18 @@ impl Inner {
             core.command(|reactor| reactor.run_internal(socket, epoch, internal));
             depth
         };
-        // Bounded by the callbacks of the writes that waited.
-        loop {
-            let Some(emission) = self.core.borrow_mut().reactor.next_emission_above(depth) else { return };
-            if let Err(error) = self.perform(emission) {
-                // Internal listeners lead to `drain` and to completions, which are no errors.
-                debug_assert!(false, "an internal listener emitted an error: {error}");
-            }
-        }
+        self.emit_now(depth);
     }
 
-    /// What a command emitted within its call (law 1): only a reset that fails does.
+    /// Performs what lies above `depth` on the stack of steps, at once: what an internal listener led to, or the one
+    /// command that emits within its call (law 1).
     pub(crate) fn emit_now(&self, depth: usize) {
+        // Bounded by what the one transition pushed, and by what the listeners' own commands push within.
         loop {
             let Some(emission) = self.core.borrow_mut().reactor.next_emission_above(depth) else { return };
             if let Err(error) = self.perform(emission) {
-                // Nobody listens, and a command cannot return it: the next drain does.
-                self.unreported.replace(Some(error));
+                // Nobody listens, and there is nobody to return it to here: `run` does.
+                self.unreported.set(Some(error));
             }
         }
     }

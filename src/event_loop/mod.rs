@@ -335,11 +335,7 @@ impl EventLoop {
 
     /// Finishes what an interruption left, and the ticks that were queued outside the loop.
     fn settle(&mut self) -> Result<(), Error> {
-        self.inner.drain()?;
-        match self.inner.unreported.take() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        self.inner.drain()
     }
 
     /// The phases of a turn, from where it stands to its end. This is the whole loop, as libuv has it:

@@ -272,14 +272,12 @@ fn connect_error(errno: Errno, target: &Target, local: String) -> Error {
 /// The error of an attempt that failed later.
 fn attempt_error(errno: Errno, target: &Target) -> Error {
     let port = target.address.port();
-    match (target.local.address, target.local.port) {
-        (Some(address), Some(local_port)) if local_port != 0 => {
-            let details = format!("{address}:{local_port}");
-            Error::with_host_port(errno, "connect", &target.text, port, Some(details))
-                .with_local(&address.to_string(), local_port)
-        }
-        _ => Error::with_host_port(errno, "connect", &target.text, port, None),
-    }
+    let Some((address, local_port)) = target.local.address.zip(target.local.port) else {
+        return Error::with_host_port(errno, "connect", &target.text, port, None);
+    };
+    let details = format!("{address}:{local_port}");
+    Error::with_host_port(errno, "connect", &target.text, port, Some(details))
+        .with_local(&address.to_string(), local_port)
 }
 
 /// How Node shows the local end in an immediate failure: address and port without brackets.

@@ -1,0 +1,230 @@
+//! The steady state of an echo allocates nothing: the server of `examples/echo.rs`, counted on its own thread only.
+//!
+//! May touch: the public API and the process's allocator. Invariant: what is counted happens between two messages of the
+//! same connections, long after the first ones.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use halfclose::EventLoop;
+use halfclose::net::{self, ConnectOptions, ServerOptions, Socket};
+use support::{RawPeer, loopback, port_of};
+
+/// Messages before the count starts: everything that is allocated on first use has been used by then.
+const WARM_UP: usize = 200;
+
+/// Messages that are counted.
+const COUNTED: usize = 2_000;
+
+/// An echo's usual idle timeout.
+const IDLE: Duration = Duration::from_secs(60);
+
+thread_local! {
+    /// The allocations of this thread; those of the peers' threads and of other tests do not count.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts the allocations of each thread.
+struct CountingAllocator;
+
+fn count() {
+    // A thread that is ending has no counter any more, and nobody reads it.
+    let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+fn allocations() -> usize {
+    ALLOCATIONS.with(Cell::get)
+}
+
+// SAFETY: every call goes to the system's allocator as it came; the count is bookkeeping beside it, and neither
+// allocates nor unwinds.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// What the loop's thread had allocated when the count began and when it ended.
+#[derive(Default)]
+struct Window {
+    messages: Cell<usize>,
+    begin: Cell<usize>,
+    end: Cell<usize>,
+}
+
+impl Window {
+    /// Counts one message; to be called with every one.
+    fn pass(&self, warm_up: usize, counted: usize) {
+        let messages = self.messages.get() + 1;
+        self.messages.set(messages);
+        if messages == warm_up {
+            self.begin.set(allocations());
+        }
+        if messages == warm_up + counted {
+            self.end.set(allocations());
+        }
+    }
+}
+
+/// The listeners of the echo, as the example has them.
+fn echo(socket: Socket) {
+    socket.on_data(|socket, bytes| {
+        if !socket.write(bytes) {
+            socket.pause();
+        }
+    });
+    socket.on_drain(|socket| {
+        socket.resume();
+    });
+    socket.set_timeout(IDLE);
+    socket.on_timeout(|socket| {
+        socket.destroy();
+    });
+    socket.on_error(|_, _| {});
+}
+
+/// Echoes `length` bytes at a time for `peers` peers that take turns, and gives the allocations per counted window.
+fn allocations_of_an_echo(event_loop: &mut EventLoop, peers: usize, length: usize) -> usize {
+    let window = Rc::new(Window::default());
+    let seen = window.clone();
+    let open = Rc::new(Cell::new(peers));
+    let server = net::create_server_with(ServerOptions::new().no_delay(true), move |socket| {
+        echo(socket);
+        let window = seen.clone();
+        // Long messages come in several pieces; the window is as long in pieces then, and ends within the exchange.
+        socket.on_data(move |_, _| window.pass(WARM_UP, COUNTED));
+        let open = open.clone();
+        socket.on_close(move |socket, _| {
+            open.set(open.get() - 1);
+            if open.get() == 0 {
+                socket.server().expect("the accepting server").close();
+            }
+        });
+    });
+    let running = Rc::new(Cell::new(None));
+    let started = running.clone();
+    server.once_listening(move |server| {
+        let address = loopback(port_of(server));
+        started.set(Some(support::in_thread(move || take_turns(address, peers, length))));
+    });
+    server.listen(("127.0.0.1", 0)).expect("listen");
+    event_loop.run().expect("no unhandled error");
+    server.release();
+    running.take().expect("the server listened").join();
+    assert!(window.messages.get() >= WARM_UP + COUNTED, "the window has ended");
+    window.end.get() - window.begin.get()
+}
+
+/// The peers' part: connect, and send and receive in turn.
+fn take_turns(address: SocketAddr, peers: usize, length: usize) {
+    let sent = vec![1; length];
+    let mut peers: Vec<RawPeer> = (0..peers).map(|_| RawPeer::connect(address)).collect();
+    for round in 0..WARM_UP + COUNTED {
+        let turn = round % peers.len();
+        peers[turn].write(&sent);
+        assert!(peers[turn].read_exact(length) == sent);
+    }
+}
+
+/// The counter counts: without this, the tests below would pass with a broken one.
+#[test]
+fn the_counter_counts() {
+    let before = allocations();
+    let boxed = std::hint::black_box(Box::new(1_u64));
+    assert_eq!(allocations(), before + 1);
+    drop(boxed);
+    let mut vector = Vec::with_capacity(1);
+    vector.extend_from_slice(&[1_u8, 2, 3]);
+    assert_eq!(std::hint::black_box(vector).len(), 3);
+    assert_eq!(allocations(), before + 3);
+}
+
+/// One connection, one message after the other.
+#[test]
+fn an_echo_allocates_nothing_per_message() {
+    support::test(|event_loop| assert_eq!(allocations_of_an_echo(event_loop, 1, 64), 0));
+}
+
+/// Many connections: nothing is allocated when another one takes its turn.
+#[test]
+fn an_echo_of_many_connections_allocates_nothing_per_message() {
+    support::test(|event_loop| assert_eq!(allocations_of_an_echo(event_loop, 50, 64), 0));
+}
+
+/// Longer messages, still of a length that the kernel takes at once: what it refuses has to be kept somewhere.
+#[test]
+fn an_echo_of_long_messages_allocates_nothing_per_message() {
+    support::test(|event_loop| assert_eq!(allocations_of_an_echo(event_loop, 1, 16_384), 0));
+}
+
+/// Both ends in the library: the client's side allocates nothing either.
+#[test]
+fn both_ends_of_an_echo_allocate_nothing_per_message() {
+    support::test(|event_loop| {
+        let window = Rc::new(Window::default());
+        let server = net::create_server_with(ServerOptions::new().no_delay(true), echo);
+        let seen = window.clone();
+        server.once_listening(move |server| {
+            let options = ConnectOptions::new().host("127.0.0.1").port(port_of(server));
+            let client = net::connect(options.no_delay(true)).expect("connect");
+            echo(client);
+            client.once_ready(|client| {
+                client.write("a message that goes back and forth");
+            });
+            client.on_data(move |client, _| {
+                seen.pass(WARM_UP, COUNTED);
+                if seen.messages.get() > WARM_UP + COUNTED {
+                    client.destroy();
+                    server.close();
+                }
+            });
+        });
+        server.listen(("127.0.0.1", 0)).expect("listen");
+        event_loop.run().expect("no unhandled error");
+        assert_eq!(window.end.get() - window.begin.get(), 0);
+        server.release();
+    });
+}
+
+/// `next_tick` and `set_immediate` need a place for each closure that captures something, and nothing else: the loop's
+/// own bookkeeping for them is reused.
+#[test]
+fn ticks_and_immediates_allocate_only_their_closures() {
+    fn again(window: &'static Window) {
+        window.pass(WARM_UP, COUNTED);
+        if window.messages.get() <= WARM_UP + COUNTED {
+            // One reference: the closures are one word each.
+            halfclose::next_tick(move || {
+                halfclose::set_immediate(move || again(window));
+            });
+        }
+    }
+    support::test(|event_loop| {
+        let window: &'static Window = Box::leak(Box::default());
+        again(window);
+        event_loop.run().expect("no unhandled error");
+        let per_round = (window.end.get() - window.begin.get()) as f64 / COUNTED as f64;
+        assert!(per_round <= 2.0, "{per_round} allocations for two closures");
+    });
+}

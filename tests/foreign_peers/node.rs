@@ -1,0 +1,253 @@
+//! Real Node as the peer, in both directions, where there is one.
+
+use std::cell::Cell;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use halfclose::LoopHandle;
+use halfclose::net::{self, ConnectOptions, ServerOptions};
+
+use crate::pattern;
+use crate::support::{self, Log, callback, port_of, watch_data_bytes, watch_socket};
+
+/// A Node program that is ended with the test.
+struct Node {
+    child: Child,
+}
+
+impl Node {
+    /// Runs `script`, whose arguments begin at `process.argv[1]`.
+    fn start(binary: &std::path::Path, script: &str, arguments: &[String]) -> Node {
+        let child = Command::new(binary)
+            .args(["-e", script])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("node starts");
+        Node { child }
+    }
+
+    /// Waits for the program's end, which has to be a success, and gives what it printed.
+    fn finish(mut self) -> String {
+        let mut output = String::new();
+        self.child.stdout.take().expect("a pipe").read_to_string(&mut output).expect("text");
+        let end = Instant::now() + support::PEER_DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                assert!(status.success(), "node failed with {status}: {output}");
+                return output;
+            }
+            assert!(Instant::now() < end, "node does not end: {output}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It has ended by itself, or the test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Stops a loop that outlives its peer by far: Node takes a moment to start, and more on a busy machine.
+fn stop_after(handle: LoopHandle, limit: Duration) -> std::sync::mpsc::Sender<()> {
+    let (done, finished) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if finished.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            handle.stop();
+        }
+    });
+    done
+}
+
+/// X1, X4, L10 with a Node client: a megabyte to our echo and back, and both ends.
+#[test]
+fn a_node_client_is_echoed() {
+    let Some(binary) = support::node() else { return };
+    let script = r#"
+        const net = require('net'), sent = Buffer.alloc(1 << 20, 'halfclose');
+        const seen = [], received = [];
+        const socket = net.connect({port: +process.argv[1], host: '127.0.0.1'}, () => socket.end(sent));
+        for (const name of ['connect', 'ready', 'end', 'finish', 'error'])
+            socket.on(name, () => seen.push(name));
+        socket.on('data', chunk => received.push(chunk));
+        socket.on('close', hadError => {
+            seen.push(`close(${hadError})`);
+            console.log(seen.join(' ') + ' ' + Buffer.concat(received).equals(sent));
+        });
+    "#;
+    support::test(|event_loop| {
+        let log = Log::new();
+        let server = net::create_server_with(ServerOptions::new().allow_half_open(true), move |socket| {
+            watch_socket(&log, "S", socket);
+            socket.on_data(move |socket, bytes| {
+                log.add_data_length("S", bytes.len());
+                if !socket.write(bytes) {
+                    socket.pause();
+                }
+            });
+            socket.on_drain(|socket| {
+                socket.resume();
+            });
+            socket.on_end(|socket| {
+                socket.end();
+            });
+            socket.server().expect("the accepting server").close();
+        });
+        let running = Rc::new(Cell::new(None));
+        let started = running.clone();
+        server.once_listening(move |server| {
+            started.set(Some(Node::start(&binary, script, &[port_of(server).to_string()])));
+        });
+        server.listen(("127.0.0.1", 0)).expect("listen");
+        let _deadline = stop_after(event_loop.handle(), support::PEER_DEADLINE);
+        event_loop.run().expect("no unhandled error");
+        let output = running.take().expect("the server listened").finish();
+        assert_eq!(output.trim(), "connect ready finish end close(false) true");
+        let events: Vec<String> = log.texts_of("S").into_iter().filter(|text| text != "drain").collect();
+        let total: usize =
+            events.iter().filter_map(|text| text.strip_prefix("data(")?.strip_suffix(')')?.parse::<usize>().ok()).sum();
+        assert_eq!(total, 1 << 20);
+        assert_eq!(events[events.len() - 3..], ["end", "finish", "close(false)"]);
+    });
+}
+
+/// X13 with a Node client: its reset is our error.
+#[test]
+fn a_node_client_resets() {
+    let Some(binary) = support::node() else { return };
+    let script = r#"
+        const net = require('net');
+        const socket = net.connect({port: +process.argv[1], host: '127.0.0.1'});
+        socket.on('data', data => { console.log(`${data}`); socket.resetAndDestroy(); });
+        socket.on('close', hadError => console.log(`close(${hadError})`));
+    "#;
+    support::test(|event_loop| {
+        let log = Log::new();
+        let server = net::create_server(move |socket| {
+            watch_socket(&log, "S", socket);
+            socket.write("hello client");
+            socket.server().expect("the accepting server").close();
+        });
+        let running = Rc::new(Cell::new(None));
+        let started = running.clone();
+        server.once_listening(move |server| {
+            started.set(Some(Node::start(&binary, script, &[port_of(server).to_string()])));
+        });
+        server.listen(("127.0.0.1", 0)).expect("listen");
+        let _deadline = stop_after(event_loop.handle(), support::PEER_DEADLINE);
+        event_loop.run().expect("no unhandled error");
+        let output = running.take().expect("the server listened").finish();
+        assert_eq!(output, "hello client\nclose(false)\n");
+        log.assert_of("S", "error(read ECONNRESET) |x close(true)");
+    });
+}
+
+/// A Node server that prints its port, serves one connection with `body`, and prints what it saw.
+fn node_server(binary: &std::path::Path, body: &str) -> (Node, u16) {
+    let script = format!(
+        r#"
+        const net = require('net'), seen = [];
+        const server = net.createServer({{allowHalfOpen: true}}, socket => {{
+            server.close();
+            for (const name of ['end', 'finish']) socket.on(name, () => seen.push(name));
+            socket.on('error', error => seen.push(error.message));
+            socket.on('close', hadError => {{ seen.push(`close(${{hadError}})`); console.log(seen.join(' ')); }});
+            {body}
+        }});
+        server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+        "#
+    );
+    let mut node = Node::start(binary, &script, &[]);
+    let mut output = BufReader::with_capacity(1, node.child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("the port");
+    node.child.stdout = Some(output.into_inner());
+    (node, line.trim().parse().expect("a port"))
+}
+
+/// X2, X4 with a Node server: a megabyte there and back, and both ends.
+#[test]
+fn a_node_server_echoes() {
+    let Some(binary) = support::node() else { return };
+    let (node, port) = node_server(&binary, "socket.pipe(socket);");
+    support::test(|event_loop| {
+        let log = Log::new();
+        let sent = pattern(1 << 20);
+        let expected = sent.clone();
+        let client = net::connect(("127.0.0.1", port)).expect("connect");
+        watch_socket(&log, "C", client);
+        let mut received = Vec::new();
+        client.on_data(move |_, bytes| {
+            received.extend_from_slice(bytes);
+            if received.len() == expected.len() {
+                assert!(received == expected);
+                log.add("C", "everything");
+            }
+        });
+        client.once_ready(move |client| {
+            client.write_with(sent, callback(&log, "C", "written"));
+            client.end_with(callback(&log, "C", "ended"));
+        });
+        event_loop.run().expect("no unhandled error");
+        // Whether the last echoed byte or our own end comes first is up to the two processes.
+        let mut events = log.texts_of("C");
+        assert_eq!(events[..3], ["connectionAttempt", "connect", "ready"]);
+        assert_eq!(events[events.len() - 2..], ["end", "close(false)"]);
+        let mut between = events.split_off(3);
+        between.truncate(between.len() - 2);
+        assert_eq!(
+            between.iter().filter(|text| *text != "everything").cloned().collect::<Vec<_>>(),
+            ["written", "ended", "finish"]
+        );
+        assert!(between.contains(&"everything".to_owned()));
+        assert_eq!(node.finish().trim(), "end finish close(false)");
+    });
+}
+
+/// X13 with a Node server: our reset is its error.
+#[test]
+fn a_node_server_sees_our_reset() {
+    let Some(binary) = support::node() else { return };
+    let (node, port) = node_server(&binary, "socket.resume(); socket.write('hello');");
+    support::test(|event_loop| {
+        let log = Log::new();
+        let client = net::connect(("127.0.0.1", port)).expect("connect");
+        watch_socket(&log, "C", client);
+        client.on_data(move |client, bytes| {
+            log.add_data_bytes("C", bytes);
+            client.reset_and_destroy();
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_of("C", "connectionAttempt | connect, ready | data(hello) |x close(false)");
+        assert_eq!(node.finish().trim(), "read ECONNRESET close(true)");
+    });
+}
+
+/// X18, X5 with a Node server: it ends first, and we answer afterwards.
+#[test]
+fn a_node_server_ends_first() {
+    let Some(binary) = support::node() else { return };
+    let (node, port) = node_server(&binary, "socket.end('question'); socket.on('data', data => seen.push(`${data}`));");
+    support::test(|event_loop| {
+        let log = Log::new();
+        let options = ConnectOptions::new().host("127.0.0.1").port(port).allow_half_open(true);
+        let client = net::connect(options).expect("connect");
+        watch_socket(&log, "C", client);
+        watch_data_bytes(&log, "C", client);
+        client.on_end(move |client| {
+            halfclose::set_immediate(move || {
+                client.end_data("answer");
+            });
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_of("C", "connectionAttempt | connect, ready | data(question) | ~ end | ~ finish |x close(false)");
+        assert_eq!(node.finish().trim(), "finish answer end close(false)");
+    });
+}

@@ -1,0 +1,25 @@
+//! What the integration tests share: a deadline for every test, a log of events that renders in the notation of the
+//! ordering rules, a pair of connected sockets, peers that are no part of the library, and a few measures of the process.
+//!
+//! May touch: the public API of the crate, std, socket2 and libc. Invariants: nothing here waits without a deadline,
+//! every port is ephemeral and on the loopback interface.
+
+// Every test file is a crate of its own and uses another part of this.
+#![allow(dead_code, unused_imports)]
+
+mod deadline;
+mod log;
+mod pair;
+mod process;
+mod raw;
+mod watch;
+
+pub use deadline::{test, within, DEADLINE};
+pub use log::Log;
+pub use pair::{in_a_loop, loopback, pair, port_of, Stage};
+pub use process::{node, open_descriptors, raise_descriptor_limit};
+pub use raw::{in_thread, panic_text, RawListener, RawPeer, RawThread, PEER_DEADLINE};
+pub use watch::{
+    callback, describe, outcome, server_callback, watch_data, watch_data_bytes, watch_data_length, watch_server,
+    watch_socket,
+};
