@@ -98,14 +98,19 @@ impl Core {
     /// One command to the reactor, and the internal listeners it asks for.
     pub(crate) fn command<R>(&mut self, command: impl FnOnce(&mut Reactor) -> R) -> R {
         let result = command(&mut self.reactor);
-        if self.reactor.has_internal_requests() {
-            self.add_internal_listeners();
-        }
+        self.settle_requests();
         result
     }
 
+    /// Puts the internal listeners that a transition asked for among the socket's listeners.
+    pub(crate) fn settle_requests(&mut self) {
+        if self.reactor.has_internal_requests() {
+            self.add_internal_listeners();
+        }
+    }
+
     #[cold]
-    pub(crate) fn add_internal_listeners(&mut self) {
+    fn add_internal_listeners(&mut self) {
         for (socket, epoch, internal) in self.reactor.take_internal_requests() {
             let event = match internal {
                 Internal::FlushWrites
@@ -258,15 +263,21 @@ impl Core {
         let Some(owner) = self.lookup_owners.try_remove(answer.id) else { return };
         match owner {
             LookupOwner::Connect { socket, epoch, port, family, local, host } => {
-                let first = first_address(answer.result, &host, family);
-                let result = first.map(|mut address| {
-                    address.set_port(port);
-                    Target { address, text: address.ip().to_string(), local }
+                let usable = |address: &SocketAddr| family.is_none_or(|family| Family::of(address) == family);
+                let result = addresses(answer.result, &host).and_then(|found| {
+                    found.into_iter().find(usable).ok_or_else(|| not_found(&host)).map(|mut address| {
+                        address.set_port(port);
+                        Target { address, text: host_text(address), local }
+                    })
                 });
                 self.reactor.lookup_finished(socket, epoch, result);
             }
             LookupOwner::Listen { server, listening_id, host } => {
-                let result = first_address(answer.result, &host, None);
+                // The first that is not link-local, else the first (rule S5).
+                let result = addresses(answer.result, &host).and_then(|found| {
+                    let preferred = found.iter().find(|address| !is_link_local(address)).or(found.first());
+                    preferred.copied().ok_or_else(|| not_found(&host))
+                });
                 self.reactor.listen_lookup_finished(server, listening_id, result);
             }
         }
@@ -486,19 +497,30 @@ impl Core {
     }
 }
 
-/// The simple form of address selection: the resolver's first answer, of the family that was asked for.
-fn first_address(result: Addresses, host: &str, family: Option<Family>) -> Result<SocketAddr, Error> {
-    let not_found = resolver::LookupFailure::NOT_FOUND;
-    let failure = match result {
-        Ok(addresses) => {
-            match addresses.iter().find(|address| family.is_none_or(|family| Family::of(address) == family)) {
-                Some(&address) => return Ok(address),
-                None => not_found,
-            }
-        }
-        Err(failure) => failure,
-    };
-    Err(Error::lookup(failure.code, failure.errno, host))
+/// The resolver's answer with Node's error.
+fn addresses(result: Addresses, host: &str) -> Result<Vec<SocketAddr>, Error> {
+    result.map_err(|failure| Error::lookup(failure.code, failure.errno, host))
+}
+
+fn not_found(host: &str) -> Error {
+    let failure = resolver::LookupFailure::NOT_FOUND;
+    Error::lookup(failure.code, failure.errno, host)
+}
+
+/// Addresses of fe80::/10, which mean something on one link only.
+fn is_link_local(address: &SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(_) => false,
+        SocketAddr::V6(address) => address.ip().is_unicast_link_local(),
+    }
+}
+
+/// An address as a host, with the zone of a link-local one.
+pub(crate) fn host_text(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(address) if address.scope_id() != 0 => format!("{}%{}", address.ip(), address.scope_id()),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => address.ip().to_string(),
+    }
 }
 
 /// Which tables a server's events are in: any of its events will do.

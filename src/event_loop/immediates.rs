@@ -64,7 +64,9 @@ impl Immediates {
     }
 
     pub(crate) fn begin(&mut self) {
-        self.now.append(&mut self.queue);
+        if !self.queue.is_empty() {
+            self.now.append(&mut self.queue);
+        }
     }
 
     /// The next one of the running phase.

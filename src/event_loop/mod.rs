@@ -45,7 +45,7 @@ use crate::reactor::Due;
 use crate::reactor::serving::Served;
 
 use crate::error::Errno;
-pub(crate) use crate::event_loop::core::{SERVER_EVENTS, SOCKET_EVENTS};
+pub(crate) use crate::event_loop::core::{SERVER_EVENTS, SOCKET_EVENTS, host_text};
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
 pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
 pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
@@ -432,7 +432,7 @@ impl EventLoop {
         let mut core = self.inner.core.borrow_mut();
         core.begin_callback();
         let any = next(&mut core);
-        core.add_internal_listeners();
+        core.settle_requests();
         any
     }
 
@@ -473,9 +473,7 @@ impl EventLoop {
                 let mut core = self.inner.core.borrow_mut();
                 core.begin_callback();
                 let served = core.reactor.serve(&mut self.buffer);
-                if core.reactor.has_internal_requests() {
-                    core.add_internal_listeners();
-                }
+                core.settle_requests();
                 served
             };
             match served {

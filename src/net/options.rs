@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::event_loop::{AcceptorOptions, ConnectionOptions, ListenRequest, Local, ServerSettings};
+use crate::event_loop::{AcceptorOptions, ConnectionOptions, ListenRequest, Local, ServerSettings, host_text};
 use crate::net::Family;
 
 /// How a [`Socket`](crate::net::Socket) is made. Mirrors the options of `new net.Socket()`.
@@ -443,13 +443,5 @@ impl From<(Ipv6Addr, u16)> for ListenOptions {
 impl From<SocketAddr> for ListenOptions {
     fn from(address: SocketAddr) -> ListenOptions {
         ListenOptions::new().host(host_text(address)).port(address.port())
-    }
-}
-
-/// An address as a host, with the zone of a link-local one.
-fn host_text(address: SocketAddr) -> String {
-    match address {
-        SocketAddr::V6(address) if address.scope_id() != 0 => format!("{}%{}", address.ip(), address.scope_id()),
-        SocketAddr::V4(_) | SocketAddr::V6(_) => address.ip().to_string(),
     }
 }

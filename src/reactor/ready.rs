@@ -39,7 +39,9 @@ impl ReadyList {
 
     /// Begins a poll phase: what waited is served now.
     pub(crate) fn begin(&mut self) {
-        self.now.append(&mut self.next);
+        if !self.next.is_empty() {
+            self.now.append(&mut self.next);
+        }
     }
 
     /// Adds a fresh event behind what waited.

@@ -235,7 +235,9 @@ impl Reactor {
 
     /// Begins a round of the pending phase: what is added while it runs belongs to the next round.
     pub(crate) fn begin_pending(&mut self) -> bool {
-        self.pending_now.append(&mut self.pending);
+        if !self.pending.is_empty() {
+            self.pending_now.append(&mut self.pending);
+        }
         !self.pending_now.is_empty()
     }
 
