@@ -452,6 +452,24 @@ fn t3_activity_long_after_a_timeout_arms_it_again() {
     });
 }
 
+/// T3: received bytes do that as well as sent ones.
+#[test]
+fn t3_data_after_a_timeout_arms_it_again() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        client_of_peer(&log, ConnectOptions::new(), move |client, peer| {
+            support::watch_data(&log, "C", client);
+            client.set_timeout(milliseconds(50));
+            client.once_timeout(move |client| {
+                peer.borrow_mut().write(b"x");
+                destroy_after_timeout(client, 100);
+            });
+        });
+        event_loop.run().expect("run");
+        log.assert_after("C", "ready", "| timeout | data | timeout |x close(false)");
+    });
+}
+
 /// T4: the first expiry after a partly sent write is suppressed, so that a stalled one takes twice the time.
 #[test]
 fn t4_a_stalled_write_times_out_after_twice_the_time() {
