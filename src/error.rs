@@ -268,6 +268,10 @@ impl Error {
         Self::coded("ERR_STREAM_ALREADY_FINISHED", format!("Cannot call {call} after a stream was finished"))
     }
 
+    pub(crate) fn stream_unshift_after_end_event() -> Self {
+        Self::coded("ERR_STREAM_UNSHIFT_AFTER_END_EVENT", "stream.unshift() after end event")
+    }
+
     pub(crate) fn socket_closed() -> Self {
         Self::coded("ERR_SOCKET_CLOSED", "Socket is closed")
     }

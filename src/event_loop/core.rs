@@ -170,13 +170,10 @@ impl Core {
         }
     }
 
-    /// `Some` when there is something to emit within the call: all steps above that depth.
-    pub(crate) fn reset_and_destroy(&mut self, socket: Handle) -> Option<usize> {
-        let depth = self.reactor.ticks.depth();
+    pub(crate) fn reset_and_destroy(&mut self, socket: Handle) {
         if self.command(|reactor| reactor.reset_and_destroy(socket)) {
             self.command(|reactor| reactor.request(socket, Internal::Reset));
         }
-        (self.reactor.ticks.depth() > depth).then_some(depth)
     }
 
     /// `ref()` and `unref()`: before there is a handle, they wait for `connect` (rule R5).
@@ -300,7 +297,10 @@ impl Core {
             Some(attachment) => {
                 attachment.add(entry);
                 if event == Event::Socket(SocketEvent::Data) {
-                    self.reactor.data_listeners_changed(owner, true, true);
+                    let readable = self.readable_listeners(owner) > 0;
+                    self.reactor.data_listener_added(owner, readable);
+                } else if event == Event::Socket(SocketEvent::Readable) {
+                    self.reactor.readable_listener_added(owner);
                 }
             }
         }
@@ -325,17 +325,31 @@ impl Core {
     pub(crate) fn remove_all_listeners(&mut self, owner: Handle, kind: Event, event: Option<Event>) {
         let Some(attachment) = self.attachments(kind).get_mut(owner) else { return };
         let removed = attachment.remove_all(event);
-        for entry in &removed {
-            self.listeners_removed(owner, entry.event);
+        // As in Node, the reader is told of `readable` listeners only: bytes for `data` listeners that are gone are lost
+        // in either case (rule F27).
+        if matches!(kind, Event::Socket(_)) && event.is_none_or(|event| event == Event::Socket(SocketEvent::Readable)) {
+            self.reactor.readable_listener_removed(owner);
         }
         self.bury_entries(removed);
     }
 
     fn listeners_removed(&mut self, owner: Handle, event: Event) {
         if event == Event::Socket(SocketEvent::Data) {
-            let any = self.sockets.get(owner).is_some_and(|attachment| attachment.count(event) > 0);
-            self.reactor.data_listeners_changed(owner, any, false);
+            if self.listener_count(owner, event) == 0 {
+                self.reactor.last_data_listener_removed(owner);
+            }
+        } else if event == Event::Socket(SocketEvent::Readable) {
+            self.reactor.readable_listener_removed(owner);
         }
+    }
+
+    fn readable_listeners(&mut self, socket: Handle) -> usize {
+        self.listener_count(socket, Event::Socket(SocketEvent::Readable))
+    }
+
+    pub(crate) fn update_readable_listening(&mut self, socket: Handle) {
+        let any = self.readable_listeners(socket) > 0;
+        self.reactor.update_readable_listening(socket, any);
     }
 
     pub(crate) fn listener_count(&mut self, owner: Handle, event: Event) -> usize {

@@ -50,13 +50,28 @@ pub(crate) fn bury_if_idle() {
     }
 }
 
-/// Emits what a command leads to within its call. The loop is kept for as long as that takes: the listeners run outside
-/// `run()` perhaps, and could drop the owner.
-pub(crate) fn emit_now(depth: usize) {
-    let inner = CURRENT.with_borrow(|current| Some(Rc::clone(current.as_ref()?)));
-    if let Some(inner) = inner {
+/// Runs a command that may emit within its call (law 1), and what it emits. The loop is kept for as long as that takes:
+/// the listeners run outside `run()` perhaps, and could drop the owner.
+pub(crate) fn command(command: impl FnOnce(&mut Core)) {
+    let depth = with(|core| {
+        let depth = core.reactor.ticks.depth();
+        command(core);
+        (core.reactor.ticks.depth() > depth).then_some(depth)
+    });
+    if let Some((depth, inner)) = depth.flatten().zip(inner()) {
         inner.emit_now(depth);
     }
+}
+
+/// Emits `data` within a call of `read()`.
+pub(crate) fn emit_data(socket: Handle, bytes: &[u8]) {
+    if let Some(inner) = inner() {
+        inner.emit_data(socket, bytes);
+    }
+}
+
+fn inner() -> Option<Rc<Inner>> {
+    CURRENT.with_borrow(|current| Some(Rc::clone(current.as_ref()?)))
 }
 
 /// Adds a listener to the current loop's registry. It is boxed before anything is borrowed, and where there is no loop it
@@ -67,7 +82,7 @@ pub(crate) fn add_listener(
     once: bool,
     listener: impl FnMut(&Arguments<'_>) + 'static,
 ) -> ListenerId {
-    let listener: Rc<Listener> = Rc::new(RefCell::new(listener));
+    let listener: Rc<Listener> = Rc::new(Listener::new(listener));
     with(|core| core.add_listener(owner, event, once, listener)).unwrap_or(ListenerId::NONE)
 }
 

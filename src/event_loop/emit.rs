@@ -14,7 +14,7 @@ use crate::event_loop::events::{
     Arguments, ConnectionAttempt, ErrorSource, Event, ServerEvent, SocketEvent, Unhandled,
 };
 use crate::event_loop::handles::{Server, Socket};
-use crate::event_loop::listeners::{Action, Entry, Table};
+use crate::event_loop::listeners::{Action, Entry, Listener, Table};
 use crate::event_loop::mailbox::Item;
 use crate::reactor::ticks::{Emission, Step};
 use crate::reactor::timers::TimerKey;
@@ -43,6 +43,7 @@ impl Inner {
     fn perform(&self, emission: Emission) -> Result<(), Error> {
         match emission {
             Emission::Call(callback) => self.call(callback),
+            Emission::CountReadable { socket } => self.core.borrow_mut().update_readable_listening(socket),
             Emission::Complete { owner, callback, error } => self.complete(owner, callback, error.as_ref()),
             Emission::Attempt { socket, target } => {
                 let attempt = ConnectionAttempt::new(target);
@@ -128,10 +129,7 @@ impl Inner {
                 Action::Internal { epoch, internal } => self.run_internal(owner, *epoch, *internal),
                 Action::User(listener) => {
                     any = true;
-                    // A listener that is running is not entered again; no emission of this crate can ask for it yet.
-                    if let Ok(mut listener) = listener.try_borrow_mut() {
-                        listener(arguments);
-                    }
+                    enter(listener, arguments);
                 }
             }
         }
@@ -229,6 +227,23 @@ impl Inner {
         let any = !graves.is_empty();
         drop(graves);
         any
+    }
+}
+
+/// Calls one listener. One that is running is not entered again: it is called once more right after it returns.
+fn enter(listener: &Listener, arguments: &Arguments<'_>) {
+    let Ok(mut closure) = listener.closure.try_borrow_mut() else {
+        listener.missed.borrow_mut().push_back(arguments.keep());
+        return;
+    };
+    closure(arguments);
+    // Bounded by the emissions that the listener itself causes.
+    loop {
+        let missed = listener.missed.borrow_mut().pop_front();
+        match missed {
+            Some(arguments) => closure(&arguments.lend()),
+            None => return,
+        }
     }
 }
 

@@ -34,6 +34,12 @@ pub enum SocketEvent {
     Error,
     /// Node's `'close'`.
     Close,
+    /// Node's `'readable'`.
+    Readable,
+    /// Node's `'pause'`.
+    Pause,
+    /// Node's `'resume'`.
+    Resume,
 }
 
 /// The events of a [`Server`], for [`Server::listener_count`] and [`Server::remove_all_listeners`].
@@ -66,6 +72,9 @@ impl From<PlainEvent> for SocketEvent {
             PlainEvent::Finish => SocketEvent::Finish,
             PlainEvent::Drain => SocketEvent::Drain,
             PlainEvent::Timeout => SocketEvent::Timeout,
+            PlainEvent::Readable => SocketEvent::Readable,
+            PlainEvent::Pause => SocketEvent::Pause,
+            PlainEvent::Resume => SocketEvent::Resume,
         }
     }
 }
@@ -82,6 +91,53 @@ pub(crate) enum Arguments<'a> {
     Server(Server),
     Connection(Server, Socket),
     ServerError(Server, &'a Error),
+}
+
+/// The same, kept for a listener that is running: it is called again as soon as it returns.
+pub(crate) enum OwnedArguments {
+    Socket(Socket),
+    Data(Socket, Box<[u8]>),
+    Error(Socket, Error),
+    Close(Socket, bool),
+    Attempt(Socket, ConnectionAttempt),
+    AttemptFailed(Socket, ConnectionAttempt, Error),
+    Server(Server),
+    Connection(Server, Socket),
+    ServerError(Server, Error),
+}
+
+impl Arguments<'_> {
+    pub(crate) fn keep(self) -> OwnedArguments {
+        match self {
+            Arguments::Socket(socket) => OwnedArguments::Socket(socket),
+            Arguments::Data(socket, bytes) => OwnedArguments::Data(socket, bytes.into()),
+            Arguments::Error(socket, error) => OwnedArguments::Error(socket, error.clone()),
+            Arguments::Close(socket, had_error) => OwnedArguments::Close(socket, had_error),
+            Arguments::Attempt(socket, attempt) => OwnedArguments::Attempt(socket, attempt.clone()),
+            Arguments::AttemptFailed(socket, attempt, error) => {
+                OwnedArguments::AttemptFailed(socket, attempt.clone(), error.clone())
+            }
+            Arguments::Server(server) => OwnedArguments::Server(server),
+            Arguments::Connection(server, socket) => OwnedArguments::Connection(server, socket),
+            Arguments::ServerError(server, error) => OwnedArguments::ServerError(server, error.clone()),
+        }
+    }
+}
+
+impl OwnedArguments {
+    pub(crate) fn lend(&self) -> Arguments<'_> {
+        match self {
+            OwnedArguments::Socket(socket) => Arguments::Socket(*socket),
+            OwnedArguments::Data(socket, bytes) => Arguments::Data(*socket, bytes),
+            OwnedArguments::Error(socket, error) => Arguments::Error(*socket, error),
+            OwnedArguments::Close(socket, had_error) => Arguments::Close(*socket, *had_error),
+            OwnedArguments::Attempt(socket, attempt) => Arguments::Attempt(*socket, attempt),
+            OwnedArguments::AttemptFailed(socket, attempt, error) => Arguments::AttemptFailed(*socket, attempt, error),
+            OwnedArguments::Server(server) => Arguments::Server(*server),
+            OwnedArguments::Connection(server, socket) => Arguments::Connection(*server, *socket),
+            OwnedArguments::ServerError(server, error) => Arguments::ServerError(*server, error),
+        }
+    }
 }
 
 /// One attempt to connect: what Node passes to `'connectionAttempt'` and `'connectionAttemptFailed'` as `ip`, `port` and

@@ -9,9 +9,10 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::event_loop::events::{Arguments, Event};
+use crate::event_loop::events::{Arguments, Event, OwnedArguments};
 use crate::reactor::{Handle, Internal};
 
 /// Names one registration, for `off`.
@@ -20,7 +21,18 @@ use crate::reactor::{Handle, Internal};
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId(u64);
 
-pub(crate) type Listener = RefCell<dyn FnMut(&Arguments<'_>)>;
+/// A subscribed closure.
+pub(crate) struct Listener<F: ?Sized = dyn FnMut(&Arguments<'_>)> {
+    /// Emissions that came while it was running; it is called with them right after it returns.
+    pub(crate) missed: RefCell<VecDeque<OwnedArguments>>,
+    pub(crate) closure: RefCell<F>,
+}
+
+impl<F> Listener<F> {
+    pub(crate) fn new(closure: F) -> Listener<F> {
+        Listener { missed: RefCell::default(), closure: RefCell::new(closure) }
+    }
+}
 
 /// All listeners of one socket or server.
 #[derive(Clone, Default)]

@@ -157,6 +157,32 @@ impl Socket {
         current::with(|core| core.write(self.handle, &mut chunk, Some(callback))).unwrap_or(false)
     }
 
+    /// Holds writes back until [`uncork`](Socket::uncork): they are queued, and go out as one. Mirrors `socket.cork()`.
+    /// Counted: as many calls of `uncork` are needed. [`end`](Socket::end) takes all corks out.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.cork();
+    /// socket.write("head, ");
+    /// socket.write("body");
+    /// assert_eq!(socket.writable_length(), 10);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn cork(self) -> Socket {
+        current::with(|core| core.reactor.cork(self.handle));
+        self
+    }
+
+    /// Takes one [`cork`](Socket::cork) out; the last one sends what was queued in one system call. Mirrors
+    /// `socket.uncork()`. Without a cork it does nothing.
+    pub fn uncork(self) -> Socket {
+        current::with(|core| core.command(|reactor| reactor.uncork(self.handle)));
+        self
+    }
+
     /// Ends this side. Mirrors `socket.end()`.
     ///
     /// Everything queued is sent, then the FIN; `finish` follows. The other direction stays open until the peer ends it.
@@ -239,9 +265,7 @@ impl Socket {
     /// after `end()`, until the FIN is sent, it cannot be reset: `error` (`EINVAL`) is emitted within the call and it is
     /// destroyed in the ordinary way.
     pub fn reset_and_destroy(self) -> Socket {
-        if let Some(depth) = current::with(|core| core.reset_and_destroy(self.handle)).flatten() {
-            current::emit_now(depth);
-        }
+        current::command(|core| core.reset_and_destroy(self.handle));
         self
     }
 }
@@ -251,7 +275,7 @@ impl Socket {
     /// Stops `data`, at once. Mirrors `socket.pause()`. The connection is still read ahead up to the high-water mark,
     /// unless it was paused before it was established.
     pub fn pause(self) -> Socket {
-        current::with(|core| core.reactor.pause(self.handle));
+        current::command(|core| core.reactor.pause(self.handle));
         self
     }
 
@@ -259,6 +283,63 @@ impl Socket {
     /// Without a `data` listener the bytes are thrown away.
     pub fn resume(self) -> Socket {
         current::with(|core| core.reactor.resume(self.handle));
+        self
+    }
+}
+
+/// Reading by hand.
+impl Socket {
+    /// Takes what was read ahead, all of it, or while flowing the first chunk; `None` when there is nothing. Mirrors
+    /// `socket.read()`.
+    ///
+    /// Meant for use with [`on_readable`](Socket::on_readable). `data` is emitted within the call, with the same bytes.
+    /// When the buffer is empty afterwards and the peer ended, `end` follows.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.on_readable(|socket| {
+    ///     while let Some(bytes) = socket.read() {
+    ///         println!("{} bytes", bytes.len());
+    ///     }
+    /// });
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn read(self) -> Option<Box<[u8]>> {
+        self.take(None)
+    }
+
+    /// Takes exactly `size` bytes; `None` when fewer were read ahead, unless the peer ended: then what is left. Mirrors
+    /// `socket.read(size)`.
+    ///
+    /// A size beyond the high-water mark raises the mark to the next power of two. A size of 0 takes nothing and lets the
+    /// socket read ahead.
+    pub fn read_exactly(self, size: usize) -> Option<Box<[u8]>> {
+        self.take(Some(size))
+    }
+
+    fn take(self, size: Option<usize>) -> Option<Box<[u8]>> {
+        let taken = current::with(|core| {
+            let bytes = core.reactor.read(self.handle, size)?;
+            let emit = core.reactor.may_emit_data(self.handle);
+            Some((bytes, emit))
+        });
+        let (bytes, emit) = taken.flatten()?;
+        if emit {
+            current::emit_data(self.handle, &bytes);
+        }
+        Some(bytes)
+    }
+
+    /// Puts bytes back in front of what was read ahead. Mirrors `socket.unshift()`.
+    ///
+    /// A socket that flows with nothing buffered emits them as `data` within the call. After `end` was emitted the socket
+    /// is destroyed with `ERR_STREAM_UNSHIFT_AFTER_END_EVENT`.
+    pub fn unshift(self, bytes: impl Into<Vec<u8>>) -> Socket {
+        let bytes: Vec<u8> = bytes.into();
+        current::command(|core| core.reactor.unshift(self.handle, bytes.into_boxed_slice()));
         self
     }
 }
@@ -459,6 +540,21 @@ impl Socket {
     /// Whether a `write` returned false and `drain` will come. Mirrors `socket.writableNeedDrain`.
     pub fn writable_need_drain(self) -> bool {
         self.ask(false, |connection| connection.writable_need_drain())
+    }
+
+    /// How many corks are in. Mirrors `socket.writableCorked`.
+    pub fn writable_corked(self) -> u32 {
+        self.ask(0, |connection| connection.writable_corked())
+    }
+
+    /// Whether data was delivered or read. Mirrors `socket.readableDidRead`.
+    pub fn readable_did_read(self) -> bool {
+        self.ask(false, |connection| connection.readable_did_read())
+    }
+
+    /// Whether it was destroyed or failed before `end`. Mirrors `socket.readableAborted`.
+    pub fn readable_aborted(self) -> bool {
+        self.ask(true, |connection| connection.readable_aborted())
     }
 
     /// Whether `pause()` was the last word. Mirrors `socket.isPaused()`.

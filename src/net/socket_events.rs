@@ -80,6 +80,27 @@ plain_event!(
     /// socket stays open. Once per idle period.
 );
 
+plain_event!(
+    Readable,
+    on_readable,
+    once_readable,
+    /// `readable`: there is something to [`read`](Socket::read), or the end. Such a listener stops the flow: `data` is
+    /// then emitted by `read` only, and `resume` cannot change that. A listener that does not read is not called again,
+    /// except at the end of the stream.
+);
+plain_event!(
+    Pause,
+    on_pause,
+    once_pause,
+    /// `pause`: [`pause`](Socket::pause) stopped the flow. Emitted within that call.
+);
+plain_event!(
+    Resume,
+    on_resume,
+    once_resume,
+    /// `resume`: the flow begins, in the tick after [`resume`](Socket::resume) or the first `data` listener.
+);
+
 impl Socket {
     /// `data`: bytes have come, lent for the length of the call. Mirrors `'data'`.
     ///

@@ -125,8 +125,14 @@ pub(crate) struct ReadSide {
     pub(super) flow: Flow,
     /// `pause()` was the last word of the user.
     pub(super) paused: bool,
+    /// `pause()` or `resume()` was called at all.
+    pub(super) has_paused: bool,
     /// There is a `data` listener.
     pub(super) data_listening: bool,
+    /// There is a `readable` listener, which rules out flowing (rule F26).
+    pub(super) readable_listening: bool,
+    /// Data was delivered or read.
+    pub(super) did_read: bool,
     /// A read was asked of the transport and has not been answered.
     pub(super) reading: bool,
     /// `readable` is owed at the next chunk.
@@ -165,7 +171,10 @@ impl ReadSide {
             phase: ReadPhase::Open,
             flow: Flow::Undecided,
             paused: false,
+            has_paused: false,
             data_listening: false,
+            readable_listening: false,
+            did_read: false,
             reading: false,
             need_readable: false,
             emitted_readable: false,
@@ -184,6 +193,50 @@ impl ReadSide {
             ReadPhase::Open => false,
             ReadPhase::Ended | ReadPhase::EndEmitted => true,
         }
+    }
+
+    /// `howMuchToRead`
+    pub(super) fn how_much(&self, size: Option<usize>) -> usize {
+        match size {
+            None if self.is_flowing() => self.buffer.front().map_or(0, |chunk| chunk.len()),
+            None => self.length,
+            Some(size) if size <= self.length => size,
+            Some(_) if self.ended() => self.length,
+            Some(_) => 0,
+        }
+    }
+
+    /// Takes exactly `count` bytes off the buffer, which has them; `None` for none.
+    pub(super) fn take(&mut self, count: usize) -> Option<Box<[u8]>> {
+        if count == 0 {
+            return None;
+        }
+        self.length -= count;
+        let chunk = match self.buffer.front_mut() {
+            Some(first) if first.len() == count => self.buffer.pop_front(),
+            Some(_) | None => {
+                let mut taken = Vec::with_capacity(count);
+                // Bounded by the buffer: each round takes a chunk off it, or is the last.
+                while let Some(first) = self.buffer.pop_front() {
+                    let missing = count - taken.len();
+                    if first.len() > missing {
+                        taken.extend_from_slice(&first[..missing]);
+                        self.buffer.push_front(first[missing..].into());
+                        break;
+                    }
+                    taken.extend_from_slice(&first);
+                    if taken.len() == count {
+                        break;
+                    }
+                }
+                Some(taken.into_boxed_slice())
+            }
+        };
+        if self.buffer.is_empty() {
+            // An idle connection owns no buffer.
+            self.buffer = VecDeque::new();
+        }
+        chunk
     }
 
     pub(super) fn is_flowing(&self) -> bool {
@@ -209,6 +262,8 @@ pub(crate) struct WriteSide {
     pub(super) after_write_pending: bool,
     /// A shutdown is on its way through the pending phase.
     pub(super) shutting_down: bool,
+    /// How many `cork()` calls have no `uncork()` yet.
+    pub(super) corked: u32,
     pub(super) high_water_mark: usize,
     pub(super) length: usize,
     /// Allocated by the first write that the kernel does not take, and released when nothing waits.
@@ -234,6 +289,7 @@ impl WriteSide {
             need_drain: false,
             after_write_pending: false,
             shutting_down: false,
+            corked: 0,
             high_water_mark,
             length: 0,
             queue: None,

@@ -227,6 +227,9 @@ impl Reactor {
             match self.ticks.pop_step()? {
                 Step::Emit(emission) => return Some(emission),
                 Step::Internal { socket, epoch, internal } => self.run_internal(socket, epoch, internal),
+                Step::Unshifted { socket } => self.schedule_read_more(socket),
+                Step::ReadableEmitted { socket, emitted } => self.readable_emitted(socket, emitted),
+                Step::Paused { socket } => self.paused(socket),
                 Step::Pushed { socket } => self.pushed(socket),
                 Step::Flow { socket } => self.flow(socket),
                 Step::ReadZero { socket } => self.read_zero(socket),
@@ -273,6 +276,10 @@ impl Reactor {
             ConnectionTick::ReadMore => self.read_more(socket),
             ConnectionTick::EmitReadable => self.emit_readable_now(socket),
             ConnectionTick::Resume => self.resume_now(socket),
+            ConnectionTick::ReadZero => self.read_zero(socket),
+            ConnectionTick::UpdateReadableListening => {
+                self.ticks.then_emit(Emission::CountReadable { socket });
+            }
 
             ConnectionTick::ErrorThenClosed(error) => self.error_then_closed(socket, epoch, error),
             ConnectionTick::EmitClose => self.emit_detached_close(socket, epoch),

@@ -46,6 +46,18 @@ impl Connection {
         self.write.need_drain && !self.destroyed && !self.write.ending()
     }
 
+    pub(crate) fn writable_corked(&self) -> u32 {
+        self.write.corked
+    }
+
+    pub(crate) fn readable_did_read(&self) -> bool {
+        self.read.did_read
+    }
+
+    pub(crate) fn readable_aborted(&self) -> bool {
+        (self.destroyed || self.errored.is_some()) && self.read.phase != ReadPhase::EndEmitted
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.read.is_paused()
     }

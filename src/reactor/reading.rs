@@ -14,6 +14,9 @@ use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step};
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
 
+/// How far `read(n)` may raise the high-water mark: Node's limit.
+const MAX_HIGH_WATER_MARK: usize = 1 << 30;
+
 /// What a read of a connection's descriptor came to.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Received {
@@ -71,6 +74,7 @@ impl Reactor {
             // again: with an empty buffer below the high-water mark nothing can tell the difference.
             read.reading = true;
             read.need_readable = true;
+            read.did_read = true;
             return Received::Lent(bytes.len());
         }
         read.reading = false;
@@ -98,12 +102,17 @@ impl Reactor {
 
     /// The rest of `push(chunk)` and of `onStreamRead`.
     pub(super) fn pushed(&mut self, socket: Handle) {
+        self.schedule_read_more(socket);
+        self.lent(socket);
+    }
+
+    /// `maybeReadMore`
+    pub(super) fn schedule_read_more(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         if !connection.read.read_more_scheduled && !connection.read.reading {
             connection.read.read_more_scheduled = true;
             self.defer(socket, ConnectionTick::ReadMore);
         }
-        self.lent(socket);
     }
 
     /// `push(null)` and `read(0)`: the peer ended its side.
@@ -119,9 +128,9 @@ impl Reactor {
             ReadPhase::Open => {
                 read.phase = ReadPhase::Ended;
                 read.need_readable = false;
-                read.emitted_readable = false;
+                read.emitted_readable = true;
                 self.ticks.then(Step::ReadZero { socket });
-                self.ticks.then(Step::Flow { socket });
+                self.emit_readable_now(socket);
             }
             ReadPhase::Ended => self.read_zero(socket),
             ReadPhase::EndEmitted => {}
@@ -161,20 +170,29 @@ impl Reactor {
         }
     }
 
-    /// `read()` within `flow()`: takes one chunk off the buffer.
-    fn read_chunk(&mut self, socket: Handle) -> Option<Box<[u8]>> {
+    /// `read(size)`; `None` asks for whatever there is, which is one chunk while flowing. The caller emits `data` with
+    /// what it returns, if [`Reactor::may_emit_data`].
+    pub(crate) fn read(&mut self, socket: Handle, size: Option<usize>) -> Option<Box<[u8]>> {
         let connection = self.live(socket)?;
         let blocked = connection.destroyed || connection.errored.is_some();
         let read = &mut connection.read;
+        if let Some(size) = size.filter(|&size| size > read.high_water_mark) {
+            // Bounded as in Node: beyond a gigabyte the mark stays.
+            read.high_water_mark = size.checked_next_power_of_two().unwrap_or(size).min(MAX_HIGH_WATER_MARK);
+        }
+        if size == Some(0) {
+            self.read_zero(socket);
+            return None;
+        }
         read.emitted_readable = false;
-        let size = read.buffer.front().map_or(0, |chunk| chunk.len());
-        if size == 0 && read.ended() {
+        let count = read.how_much(size);
+        if count == 0 && read.ended() {
             if read.length == 0 {
                 self.end_readable(socket);
             }
             return None;
         }
-        let wanted = read.need_readable || read.length == 0 || read.length - size < read.high_water_mark;
+        let wanted = read.need_readable || read.length == 0 || read.length - count < read.high_water_mark;
         let ask = wanted && !read.reading && !read.ended() && !blocked;
         if ask {
             read.reading = true;
@@ -182,16 +200,9 @@ impl Reactor {
                 read.need_readable = true;
             }
         }
-        let chunk = read.buffer.pop_front();
-        match &chunk {
-            Some(chunk) => {
-                read.length -= chunk.len();
-                if read.buffer.is_empty() {
-                    read.buffer.shrink_to_fit();
-                }
-            }
-            None if read.length <= read.high_water_mark => read.need_readable = true,
-            None => {}
+        let chunk = read.take(count);
+        if chunk.is_none() && read.length <= read.high_water_mark {
+            read.need_readable = true;
         }
         let drained = read.length == 0;
         let ended = read.ended();
@@ -201,10 +212,45 @@ impl Reactor {
         if ask {
             self.ask_transport(socket);
         }
-        if drained && ended {
+        // Node asks whether the size that was taken is the size that was asked for.
+        if drained && ended && size != Some(count) {
             self.end_readable(socket);
         }
         chunk
+    }
+
+    /// Whether `read()` emits `data` with what it took.
+    pub(crate) fn may_emit_data(&mut self, socket: Handle) -> bool {
+        let Some(connection) = self.live(socket) else { return false };
+        connection.read.did_read = true;
+        !connection.error_emitted && !connection.close_marked
+    }
+
+    /// `unshift(chunk)` (rule F31). A socket that flows with nothing buffered emits it within the call, as in Node.
+    pub(crate) fn unshift(&mut self, socket: Handle, chunk: Box<[u8]>) {
+        let Some(connection) = self.live(socket) else { return };
+        if chunk.is_empty() {
+            return;
+        }
+        if connection.read.phase == ReadPhase::EndEmitted {
+            self.destroy(socket, Some(Error::stream_unshift_after_end_event()));
+            return;
+        }
+        if connection.destroyed || connection.errored.is_some() {
+            return;
+        }
+        let read = &mut connection.read;
+        if read.is_flowing() && read.data_listening && read.length == 0 {
+            self.ticks.then(Step::Unshifted { socket });
+            self.ticks.then_emit(Emission::Data { socket, bytes: chunk });
+        } else {
+            read.length += chunk.len();
+            read.buffer.push_front(chunk);
+            if read.need_readable {
+                self.emit_readable(socket);
+            }
+            self.schedule_read_more(socket);
+        }
     }
 
     /// One round of `flow()`.
@@ -213,10 +259,9 @@ impl Reactor {
         if !connection.read.is_flowing() {
             return;
         }
-        let Some(bytes) = self.read_chunk(socket) else { return };
+        let Some(bytes) = self.read(socket, None) else { return };
         self.ticks.then(Step::Flow { socket });
-        let Some(connection) = self.live(socket) else { return };
-        if !connection.error_emitted && !connection.close_marked {
+        if self.may_emit_data(socket) {
             self.ticks.then_emit(Emission::Data { socket, bytes });
         }
     }
@@ -235,8 +280,18 @@ impl Reactor {
     pub(super) fn emit_readable_now(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         let alive = !connection.destroyed && connection.errored.is_none();
+        let emit = alive && (connection.read.length > 0 || connection.read.ended());
+        self.ticks.then(Step::ReadableEmitted { socket, emitted: emit });
+        if emit {
+            self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Readable });
+        }
+    }
+
+    /// The end of `emitReadable_`.
+    pub(super) fn readable_emitted(&mut self, socket: Handle, emitted: bool) {
+        let Some(connection) = self.live(socket) else { return };
         let read = &mut connection.read;
-        if alive && (read.length > 0 || read.ended()) {
+        if emitted {
             read.emitted_readable = false;
         }
         if !read.is_flowing() && !read.ended() && read.length <= read.high_water_mark {
@@ -329,10 +384,12 @@ impl Reactor {
             return;
         }
         connection.read.paused = false;
+        connection.read.has_paused = true;
         if connection.read.is_flowing() {
             return;
         }
-        connection.read.flow = Flow::Flowing;
+        let read = &mut connection.read;
+        read.flow = if read.readable_listening { Flow::Stopped } else { Flow::Flowing };
         if !connection.read.resume_scheduled {
             connection.read.resume_scheduled = true;
             self.defer(socket, ConnectionTick::Resume);
@@ -349,6 +406,7 @@ impl Reactor {
         connection.read.resume_scheduled = false;
         self.ticks.then(Step::Resumed { socket });
         self.ticks.then(Step::Flow { socket });
+        self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Resume });
     }
 
     /// The end of `resume_`.
@@ -359,23 +417,79 @@ impl Reactor {
         }
     }
 
-    /// `pause()`
+    /// `pause()`: its event is emitted within the call, before the rest of it.
     pub(crate) fn pause(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         if connection.destroyed {
             return;
         }
+        let stopped = connection.read.flow == Flow::Stopped;
         connection.read.flow = Flow::Stopped;
-        connection.read.paused = true;
+        self.ticks.then(Step::Paused { socket });
+        if !stopped {
+            self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Pause });
+        }
     }
 
-    /// A first `data` listener starts the flow, unless the user paused explicitly (rule F26); the last one gone does
-    /// not stop it (rule F27).
-    pub(crate) fn data_listeners_changed(&mut self, socket: Handle, any: bool, added: bool) {
+    /// The end of `pause()`, after the `pause` listeners.
+    pub(super) fn paused(&mut self, socket: Handle) {
+        if let Some(connection) = self.live(socket) {
+            connection.read.has_paused = true;
+            connection.read.paused = true;
+        }
+    }
+
+    /// A `readable` listener stops the flow and asks for data (rules F26, F28).
+    pub(crate) fn readable_listener_added(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.data_listening = any;
-        if added && connection.read.flow != Flow::Stopped {
+        let read = &mut connection.read;
+        if read.phase == ReadPhase::EndEmitted || read.readable_listening {
+            return;
+        }
+        read.readable_listening = true;
+        read.need_readable = true;
+        read.emitted_readable = false;
+        read.flow = Flow::Stopped;
+        if read.length > 0 {
+            self.emit_readable(socket);
+        } else if !read.reading {
+            self.defer(socket, ConnectionTick::ReadZero);
+        }
+    }
+
+    /// A `readable` listener was removed: what that means is decided in a tick (rule F26).
+    pub(crate) fn readable_listener_removed(&mut self, socket: Handle) {
+        self.defer(socket, ConnectionTick::UpdateReadableListening);
+    }
+
+    /// `updateReadableListening`. `any` is whether there is a `readable` listener now.
+    pub(crate) fn update_readable_listening(&mut self, socket: Handle, any: bool) {
+        let Some(connection) = self.live(socket) else { return };
+        let read = &mut connection.read;
+        read.readable_listening = any;
+        if read.has_paused && read.resume_scheduled && !read.paused {
+            read.flow = Flow::Flowing;
+        } else if read.data_listening {
             self.resume(socket);
+        } else if !any {
+            read.flow = Flow::Undecided;
+        }
+    }
+
+    /// A first `data` listener starts the flow, unless the user paused explicitly or listens to `readable` (rule F26).
+    pub(crate) fn data_listener_added(&mut self, socket: Handle, readable_listeners: bool) {
+        let Some(connection) = self.live(socket) else { return };
+        connection.read.data_listening = true;
+        connection.read.readable_listening |= readable_listeners;
+        if connection.read.flow != Flow::Stopped {
+            self.resume(socket);
+        }
+    }
+
+    /// The flow goes on without them (rule F27).
+    pub(crate) fn last_data_listener_removed(&mut self, socket: Handle) {
+        if let Some(connection) = self.live(socket) {
+            connection.read.data_listening = false;
         }
     }
 }

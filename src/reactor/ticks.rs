@@ -50,6 +50,10 @@ pub(crate) enum ConnectionTick {
     EmitReadable,
     /// `resume_`
     Resume,
+    /// `nReadingNextTick`
+    ReadZero,
+    /// `updateReadableListening`
+    UpdateReadableListening,
     /// `endReadableNT`
     End,
     /// `endWritableNT`: the automatic `end()` (rule L16).
@@ -91,6 +95,12 @@ pub(crate) enum Step {
     Internal { socket: Handle, epoch: u32, internal: Internal },
     /// The end of `push(chunk)`, after its `data` listeners.
     Pushed { socket: Handle },
+    /// The end of `unshift(chunk)`, after its `data` listeners.
+    Unshifted { socket: Handle },
+    /// The end of `emitReadable_`, after the `readable` listeners.
+    ReadableEmitted { socket: Handle, emitted: bool },
+    /// The end of `pause()`, after the `pause` listeners.
+    Paused { socket: Handle },
     /// `read(0)`, after what had to flow first.
     ReadZero { socket: Handle },
     /// The end of `resume_`.
@@ -115,9 +125,13 @@ pub(crate) enum Step {
     CloseEmitted { socket: Handle },
 }
 
-/// One entry into user code.
+/// One entry into user code, or a question that only the listener tables can answer.
 pub(crate) enum Emission {
     Call(CallbackId),
+    /// No emission: whether `socket` has `readable` listeners, for [`super::Reactor::update_readable_listening`].
+    CountReadable {
+        socket: Handle,
+    },
     Complete {
         owner: Handle,
         callback: CallbackId,
@@ -176,6 +190,9 @@ pub(crate) enum PlainEvent {
     Finish,
     Drain,
     Timeout,
+    Readable,
+    Pause,
+    Resume,
 }
 
 /// The deferred queue and the stack of steps.

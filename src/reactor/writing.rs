@@ -73,7 +73,7 @@ impl Reactor {
         }
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
         connection.write.length += length;
-        if connection.write.is_writing() || connection.errored.is_some() {
+        if connection.write.is_writing() || connection.write.corked > 0 || connection.errored.is_some() {
             let bytes = take_queued(chunk);
             connection.write.queue_mut().buffered.push_back(WriteRequest { bytes, callback });
         } else {
@@ -337,10 +337,13 @@ impl Reactor {
     /// `clearBuffer`: everything that waits goes out as one gathered write.
     fn clear_buffer(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];
-        if connection.destroyed {
+        if connection.destroyed || connection.write.corked > 0 {
             return;
         }
         let Some(queue) = connection.write.queue.as_mut() else { return };
+        if queue.buffered.is_empty() {
+            return;
+        }
         let requests = std::mem::take(&mut queue.buffered);
         let several = requests.len() > 1;
         let mut callbacks = Vec::new();
@@ -368,6 +371,25 @@ impl Reactor {
             completion,
         };
         self.dispatch_current(socket, current, Moment::Synchronous);
+    }
+
+    /// `cork()`: writes are queued until the last `uncork()` (rule F15).
+    pub(crate) fn cork(&mut self, socket: Handle) {
+        if let Some(connection) = self.live(socket) {
+            connection.write.corked = connection.write.corked.saturating_add(1);
+        }
+    }
+
+    /// `uncork()`: the last one sends what was queued as one gathered write.
+    pub(crate) fn uncork(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if connection.write.corked == 0 {
+            return;
+        }
+        connection.write.corked -= 1;
+        if !connection.write.is_writing() {
+            self.clear_buffer(socket);
+        }
     }
 
     /// The first write that waited for the connection goes out, in the middle of the `connect` dispatch (rule L5).
@@ -405,6 +427,12 @@ impl Reactor {
             return;
         }
         let refused = chunk.and_then(|chunk| self.write_chunk(socket, chunk, None).err());
+        let connection = &mut self.connections[socket.index()];
+        if connection.write.corked > 0 {
+            // `end()` takes all corks out.
+            connection.write.corked = 1;
+            self.uncork(socket);
+        }
         let connection = &mut self.connections[socket.index()];
         let mut error = refused;
         if error.is_none() {
