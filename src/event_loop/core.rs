@@ -15,7 +15,9 @@ use crate::error::Error;
 use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::events::{Event, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
-use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, Listener, ListenerId, ListenerIds};
+use crate::event_loop::listeners::{
+    Action, Attachment, Attachments, Entry, Listener, ListenerId, ListenerIds, ListenerKind,
+};
 use crate::event_loop::lookup::{self, Lookups};
 use crate::event_loop::mailbox::{Addresses, Answer};
 use crate::event_loop::{EventLoopOptions, Phase, Position};
@@ -124,7 +126,7 @@ impl Core {
             let id = self.listener_ids.next();
             let action = Action::Internal { epoch, internal };
             if let Some(attachment) = self.sockets.get_mut(socket) {
-                attachment.add(Entry { event: Event::Socket(event), id, once: true, action });
+                attachment.add(Entry { event: Event::Socket(event), id, once: true, bystander: false, action });
             }
         }
     }
@@ -287,11 +289,16 @@ impl Core {
         &mut self,
         owner: Handle,
         event: Event,
-        once: bool,
+        kind: ListenerKind,
         listener: Rc<Listener>,
     ) -> ListenerId {
         let id = self.listener_ids.next();
-        let entry = Entry { event, id, once, action: Action::User(listener) };
+        let (once, bystander) = match kind {
+            ListenerKind::Lasting => (false, false),
+            ListenerKind::Once => (true, false),
+            ListenerKind::Bystander => (false, true),
+        };
+        let entry = Entry { event, id, once, bystander, action: Action::User(listener) };
         match self.attachments(event).get_mut(owner) {
             None => self.graves.push(Grave::Entry { _entry: entry }),
             Some(attachment) => {

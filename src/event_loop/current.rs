@@ -11,8 +11,8 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::event_loop::core::Core;
-use crate::event_loop::events::{Arguments, Event};
-use crate::event_loop::listeners::{Listener, ListenerId};
+use crate::event_loop::events::{Arguments, Event, SocketEvent};
+use crate::event_loop::listeners::{Listener, ListenerId, ListenerKind};
 use crate::event_loop::{Inner, Phase};
 use crate::reactor::Handle;
 
@@ -70,6 +70,13 @@ pub(crate) fn emit_data(socket: Handle, bytes: &[u8]) {
     }
 }
 
+/// Emits `pipe` or `unpipe` within the call of that name.
+pub(crate) fn emit_pipe(destination: Handle, event: SocketEvent, arguments: &Arguments<'_>) {
+    if let Some(inner) = inner() {
+        inner.emit_to_socket(destination, event, arguments);
+    }
+}
+
 fn inner() -> Option<Rc<Inner>> {
     CURRENT.with_borrow(|current| Some(Rc::clone(current.as_ref()?)))
 }
@@ -79,11 +86,11 @@ fn inner() -> Option<Rc<Inner>> {
 pub(crate) fn add_listener(
     owner: Handle,
     event: Event,
-    once: bool,
+    kind: ListenerKind,
     listener: impl FnMut(&Arguments<'_>) + 'static,
 ) -> ListenerId {
     let listener: Rc<Listener> = Rc::new(Listener::new(listener));
-    with(|core| core.add_listener(owner, event, once, listener)).unwrap_or(ListenerId::NONE)
+    with(|core| core.add_listener(owner, event, kind, listener)).unwrap_or(ListenerId::NONE)
 }
 
 /// The same for a listener that is called once.
@@ -93,7 +100,7 @@ pub(crate) fn add_listener_once(
     listener: impl FnOnce(&Arguments<'_>) + 'static,
 ) -> ListenerId {
     let mut listener = Some(listener);
-    add_listener(owner, event, true, move |arguments| {
+    add_listener(owner, event, ListenerKind::Once, move |arguments| {
         if let Some(listener) = listener.take() {
             listener(arguments);
         }

@@ -98,7 +98,7 @@ impl Inner {
         self.emit_to_socket(socket, SocketEvent::Data, &arguments);
     }
 
-    fn emit_to_socket(&self, socket: Handle, event: SocketEvent, arguments: &Arguments<'_>) -> bool {
+    pub(crate) fn emit_to_socket(&self, socket: Handle, event: SocketEvent, arguments: &Arguments<'_>) -> bool {
         self.emit(socket, Event::Socket(event), None, arguments)
     }
 
@@ -128,7 +128,7 @@ impl Inner {
             match &entry.action {
                 Action::Internal { epoch, internal } => self.run_internal(owner, *epoch, *internal),
                 Action::User(listener) => {
-                    any = true;
+                    any |= !entry.bystander;
                     enter(listener, arguments);
                 }
             }

@@ -40,6 +40,10 @@ pub enum SocketEvent {
     Pause,
     /// Node's `'resume'`.
     Resume,
+    /// Node's `'pipe'`.
+    Pipe,
+    /// Node's `'unpipe'`.
+    Unpipe,
 }
 
 /// The events of a [`Server`], for [`Server::listener_count`] and [`Server::remove_all_listeners`].
@@ -91,6 +95,8 @@ pub(crate) enum Arguments<'a> {
     Server(Server),
     Connection(Server, Socket),
     ServerError(Server, &'a Error),
+    /// The destination, then the source.
+    Pipe(Socket, Socket),
 }
 
 /// The same, kept for a listener that is running: it is called again as soon as it returns.
@@ -104,6 +110,7 @@ pub(crate) enum OwnedArguments {
     Server(Server),
     Connection(Server, Socket),
     ServerError(Server, Error),
+    Pipe(Socket, Socket),
 }
 
 impl Arguments<'_> {
@@ -120,6 +127,7 @@ impl Arguments<'_> {
             Arguments::Server(server) => OwnedArguments::Server(server),
             Arguments::Connection(server, socket) => OwnedArguments::Connection(server, socket),
             Arguments::ServerError(server, error) => OwnedArguments::ServerError(server, error.clone()),
+            Arguments::Pipe(destination, source) => OwnedArguments::Pipe(destination, source),
         }
     }
 }
@@ -136,6 +144,7 @@ impl OwnedArguments {
             OwnedArguments::Server(server) => Arguments::Server(*server),
             OwnedArguments::Connection(server, socket) => Arguments::Connection(*server, *socket),
             OwnedArguments::ServerError(server, error) => Arguments::ServerError(*server, error),
+            OwnedArguments::Pipe(destination, source) => Arguments::Pipe(*destination, *source),
         }
     }
 }

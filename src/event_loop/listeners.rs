@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::event_loop::events::{Arguments, Event, OwnedArguments};
+use crate::event_loop::pipes::Pipe;
 use crate::reactor::{Handle, Internal};
 
 /// Names one registration, for `off`.
@@ -34,6 +35,16 @@ impl<F> Listener<F> {
     }
 }
 
+/// How a listener takes part.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum ListenerKind {
+    Lasting,
+    /// Removed before it is called.
+    Once,
+    /// See [`Entry::bystander`].
+    Bystander,
+}
+
 /// All listeners of one socket or server.
 #[derive(Clone, Default)]
 pub(crate) struct Table {
@@ -45,6 +56,9 @@ pub(crate) struct Entry {
     pub(crate) event: Event,
     pub(crate) id: ListenerId,
     pub(crate) once: bool,
+    /// Counted and removable like any other, but an `error` that only such listeners heard is an unhandled one: `pipe`
+    /// listens in order to let go, not to handle.
+    pub(crate) bystander: bool,
     pub(crate) action: Action,
 }
 
@@ -66,6 +80,8 @@ pub(crate) struct Attachment {
     table: Rc<Table>,
     /// `set_data`: `None` as well while a `with_data` closure has it.
     pub(crate) data: Option<Box<dyn Any>>,
+    /// The pipes that leave this socket, first one first.
+    pub(crate) pipes: Vec<Rc<Pipe>>,
 }
 
 /// The attachments of all sockets, or of all servers, by slot.
@@ -100,10 +116,18 @@ impl Attachments {
         let index = owner.index();
         if index >= self.slots.len() {
             let empty = &self.empty;
-            self.slots.resize_with(index + 1, || Attachment { owner: None, table: empty.clone(), data: None });
+            self.slots.resize_with(index + 1, || Attachment {
+                owner: None,
+                table: empty.clone(),
+                data: None,
+                pipes: Vec::new(),
+            });
         }
         let table = self.empty.clone();
-        let old = std::mem::replace(&mut self.slots[index], Attachment { owner: Some(owner), table, data: None });
+        let old = std::mem::replace(
+            &mut self.slots[index],
+            Attachment { owner: Some(owner), table, data: None, pipes: Vec::new() },
+        );
         old.owner.is_some().then_some(old)
     }
 
@@ -111,7 +135,7 @@ impl Attachments {
     pub(crate) fn close(&mut self, owner: Handle) -> Option<Attachment> {
         let empty = self.empty.clone();
         let slot = self.get_mut(owner)?;
-        Some(std::mem::replace(slot, Attachment { owner: None, table: empty, data: None }))
+        Some(std::mem::replace(slot, Attachment { owner: None, table: empty, data: None, pipes: Vec::new() }))
     }
 
     pub(crate) fn get(&self, owner: Handle) -> Option<&Attachment> {
@@ -141,7 +165,13 @@ impl Attachment {
     }
 
     pub(crate) fn add(&mut self, entry: Entry) {
-        Rc::make_mut(&mut self.table).entries.push(entry);
+        let entries = &mut Rc::make_mut(&mut self.table).entries;
+        if entry.bystander {
+            // Before the users' own, as Node's `pipe` has it.
+            entries.insert(0, entry);
+        } else {
+            entries.push(entry);
+        }
     }
 
     /// Takes one registration out and hands it back.

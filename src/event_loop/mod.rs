@@ -8,6 +8,7 @@
 //! | [`current`] | the thread's current loop: the one thread-local |
 //! | [`listeners`] | the listener registry |
 //! | [`callbacks`], [`immediates`] | one-shot callbacks |
+//! | [`pipes`] | what is known of the pipes that leave a socket |
 //! | [`handles`], [`events`] | what users hold and what listeners are given |
 //! | [`mailbox`], [`loop_handle`] | what other threads hand over |
 //! | [`lookup`] | name lookup on threads of its own |
@@ -27,6 +28,7 @@ pub(crate) mod listeners;
 pub(crate) mod lookup;
 pub(crate) mod loop_handle;
 pub(crate) mod mailbox;
+pub(crate) mod pipes;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

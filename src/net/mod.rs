@@ -6,6 +6,7 @@
 //! | `socket` | what a [`Socket`] can do, and its properties |
 //! | `socket_events` | its listeners |
 //! | `server` | what a [`Server`] can do, and its listeners |
+//! | `pipe` | `pipe` and `unpipe` |
 //! | `options` | option builders and address forms |
 //! | `chunk` | what can be written |
 //!
@@ -35,6 +36,7 @@
 
 mod chunk;
 mod options;
+mod pipe;
 mod server;
 mod socket;
 mod socket_events;
@@ -44,6 +46,7 @@ pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;
 pub use crate::net::chunk::Chunk;
 pub use crate::net::options::{ConnectOptions, ListenOptions, ServerOptions, SocketOptions};
+pub use crate::net::pipe::PipeOptions;
 pub use crate::net::socket::ReadyState;
 pub use crate::sys::Family;
 

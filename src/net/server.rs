@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::event_loop::SERVER_EVENTS;
 use crate::event_loop::current;
 use crate::event_loop::events::{Arguments, Event};
-use crate::event_loop::listeners::ListenerId;
+use crate::event_loop::listeners::{ListenerId, ListenerKind};
 use crate::net::{ListenOptions, Server, ServerEvent, ServerOptions, Socket};
 
 impl Server {
@@ -173,7 +173,7 @@ impl Server {
     }
 
     fn listen_to(self, event: ServerEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
-        current::add_listener(self.handle, Event::Server(event), false, listener)
+        current::add_listener(self.handle, Event::Server(event), ListenerKind::Lasting, listener)
     }
 
     fn listen_once(self, event: ServerEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {

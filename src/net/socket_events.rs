@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::event_loop::SOCKET_EVENTS;
 use crate::event_loop::current;
 use crate::event_loop::events::{Arguments, Event};
-use crate::event_loop::listeners::ListenerId;
+use crate::event_loop::listeners::{ListenerId, ListenerKind};
 use crate::net::{ConnectionAttempt, Socket, SocketEvent};
 
 /// The pair of methods for an event whose listeners are given the socket alone.
@@ -218,6 +218,43 @@ impl Socket {
         })
     }
 
+    /// `pipe`: another socket, given second, was [piped](Socket::pipe) into this one. Emitted within that call.
+    pub fn on_pipe(self, mut listener: impl FnMut(Socket, Socket) + 'static) -> ListenerId {
+        self.listen_to(SocketEvent::Pipe, move |arguments| {
+            if let Arguments::Pipe(socket, source) = *arguments {
+                listener(socket, source);
+            }
+        })
+    }
+
+    /// [`on_pipe`](Socket::on_pipe), once.
+    pub fn once_pipe(self, listener: impl FnOnce(Socket, Socket) + 'static) -> ListenerId {
+        self.listen_once(SocketEvent::Pipe, move |arguments| {
+            if let Arguments::Pipe(socket, source) = *arguments {
+                listener(socket, source);
+            }
+        })
+    }
+
+    /// `unpipe`: another socket, given second, is piped into this one no longer: it was [unpiped](Socket::unpipe), or this
+    /// one finished, failed or closed.
+    pub fn on_unpipe(self, mut listener: impl FnMut(Socket, Socket) + 'static) -> ListenerId {
+        self.listen_to(SocketEvent::Unpipe, move |arguments| {
+            if let Arguments::Pipe(socket, source) = *arguments {
+                listener(socket, source);
+            }
+        })
+    }
+
+    /// [`on_unpipe`](Socket::on_unpipe), once.
+    pub fn once_unpipe(self, listener: impl FnOnce(Socket, Socket) + 'static) -> ListenerId {
+        self.listen_once(SocketEvent::Unpipe, move |arguments| {
+            if let Arguments::Pipe(socket, source) = *arguments {
+                listener(socket, source);
+            }
+        })
+    }
+
     /// Removes one listener. Mirrors `socket.off()`. False when it was gone already. A listener that is removed while its
     /// event is being emitted still runs this once.
     pub fn off(self, listener: ListenerId) -> bool {
@@ -239,7 +276,15 @@ impl Socket {
     }
 
     fn listen_to(self, event: SocketEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
-        current::add_listener(self.handle, Event::Socket(event), false, listener)
+        current::add_listener(self.handle, Event::Socket(event), ListenerKind::Lasting, listener)
+    }
+
+    pub(crate) fn listen_as_bystander(
+        self,
+        event: SocketEvent,
+        listener: impl FnMut(&Arguments<'_>) + 'static,
+    ) -> ListenerId {
+        current::add_listener(self.handle, Event::Socket(event), ListenerKind::Bystander, listener)
     }
 
     fn listen_once(self, event: SocketEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
