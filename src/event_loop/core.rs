@@ -26,6 +26,7 @@ use crate::reactor::connection::ConnectionOptions;
 use crate::reactor::servers::{ListenRequest, ServerSettings};
 use crate::reactor::serving::Budgets;
 use crate::reactor::target::{Local, Target};
+use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
@@ -401,6 +402,34 @@ impl Core {
             Some(place) if place.is_none() => *place = Some(data),
             Some(_) | None => self.graves.push(Grave::Data { _data: data }),
         }
+    }
+
+    // Text.
+
+    /// Somebody listens to text: UTF-8, unless `set_encoding` says otherwise.
+    pub(crate) fn listen_to_text(&mut self, socket: Handle) {
+        if let Some(attachment) = self.sockets.get_mut(socket) {
+            attachment.text.get_or_insert_with(|| Box::new(TextDecoder::new(Encoding::Utf8)));
+        }
+    }
+
+    /// The text of these bytes, if anybody listens to text. With an encoding set they are its UTF-8 already.
+    pub(crate) fn text_for_listeners(&mut self, socket: Handle, bytes: &[u8]) -> Option<String> {
+        let decoder = self.sockets.get_mut(socket)?.text.as_mut()?;
+        let decoded = self.reactor.live(socket).is_some_and(|connection| connection.encoding().is_some());
+        if decoded {
+            return Some(String::from_utf8_lossy(bytes).into_owned());
+        }
+        let mut text = String::new();
+        decoder.decode(bytes, &mut text);
+        Some(text)
+    }
+
+    pub(crate) fn held_text(&mut self, socket: Handle) -> Option<String> {
+        let decoder = self.sockets.get_mut(socket)?.text.as_mut()?;
+        let mut text = String::new();
+        decoder.end(&mut text);
+        Some(text)
     }
 
     // Timers and ticks.

@@ -16,7 +16,7 @@ use crate::event_loop::events::{
 use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Entry, Listener, Table};
 use crate::event_loop::mailbox::Item;
-use crate::reactor::ticks::{Emission, Step};
+use crate::reactor::ticks::{Emission, PlainEvent, Step};
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Handle};
 use crate::sys::Time;
@@ -65,6 +65,9 @@ impl Inner {
                 self.emit_to_socket(socket, SocketEvent::ConnectionAttemptFailed, &arguments);
             }
             Emission::Plain { socket, event } => {
+                if event == PlainEvent::End {
+                    self.emit_held_text(socket);
+                }
                 self.emit_to_socket(socket, event.into(), &Arguments::Socket(Socket::from_handle(socket)));
             }
             Emission::Data { socket, bytes } => self.emit_data(socket, &bytes),
@@ -103,8 +106,19 @@ impl Inner {
 
     /// `data`, lent from the loop's buffer or from a chunk that had been buffered.
     pub(crate) fn emit_data(&self, socket: Handle, bytes: &[u8]) {
-        let arguments = Arguments::Data(Socket::from_handle(socket), bytes);
+        let text = self.core.borrow_mut().text_for_listeners(socket, bytes);
+        let text = text.as_deref().filter(|text| !text.is_empty());
+        let arguments = Arguments::Data(Socket::from_handle(socket), bytes, text);
         self.emit_to_socket(socket, SocketEvent::Data, &arguments);
+    }
+
+    /// Before `end`: the text listeners are given what their decoder held back.
+    fn emit_held_text(&self, socket: Handle) {
+        let text = self.core.borrow_mut().held_text(socket);
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            let arguments = Arguments::Data(Socket::from_handle(socket), &[], Some(&text));
+            self.emit_to_socket(socket, SocketEvent::Data, &arguments);
+        }
     }
 
     pub(crate) fn emit_to_socket(&self, socket: Handle, event: SocketEvent, arguments: &Arguments<'_>) -> bool {

@@ -87,7 +87,8 @@ impl From<PlainEvent> for SocketEvent {
 #[derive(Copy, Clone)]
 pub(crate) enum Arguments<'a> {
     Socket(Socket),
-    Data(Socket, &'a [u8]),
+    /// The text is there when some listener wants it and these bytes complete any.
+    Data(Socket, &'a [u8], Option<&'a str>),
     Error(Socket, &'a Error),
     Close(Socket, bool),
     Attempt(Socket, &'a ConnectionAttempt),
@@ -102,7 +103,7 @@ pub(crate) enum Arguments<'a> {
 /// The same, kept for a listener that is running: it is called again as soon as it returns.
 pub(crate) enum OwnedArguments {
     Socket(Socket),
-    Data(Socket, Box<[u8]>),
+    Data(Socket, Box<[u8]>, Option<Box<str>>),
     Error(Socket, Error),
     Close(Socket, bool),
     Attempt(Socket, ConnectionAttempt),
@@ -117,7 +118,7 @@ impl Arguments<'_> {
     pub(crate) fn keep(self) -> OwnedArguments {
         match self {
             Arguments::Socket(socket) => OwnedArguments::Socket(socket),
-            Arguments::Data(socket, bytes) => OwnedArguments::Data(socket, bytes.into()),
+            Arguments::Data(socket, bytes, text) => OwnedArguments::Data(socket, bytes.into(), text.map(Box::from)),
             Arguments::Error(socket, error) => OwnedArguments::Error(socket, error.clone()),
             Arguments::Close(socket, had_error) => OwnedArguments::Close(socket, had_error),
             Arguments::Attempt(socket, attempt) => OwnedArguments::Attempt(socket, attempt.clone()),
@@ -136,7 +137,7 @@ impl OwnedArguments {
     pub(crate) fn lend(&self) -> Arguments<'_> {
         match self {
             OwnedArguments::Socket(socket) => Arguments::Socket(*socket),
-            OwnedArguments::Data(socket, bytes) => Arguments::Data(*socket, bytes),
+            OwnedArguments::Data(socket, bytes, text) => Arguments::Data(*socket, bytes, text.as_deref()),
             OwnedArguments::Error(socket, error) => Arguments::Error(*socket, error),
             OwnedArguments::Close(socket, had_error) => Arguments::Close(*socket, *had_error),
             OwnedArguments::Attempt(socket, attempt) => Arguments::Attempt(*socket, attempt),

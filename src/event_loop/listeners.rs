@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use crate::event_loop::events::{Arguments, Event, OwnedArguments};
 use crate::event_loop::pipes::Pipe;
+use crate::reactor::text_decoder::TextDecoder;
 use crate::reactor::{Handle, Internal};
 
 /// Names one registration, for `off`.
@@ -80,6 +81,8 @@ pub(crate) struct Attachment {
     table: Rc<Table>,
     /// `set_data`: `None` as well while a `with_data` closure has it.
     pub(crate) data: Option<Box<dyn Any>>,
+    /// Somebody listens to text: what decodes it while no encoding is set, which leaves the bytes as they are.
+    pub(crate) text: Option<Box<TextDecoder>>,
     /// The pipes that leave this socket, first one first.
     pub(crate) pipes: Vec<Rc<Pipe>>,
 }
@@ -120,13 +123,14 @@ impl Attachments {
                 owner: None,
                 table: empty.clone(),
                 data: None,
+                text: None,
                 pipes: Vec::new(),
             });
         }
         let table = self.empty.clone();
         let old = std::mem::replace(
             &mut self.slots[index],
-            Attachment { owner: Some(owner), table, data: None, pipes: Vec::new() },
+            Attachment { owner: Some(owner), table, data: None, text: None, pipes: Vec::new() },
         );
         old.owner.is_some().then_some(old)
     }
@@ -135,7 +139,10 @@ impl Attachments {
     pub(crate) fn close(&mut self, owner: Handle) -> Option<Attachment> {
         let empty = self.empty.clone();
         let slot = self.get_mut(owner)?;
-        Some(std::mem::replace(slot, Attachment { owner: None, table: empty, data: None, pipes: Vec::new() }))
+        Some(std::mem::replace(
+            slot,
+            Attachment { owner: None, table: empty, data: None, text: None, pipes: Vec::new() },
+        ))
     }
 
     pub(crate) fn get(&self, owner: Handle) -> Option<&Attachment> {

@@ -53,6 +53,7 @@ pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
 pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
 pub(crate) use crate::reactor::servers::{ListenRequest, ServerSettings};
 pub(crate) use crate::reactor::target::Local;
+pub use crate::reactor::text_decoder::Encoding;
 pub(crate) use crate::sys::AcceptorOptions;
 use crate::sys::Poller;
 

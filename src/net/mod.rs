@@ -41,6 +41,7 @@ mod server;
 mod socket;
 mod socket_events;
 
+pub use crate::event_loop::Encoding;
 pub use crate::event_loop::events::{ConnectionAttempt, ErrorSource, ServerEvent, SocketEvent};
 pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::current;
 use crate::event_loop::{Connection, QueuedBytes};
-use crate::net::{Chunk, ConnectOptions, Family, Server, Socket, SocketId, SocketOptions};
+use crate::net::{Chunk, ConnectOptions, Encoding, Family, Server, Socket, SocketId, SocketOptions};
 
 /// Node's `socket.readyState`.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -332,6 +332,46 @@ impl Socket {
             current::emit_data(self.handle, &bytes);
         }
         Some(bytes)
+    }
+
+    /// [`read`](Socket::read) as text: UTF-8, or what [`set_encoding`](Socket::set_encoding) said. Set an encoding before
+    /// reading by hand, so that a character that is split over reads is held back; without one a character that is cut at
+    /// the end of what was read ahead becomes U+FFFD.
+    pub fn read_text(self) -> Option<String> {
+        self.read().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// [`read_exactly`](Socket::read_exactly) as text: at most `size` bytes of UTF-8, fewer where that would cut a
+    /// character; `None` when fewer than `size` were read ahead, unless the peer ended. Mirrors `socket.read(size)` with
+    /// an encoding, where Node counts UTF-16 code units.
+    pub fn read_text_exactly(self, size: usize) -> Option<String> {
+        let size = self.ask(size, |connection| connection.text_size(size));
+        self.read_exactly(size).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Decodes what comes as text. Mirrors `socket.setEncoding()`.
+    ///
+    /// From now on, `data` and [`read`](Socket::read) see the UTF-8 of the decoded text, and lengths count its bytes; what
+    /// was read ahead is decoded at once. A chunk that completes no character emits nothing. It cannot be taken back, and
+    /// is kept when the socket connects again.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Encoding, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.set_encoding(Encoding::Latin1);
+    /// assert_eq!(socket.readable_encoding(), Some(Encoding::Latin1));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn set_encoding(self, encoding: Encoding) -> Socket {
+        current::with(|core| core.reactor.set_encoding(self.handle, encoding));
+        self
+    }
+
+    /// What [`set_encoding`](Socket::set_encoding) was last given. Mirrors `socket.readableEncoding`.
+    pub fn readable_encoding(self) -> Option<Encoding> {
+        self.ask(None, |connection| connection.encoding())
     }
 
     /// Puts bytes back in front of what was read ahead. Mirrors `socket.unshift()`.

@@ -119,8 +119,11 @@ impl Socket {
     /// ```
     pub fn on_data(self, mut listener: impl FnMut(Socket, &[u8]) + 'static) -> ListenerId {
         self.listen_to(SocketEvent::Data, move |arguments| {
-            if let Arguments::Data(socket, bytes) = *arguments {
-                listener(socket, bytes);
+            if let Arguments::Data(socket, bytes, _) = *arguments {
+                // No bytes: only text is left, at the end of the stream.
+                if !bytes.is_empty() {
+                    listener(socket, bytes);
+                }
             }
         })
     }
@@ -129,8 +132,29 @@ impl Socket {
     /// lost.
     pub fn once_data(self, listener: impl FnOnce(Socket, &[u8]) + 'static) -> ListenerId {
         self.listen_once(SocketEvent::Data, move |arguments| {
-            if let Arguments::Data(socket, bytes) = *arguments {
+            if let Arguments::Data(socket, bytes, _) = *arguments {
                 listener(socket, bytes);
+            }
+        })
+    }
+
+    /// `data` as text: what the bytes complete, decoded as [`set_encoding`](Socket::set_encoding) says, else as UTF-8. A
+    /// character that is split over reads is never broken; invalid bytes become U+FFFD, and so does a character that the
+    /// end of the stream cut off. Otherwise the same event as [`on_data`](Socket::on_data), counted together.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.on_text(|_, text| print!("{text}"));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn on_text(self, mut listener: impl FnMut(Socket, &str) + 'static) -> ListenerId {
+        current::with(|core| core.listen_to_text(self.handle));
+        self.listen_to(SocketEvent::Data, move |arguments| {
+            if let Arguments::Data(socket, _, Some(text)) = *arguments {
+                listener(socket, text);
             }
         })
     }

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
 use crate::reactor::ready::Readiness;
 use crate::reactor::target::Target;
+use crate::reactor::text_decoder::TextDecoder;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Generation, Handle};
 use crate::sys::Stream;
@@ -146,6 +147,8 @@ pub(crate) struct ReadSide {
     pub(super) receiving: bool,
     pub(super) high_water_mark: usize,
     pub(super) length: usize,
+    /// `setEncoding()`: what is buffered and emitted is the UTF-8 of the decoded text.
+    pub(super) decoder: Option<Box<TextDecoder>>,
     pub(super) buffer: VecDeque<Box<[u8]>>,
 }
 
@@ -184,6 +187,7 @@ impl ReadSide {
             receiving: false,
             high_water_mark,
             length: 0,
+            decoder: None,
             buffer: VecDeque::new(),
         }
     }
@@ -192,6 +196,17 @@ impl ReadSide {
         match self.phase {
             ReadPhase::Open => false,
             ReadPhase::Ended | ReadPhase::EndEmitted => true,
+        }
+    }
+
+    /// At the end of the stream, what the decoder held back becomes a last chunk.
+    pub(super) fn push_held_text(&mut self) {
+        let Some(decoder) = &mut self.decoder else { return };
+        let mut text = String::new();
+        decoder.end(&mut text);
+        if !text.is_empty() {
+            self.length += text.len();
+            self.buffer.push_back(text.into_bytes().into_boxed_slice());
         }
     }
 

@@ -15,6 +15,7 @@
 //! | [`ready`] | readiness that no new kernel event will announce |
 //! | [`serving`] | the poll and pending phases, one callback at a time |
 //! | [`properties`] | what can be asked of a connection |
+//! | [`text_decoder`] | the encodings of `setEncoding` |
 //! | [`bytes`] | outgoing bytes, and who waits for them |
 //!
 //! Facts go in (a token is ready, a command was given), decisions come out: an [`Emission`] names the user code to enter
@@ -36,6 +37,7 @@ pub(crate) mod ready;
 pub(crate) mod servers;
 pub(crate) mod serving;
 pub(crate) mod target;
+pub(crate) mod text_decoder;
 pub(crate) mod ticks;
 pub(crate) mod timers;
 pub(crate) mod writing;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::reactor::connection::{Connection, Flow, Link, ReadPhase};
+use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
 
 impl Connection {
@@ -44,6 +45,18 @@ impl Connection {
 
     pub(crate) fn writable_need_drain(&self) -> bool {
         self.write.need_drain && !self.destroyed && !self.write.ending()
+    }
+
+    pub(crate) fn encoding(&self) -> Option<Encoding> {
+        self.read.decoder.as_ref().map(|decoder| decoder.encoding())
+    }
+
+    /// `size`, or up to three bytes less where a character of the buffered text would be cut.
+    pub(crate) fn text_size(&self, size: usize) -> usize {
+        let bytes = || self.read.buffer.iter().flat_map(|chunk| chunk.iter());
+        let continues = |position: &usize| bytes().nth(*position).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
+        let cut = size.saturating_sub(3)..=size;
+        cut.rev().find(|position| !continues(position)).unwrap_or(size)
     }
 
     pub(crate) fn writable_corked(&self) -> u32 {

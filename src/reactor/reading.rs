@@ -10,6 +10,7 @@ use std::io;
 
 use crate::error::Error;
 use crate::reactor::connection::{Flow, Link, ReadPhase};
+use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step};
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
@@ -68,6 +69,9 @@ impl Reactor {
     fn received_bytes(&mut self, socket: Handle, bytes: &[u8]) -> Received {
         let connection = &mut self.connections[socket.index()];
         connection.bytes_read += bytes.len() as u64;
+        if connection.read.decoder.is_some() {
+            return self.received_text(socket, bytes);
+        }
         let read = &mut connection.read;
         if read.is_flowing() && read.data_listening && read.length == 0 && read.high_water_mark > 0 {
             // Node clears `reading` here and queues `maybeReadMore_`, which would find nothing to do but to set these two
@@ -77,19 +81,63 @@ impl Reactor {
             read.did_read = true;
             return Received::Lent(bytes.len());
         }
+        self.add_chunk(socket, bytes.into());
+        Received::Kept(bytes.len())
+    }
+
+    /// `push(chunk)` with an encoding set: a chunk that completes no character emits nothing (rule F40).
+    fn received_text(&mut self, socket: Handle, bytes: &[u8]) -> Received {
+        let read = &mut self.connections[socket.index()].read;
+        let mut text = String::new();
+        if let Some(decoder) = &mut read.decoder {
+            decoder.decode(bytes, &mut text);
+        }
+        if text.is_empty() {
+            read.reading = false;
+            self.pushed(socket);
+        } else {
+            self.add_chunk(socket, text.into_bytes().into_boxed_slice());
+        }
+        Received::Kept(bytes.len())
+    }
+
+    /// `addChunk`, for a chunk of our own.
+    fn add_chunk(&mut self, socket: Handle, bytes: Box<[u8]>) {
+        let read = &mut self.connections[socket.index()].read;
         read.reading = false;
         if read.is_flowing() && read.data_listening && read.length == 0 {
+            read.did_read = true;
             self.ticks.then(Step::Pushed { socket });
-            self.ticks.then_emit(Emission::Data { socket, bytes: bytes.into() });
+            self.ticks.then_emit(Emission::Data { socket, bytes });
         } else {
             read.length += bytes.len();
-            read.buffer.push_back(bytes.into());
+            read.buffer.push_back(bytes);
             if read.need_readable {
                 self.emit_readable(socket);
             }
             self.pushed(socket);
         }
-        Received::Kept(bytes.len())
+    }
+
+    /// `setEncoding()`: what was read ahead is decoded at once.
+    pub(crate) fn set_encoding(&mut self, socket: Handle, encoding: Encoding) {
+        let Some(connection) = self.live(socket) else { return };
+        let read = &mut connection.read;
+        let mut decoder = TextDecoder::new(encoding);
+        if read.decoder.is_none() {
+            let mut text = String::new();
+            for chunk in std::mem::take(&mut read.buffer) {
+                decoder.decode(&chunk, &mut text);
+            }
+            if read.ended() {
+                decoder.end(&mut text);
+            }
+            read.length = text.len();
+            if !text.is_empty() {
+                read.buffer.push_back(text.into_bytes().into_boxed_slice());
+            }
+        }
+        read.decoder = Some(Box::new(decoder));
     }
 
     /// The rest of `push(chunk)`, after a lent chunk was emitted.
@@ -126,6 +174,7 @@ impl Reactor {
         read.reading = false;
         match read.phase {
             ReadPhase::Open => {
+                read.push_held_text();
                 read.phase = ReadPhase::Ended;
                 read.need_readable = false;
                 read.emitted_readable = true;
