@@ -16,7 +16,7 @@ use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::events::{Event, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{
-    Action, Attachment, Attachments, Entry, Listener, ListenerId, ListenerIds, ListenerKind,
+    Action, Attachment, Attachments, Entry, Listener, ListenerId, ListenerIds, ListenerKind, OwnBuffer,
 };
 use crate::event_loop::lookup::{self, Lookups};
 use crate::event_loop::mailbox::{Addresses, Answer};
@@ -63,6 +63,7 @@ pub(crate) enum Grave {
     Bytes { _bytes: QueuedBytes },
     Data { _data: Box<dyn Any> },
     Error { _error: Error },
+    OwnBuffer { _own: Box<OwnBuffer> },
 }
 
 /// What a lookup is for.
@@ -401,6 +402,29 @@ impl Core {
         match place {
             Some(place) if place.is_none() => *place = Some(data),
             Some(_) | None => self.graves.push(Grave::Data { _data: data }),
+        }
+    }
+
+    // The user's own read buffer.
+
+    pub(crate) fn use_own_buffer(&mut self, socket: Handle, own: OwnBuffer) {
+        let own = Box::new(own);
+        let refused = match self.sockets.get_mut(socket) {
+            Some(attachment) => attachment.own_buffer.replace(own),
+            None => Some(own),
+        };
+        self.reactor.use_own_buffer(socket);
+        self.graves.extend(refused.map(|own| Grave::OwnBuffer { _own: own }));
+    }
+
+    pub(crate) fn own_buffer_served(&mut self, socket: Handle, own: Box<OwnBuffer>, go_on: bool) {
+        if !go_on {
+            self.reactor.stop_receiving(socket);
+        }
+        let place = self.sockets.get_mut(socket).map(|attachment| &mut attachment.own_buffer);
+        match place {
+            Some(place) if place.is_none() => *place = Some(own),
+            Some(_) | None => self.graves.push(Grave::OwnBuffer { _own: own }),
         }
     }
 

@@ -14,8 +14,9 @@ use crate::event_loop::events::{
     Arguments, ConnectionAttempt, ErrorSource, Event, ServerEvent, SocketEvent, Unhandled,
 };
 use crate::event_loop::handles::{Server, Socket};
-use crate::event_loop::listeners::{Action, Entry, Listener, Table};
+use crate::event_loop::listeners::{Action, Entry, Listener, OwnBuffer, Table};
 use crate::event_loop::mailbox::Item;
+use crate::reactor::reading::Received;
 use crate::reactor::ticks::{Emission, PlainEvent, Step};
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Handle};
@@ -110,6 +111,23 @@ impl Inner {
         let text = text.as_deref().filter(|text| !text.is_empty());
         let arguments = Arguments::Data(Socket::from_handle(socket), bytes, text);
         self.emit_to_socket(socket, SocketEvent::Data, &arguments);
+    }
+
+    /// Reads into the buffer that the user gave, and tells its callback (rule F51).
+    pub(crate) fn read_into_own_buffer(&self, socket: Handle) {
+        let taken = self.core.borrow_mut().sockets.get_mut(socket).and_then(|attachment| attachment.own_buffer.take());
+        let Some(own) = taken else { return };
+        let mut reading = OwnReading { inner: self, socket, own: Some(own), go_on: true };
+        let Some(own) = &mut reading.own else { return };
+        if own.buffer.is_empty() {
+            // A read into nothing would look like the end of the stream: reading waits for `resume`.
+            reading.go_on = false;
+            return;
+        }
+        let received = self.core.borrow_mut().reactor.read_ready(socket, &mut own.buffer);
+        if let Received::Lent(count) = received {
+            reading.go_on = (own.call)(Socket::from_handle(socket), &mut own.buffer, count);
+        }
     }
 
     /// Before `end`: the text listeners are given what their decoder held back.
@@ -294,6 +312,22 @@ impl Drop for Walk<'_> {
                 core.reactor.ticks.then(Step::Internal { socket: self.owner, epoch, internal });
                 drop(core.remove_listener(self.owner, self.event, entry.id));
             }
+        }
+    }
+}
+
+/// Gives the user's buffer back when its callback returned or panicked.
+struct OwnReading<'a> {
+    inner: &'a Inner,
+    socket: Handle,
+    own: Option<Box<OwnBuffer>>,
+    go_on: bool,
+}
+
+impl Drop for OwnReading<'_> {
+    fn drop(&mut self) {
+        if let Some(own) = self.own.take() {
+            self.inner.core.borrow_mut().own_buffer_served(self.socket, own, self.go_on);
         }
     }
 }

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::event_loop::events::{Arguments, Event, OwnedArguments};
+use crate::event_loop::handles::Socket;
 use crate::event_loop::pipes::Pipe;
 use crate::reactor::text_decoder::TextDecoder;
 use crate::reactor::{Handle, Internal};
@@ -35,6 +36,15 @@ impl<F> Listener<F> {
         Listener { missed: RefCell::default(), closure: RefCell::new(closure) }
     }
 }
+
+/// The buffer that a user gave, and who is told what came into it.
+pub(crate) struct OwnBuffer {
+    pub(crate) buffer: Vec<u8>,
+    /// Is given how many bytes came. False stops the reading.
+    pub(crate) call: Box<OwnBufferCall>,
+}
+
+pub(crate) type OwnBufferCall = dyn FnMut(Socket, &mut Vec<u8>, usize) -> bool;
 
 /// How a listener takes part.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -81,6 +91,8 @@ pub(crate) struct Attachment {
     table: Rc<Table>,
     /// `set_data`: `None` as well while a `with_data` closure has it.
     pub(crate) data: Option<Box<dyn Any>>,
+    /// `onread`; `None` as well while it runs.
+    pub(crate) own_buffer: Option<Box<OwnBuffer>>,
     /// Somebody listens to text: what decodes it while no encoding is set, which leaves the bytes as they are.
     pub(crate) text: Option<Box<TextDecoder>>,
     /// The pipes that leave this socket, first one first.
@@ -123,6 +135,7 @@ impl Attachments {
                 owner: None,
                 table: empty.clone(),
                 data: None,
+                own_buffer: None,
                 text: None,
                 pipes: Vec::new(),
             });
@@ -130,7 +143,7 @@ impl Attachments {
         let table = self.empty.clone();
         let old = std::mem::replace(
             &mut self.slots[index],
-            Attachment { owner: Some(owner), table, data: None, text: None, pipes: Vec::new() },
+            Attachment { owner: Some(owner), table, data: None, own_buffer: None, text: None, pipes: Vec::new() },
         );
         old.owner.is_some().then_some(old)
     }
@@ -141,7 +154,7 @@ impl Attachments {
         let slot = self.get_mut(owner)?;
         Some(std::mem::replace(
             slot,
-            Attachment { owner: None, table: empty, data: None, text: None, pipes: Vec::new() },
+            Attachment { owner: None, table: empty, data: None, own_buffer: None, text: None, pipes: Vec::new() },
         ))
     }
 

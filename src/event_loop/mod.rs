@@ -484,6 +484,7 @@ impl EventLoop {
                     self.inner.emit_data(socket, &self.buffer[..count]);
                     self.inner.core.borrow_mut().reactor.lent(socket);
                 }
+                Served::OwnBuffer { socket } => self.inner.read_into_own_buffer(socket),
                 Served::Callback => {}
                 Served::Nothing => break,
             }

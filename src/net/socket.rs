@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::current;
+use crate::event_loop::listeners::OwnBuffer;
 use crate::event_loop::{Connection, QueuedBytes};
 use crate::net::{Chunk, ConnectOptions, Encoding, Family, Server, Socket, SocketId, SocketOptions};
 
@@ -288,6 +289,63 @@ impl Socket {
     }
 }
 
+/// Reading into a buffer of one's own.
+impl Socket {
+    /// Lets the socket read into `buffer`, again and again, and tells `callback` what came. Mirrors the option `onread`
+    /// with a buffer.
+    ///
+    /// There is no `data` then, and nothing is read ahead: one read is at most the size of the buffer (an empty buffer
+    /// changes nothing). When the callback returns false, reading stops until [`resume`](Socket::resume). `pause` and
+    /// `resume` stop and start reading at once. `end`, `error` and `close` come as always. Give it before connecting, or in
+    /// the `connection` listener.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.on_read(vec![0; 4096], |_, bytes| {
+    ///     println!("{} bytes", bytes.len());
+    ///     true
+    /// });
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn on_read(self, buffer: Vec<u8>, mut callback: impl FnMut(Socket, &[u8]) -> bool + 'static) -> Socket {
+        self.use_own_buffer(buffer, move |socket, buffer, count| callback(socket, &buffer[..count]))
+    }
+
+    /// The same with a new buffer for every read: `generate` is called now and after each callback, which is given the
+    /// bytes to keep. Mirrors the option `onread` with a function as buffer.
+    pub fn on_read_with(
+        self,
+        mut generate: impl FnMut() -> Vec<u8> + 'static,
+        mut callback: impl FnMut(Socket, Vec<u8>) -> bool + 'static,
+    ) -> Socket {
+        let first = generate();
+        self.use_own_buffer(first, move |socket, buffer, count| {
+            let mut bytes = std::mem::take(buffer);
+            bytes.truncate(count);
+            let go_on = callback(socket, bytes);
+            *buffer = generate();
+            go_on
+        })
+    }
+
+    fn use_own_buffer(
+        self,
+        buffer: Vec<u8>,
+        call: impl FnMut(Socket, &mut Vec<u8>, usize) -> bool + 'static,
+    ) -> Socket {
+        // A read into nothing would look like the end of the stream.
+        if !buffer.is_empty() {
+            let own = OwnBuffer { buffer, call: Box::new(call) };
+            current::with(|core| core.use_own_buffer(self.handle, own));
+            current::bury_if_idle();
+        }
+        self
+    }
+}
+
 /// Reading by hand.
 impl Socket {
     /// Takes what was read ahead, all of it, or while flowing the first chunk; `None` when there is nothing. Mirrors
@@ -323,6 +381,7 @@ impl Socket {
 
     fn take(self, size: Option<usize>) -> Option<Box<[u8]>> {
         let taken = current::with(|core| {
+            core.reactor.restart_own_buffer(self.handle);
             let bytes = core.reactor.read(self.handle, size)?;
             let emit = core.reactor.may_emit_data(self.handle);
             Some((bytes, emit))

@@ -147,6 +147,8 @@ pub(crate) struct ReadSide {
     pub(super) receiving: bool,
     pub(super) high_water_mark: usize,
     pub(super) length: usize,
+    /// `onread`: the user brought a buffer.
+    pub(super) own_buffer: bool,
     /// `setEncoding()`: what is buffered and emitted is the UTF-8 of the decoded text.
     pub(super) decoder: Option<Box<TextDecoder>>,
     pub(super) buffer: VecDeque<Box<[u8]>>,
@@ -187,6 +189,7 @@ impl ReadSide {
             receiving: false,
             high_water_mark,
             length: 0,
+            own_buffer: false,
             decoder: None,
             buffer: VecDeque::new(),
         }

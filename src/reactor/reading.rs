@@ -69,6 +69,9 @@ impl Reactor {
     fn received_bytes(&mut self, socket: Handle, bytes: &[u8]) -> Received {
         let connection = &mut self.connections[socket.index()];
         connection.bytes_read += bytes.len() as u64;
+        if connection.read.own_buffer {
+            return Received::Lent(bytes.len());
+        }
         if connection.read.decoder.is_some() {
             return self.received_text(socket, bytes);
         }
@@ -382,7 +385,7 @@ impl Reactor {
         self.queue_if_readable(socket);
     }
 
-    pub(super) fn stop_receiving(&mut self, socket: Handle) {
+    pub(crate) fn stop_receiving(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         connection.read.receiving = false;
         self.count(socket);
@@ -426,8 +429,24 @@ impl Reactor {
         }
     }
 
+    /// `onread`: bytes go into the user's own buffer, nothing is buffered here (rules F50-F55).
+    pub(crate) fn use_own_buffer(&mut self, socket: Handle) {
+        if let Some(connection) = self.live(socket) {
+            connection.read.own_buffer = true;
+        }
+    }
+
+    /// With an own buffer, `resume()` and `read()` start kernel reads at once (rules F53, F54).
+    pub(crate) fn restart_own_buffer(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if connection.read.own_buffer && matches!(connection.link, Link::Open { .. }) {
+            self.start_receiving(socket);
+        }
+    }
+
     /// `resume()`
     pub(crate) fn resume(&mut self, socket: Handle) {
+        self.restart_own_buffer(socket);
         let Some(connection) = self.live(socket) else { return };
         if connection.destroyed {
             return;
@@ -468,6 +487,10 @@ impl Reactor {
 
     /// `pause()`: its event is emitted within the call, before the rest of it.
     pub(crate) fn pause(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if connection.read.own_buffer {
+            self.stop_receiving(socket);
+        }
         let Some(connection) = self.live(socket) else { return };
         if connection.destroyed {
             return;

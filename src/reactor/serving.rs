@@ -57,6 +57,8 @@ impl Serving {
 pub(crate) enum Served {
     /// Bytes for `socket` lie in the loop's buffer.
     Data { socket: Handle, count: usize },
+    /// `socket` is to be read into the buffer that its user gave: [`Reactor::read_ready`].
+    OwnBuffer { socket: Handle },
     /// Something happened; what it leads to is in the tick queue.
     Callback,
     /// Nothing is ready any more.
@@ -188,27 +190,32 @@ impl Reactor {
             return Served::Nothing;
         }
         self.serving.left = Some(left - 1);
-        let received = self.receive(socket, buffer);
-        let count = match received {
-            Received::Lent(count) | Received::Kept(count) => count,
-            Received::Queued => {
-                self.serving.progress = Progress::Writing;
-                return Served::Callback;
-            }
-            Received::Nothing => return Served::Nothing,
-        };
-        if count < buffer.len() {
-            let connection = &mut self.connections[socket.index()];
-            self.serving.progress = Progress::Writing;
-            // A short read emptied the socket, and what comes later makes a new edge. Only with the peer's end or an
-            // error behind it the next read must be made without one, in the next turn (rule M7).
-            connection.readiness.readable = connection.readiness.read_closed || connection.readiness.hang_up;
-            self.queue_if_readable(socket);
+        if connection.read.own_buffer {
+            return Served::OwnBuffer { socket };
         }
-        match received {
+        match self.read_ready(socket, buffer) {
             Received::Lent(count) => Served::Data { socket, count },
-            Received::Kept(_) | Received::Queued | Received::Nothing => Served::Callback,
+            Received::Kept(_) | Received::Queued => Served::Callback,
+            Received::Nothing => Served::Nothing,
         }
+    }
+
+    /// One read of the connection that is being served, and what it says about its readiness.
+    pub(crate) fn read_ready(&mut self, socket: Handle, buffer: &mut [u8]) -> Received {
+        let received = self.receive(socket, buffer);
+        match received {
+            Received::Lent(count) | Received::Kept(count) if count < buffer.len() => {
+                self.serving.progress = Progress::Writing;
+                // A short read emptied the socket, and what comes later makes a new edge. Only with the peer's end or an
+                // error behind it the next read must be made without one, in the next turn (rule M7).
+                let readiness = &mut self.connections[socket.index()].readiness;
+                readiness.readable = readiness.read_closed || readiness.hang_up;
+                self.queue_if_readable(socket);
+            }
+            Received::Queued => self.serving.progress = Progress::Writing,
+            Received::Lent(_) | Received::Kept(_) | Received::Nothing => {}
+        }
+        received
     }
 
     /// One attempt to continue the write in flight.
