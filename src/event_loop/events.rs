@@ -2,8 +2,12 @@
 //!
 //! This module touches nothing. Node's names, one for one.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::event_loop::handles::{Server, Socket};
+use crate::reactor::selecting::address_text;
 use crate::reactor::target::Target;
 use crate::reactor::ticks::PlainEvent;
 use crate::sys::Family;
@@ -34,6 +38,10 @@ pub enum SocketEvent {
     Error,
     /// Node's `'close'`.
     Close,
+    /// Node's `'lookup'`.
+    Lookup,
+    /// Node's `'connectionAttemptTimeout'`.
+    ConnectionAttemptTimeout,
 }
 
 /// The events of a [`Server`], for [`Server::listener_count`] and [`Server::remove_all_listeners`].
@@ -82,10 +90,11 @@ pub(crate) enum Arguments<'a> {
     Server(Server),
     Connection(Server, Socket),
     ServerError(Server, &'a Error),
+    Lookup(Socket, &'a Lookup),
 }
 
-/// One attempt to connect: what Node passes to `'connectionAttempt'` and `'connectionAttemptFailed'` as `ip`, `port` and
-/// `family`.
+/// One attempt to connect: what Node passes to `'connectionAttempt'`, `'connectionAttemptFailed'` and
+/// `'connectionAttemptTimeout'` as `ip`, `port` and `family`.
 #[derive(Clone, Debug)]
 pub struct ConnectionAttempt {
     target: Box<Target>,
@@ -109,6 +118,39 @@ impl ConnectionAttempt {
     /// The family of the address.
     pub fn family(&self) -> Option<Family> {
         Some(self.target.family())
+    }
+}
+
+/// What a lookup found, or why it failed: what Node passes to `'lookup'` as `err`, `address`, `family` and `host`.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    host: Arc<str>,
+    answer: Result<(String, Family), Error>,
+}
+
+impl Lookup {
+    pub(crate) fn new(host: Arc<str>, answer: Result<SocketAddr, Error>) -> Lookup {
+        Lookup { host, answer: answer.map(|address| (address_text(&address), Family::of(&address))) }
+    }
+
+    /// The name that was looked up.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// One of its addresses, as text; `None` when the lookup failed.
+    pub fn address(&self) -> Option<&str> {
+        self.answer.as_ref().ok().map(|(address, _)| address.as_str())
+    }
+
+    /// The family of the address; `None` when the lookup failed.
+    pub fn family(&self) -> Option<Family> {
+        self.answer.as_ref().ok().map(|(_, family)| *family)
+    }
+
+    /// Why it failed.
+    pub fn error(&self) -> Option<&Error> {
+        self.answer.as_ref().err()
     }
 }
 
