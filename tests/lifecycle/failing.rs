@@ -178,7 +178,7 @@ fn l53_write_on_a_new_socket() {
     });
     log.assert_of(
         "C",
-        "write=false destroyed=true ~ writecb(ERR_SOCKET_CLOSED) ~ error(ERR_SOCKET_CLOSED) ~ close(false)",
+        "write=false destroyed=false ~ writecb(ERR_SOCKET_CLOSED) ~ error(ERR_SOCKET_CLOSED) ~ close(false)",
     );
 }
 
@@ -204,7 +204,7 @@ fn l54_writes_to_a_peer_that_is_gone() {
     log.assert_after(
         "C",
         "ready",
-        "| ~ end | write=true destroyed=false ~ cb1 | write=false destroyed=true ~ cb2(write EPIPE) \
+        "| ~ end | write=true destroyed=false ~ cb1 | write=false destroyed=false ~ cb2(write EPIPE) \
          ~ error(write EPIPE) |x close(true)",
     );
 }
@@ -249,7 +249,7 @@ fn l57_write_after_a_reset_while_paused() {
     log.assert_after(
         "C",
         "ready",
-        "| [write, destroyed=false], write=false destroyed=true ~ writecb(write ECONNRESET) \
+        "| [write, destroyed=false], write=false destroyed=false ~ writecb(write ECONNRESET) \
          ~ error(write ECONNRESET) |x close(true)",
     );
 }
