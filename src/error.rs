@@ -150,6 +150,23 @@ impl Error {
         self.0.hostname.as_deref()
     }
 
+    /// The errors of all attempts, in their order, when several addresses were tried and none could be connected to:
+    /// then this error has no text of its own, and the code of the first. Else empty.
+    ///
+    /// Mirrors `error.errors` of Node's `AggregateError`.
+    ///
+    /// ```
+    /// use halfclose::Error;
+    ///
+    /// fn report(error: &Error) -> String {
+    ///     error.errors().iter().map(Error::message).collect::<Vec<_>>().join("; ")
+    /// }
+    /// assert_eq!(report(&Error::from("the cache is cold")), "");
+    /// ```
+    pub fn errors(&self) -> &[Error] {
+        &self.0.errors
+    }
+
     /// The text for people, also given by `Display`: `"connect ECONNREFUSED 127.0.0.1:1"`.
     ///
     /// Mirrors Node's `error.message`.
@@ -319,6 +336,32 @@ impl Error {
         Self::coded("ERR_MISSING_ARGS", "The \"options\" or \"port\" or \"path\" argument must be specified")
     }
 
+    /// Node's `AggregateError` of a connect.
+    pub(crate) fn aggregate(errors: Vec<Error>) -> Self {
+        let kind = errors.first().map_or(io::ErrorKind::Other, Error::kind);
+        let code = errors.first().and_then(|first| first.0.code);
+        Inner { code, errors, ..Inner::new("", kind) }.into()
+    }
+
+    /// Node's `AbortError`; its `cause` is the `source()`.
+    pub(crate) fn aborted(reason: Error) -> Self {
+        let plain = Self::coded("ABORT_ERR", "The operation was aborted");
+        Inner { source: Some(Arc::new(reason)), ..Inner::clone(&plain.0) }.into()
+    }
+
+    /// What `abort()` without a reason gives as reason.
+    pub(crate) fn abort_reason() -> Self {
+        Self::coded("ABORT_ERR", "This operation was aborted")
+    }
+
+    /// A number of milliseconds that is none, or none that a timer of Node can have.
+    pub(crate) fn milliseconds_out_of_range(name: &str, received: std::time::Duration) -> Self {
+        let received = received.as_secs_f64() * 1000.0;
+        let message =
+            format!("The value of \"{name}\" is out of range. It must be >= 1 && <= 2147483647. Received {received}");
+        Self::coded("ERR_OUT_OF_RANGE", message)
+    }
+
     pub(crate) fn invalid_ip_address(text: &str) -> Self {
         Self::coded("ERR_INVALID_IP_ADDRESS", format!("Invalid IP address: {text}"))
     }
@@ -346,6 +389,9 @@ impl fmt::Debug for Error {
         }
         if let Some(source) = &inner.source {
             output.field("source", source);
+        }
+        if !inner.errors.is_empty() {
+            output.field("errors", &inner.errors);
         }
         output.finish()
     }
@@ -433,6 +479,8 @@ struct Inner {
     local_port: Option<i32>,
     hostname: Option<String>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    /// Those of the attempts, for a connect with several addresses.
+    errors: Vec<Error>,
 }
 
 impl Inner {
@@ -449,6 +497,7 @@ impl Inner {
             local_port: None,
             hostname: None,
             source: None,
+            errors: Vec::new(),
         }
     }
 
@@ -496,6 +545,9 @@ fn kind_of_code(code: &str) -> io::ErrorKind {
         }
         "ERR_SERVER_ALREADY_LISTEN" => io::ErrorKind::AlreadyExists,
         "ENOTFOUND" => io::ErrorKind::NotFound,
+        "EAI_AGAIN" => io::ErrorKind::TimedOut,
+        "ABORT_ERR" => io::ErrorKind::ConnectionAborted,
+        "ERR_OUT_OF_RANGE" => io::ErrorKind::InvalidInput,
         "EAI_MEMORY" => io::ErrorKind::OutOfMemory,
         "ERR_MISSING_ARGS" => io::ErrorKind::InvalidInput,
         code if code.starts_with("ERR_INVALID_") => io::ErrorKind::InvalidInput,

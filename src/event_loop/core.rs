@@ -5,24 +5,26 @@
 //! needed goes to the graves, and `emit` empties them.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-
-use slab::Slab;
 
 use crate::error::Error;
 use crate::event_loop::callbacks::{Callback, Callbacks};
+use crate::event_loop::custom_lookup::LookupRequest;
 use crate::event_loop::events::{Event, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{
     Action, Attachment, Attachments, Entry, Listener, ListenerId, ListenerIds, ListenerKind, OwnBuffer,
 };
-use crate::event_loop::lookup::{self, Lookups};
+use crate::event_loop::lookup::Lookups;
 use crate::event_loop::mailbox::{Addresses, Answer};
 use crate::event_loop::{EventLoopOptions, Phase, Position};
 use crate::reactor::bytes::{Outgoing, QueuedBytes};
 use crate::reactor::connection::ConnectionOptions;
+use crate::reactor::selecting::{LookupId, Route, address_text};
 use crate::reactor::servers::{ListenRequest, ServerSettings};
 use crate::reactor::serving::Budgets;
 use crate::reactor::target::{Local, Target};
@@ -30,7 +32,8 @@ use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
-use crate::sys::{Clock, Family, Poller, resolver};
+use crate::sys::resolver::{self, LookupHints, Query};
+use crate::sys::{Clock, Family, Poller};
 
 pub(crate) struct Core {
     pub(crate) reactor: Reactor,
@@ -42,7 +45,10 @@ pub(crate) struct Core {
     pub(crate) immediates: Immediates,
     pub(crate) lookups: Lookups,
     /// Who waits for which lookup.
-    lookup_owners: Slab<LookupOwner>,
+    lookup_owners: BTreeMap<LookupId, PendingLookup>,
+    last_lookup: u64,
+    /// How long the resolver may take.
+    pub(crate) lookup_timeout: Duration,
     graves: Vec<Grave>,
     /// Errors that wrap what users gave, for as long as anything of ours holds one: the last to let go runs their
     /// destructor, and that must be a grave.
@@ -66,10 +72,28 @@ pub(crate) enum Grave {
     OwnBuffer { _own: Box<OwnBuffer> },
 }
 
+/// A lookup that is not answered yet.
+struct PendingLookup {
+    owner: LookupOwner,
+    /// The timer that ends it; users' own lookups take as long as they take.
+    deadline: Option<TimerKey>,
+}
+
 /// What a lookup is for.
 enum LookupOwner {
-    Connect { socket: Handle, epoch: u32, port: u16, family: Option<Family>, local: Local, host: String },
-    Listen { server: Handle, listening_id: u64, host: String },
+    Connect { socket: Handle, epoch: u32, route: Box<Route> },
+    Listen { server: Handle, listening_id: u64, host: Arc<str> },
+}
+
+/// What `connect()` was asked besides the host and the port.
+pub(crate) struct ConnectPlan {
+    pub(crate) family: Option<Family>,
+    pub(crate) hints: LookupHints,
+    pub(crate) local: Local,
+    /// How long each of several addresses is tried; `None`: only the first one is.
+    pub(crate) attempt_timeout: Option<Duration>,
+    /// The user looks the name up.
+    pub(crate) custom_lookup: bool,
 }
 
 impl Core {
@@ -84,7 +108,9 @@ impl Core {
             callbacks: Callbacks::default(),
             immediates: Immediates::new(),
             lookups,
-            lookup_owners: Slab::new(),
+            lookup_owners: BTreeMap::new(),
+            last_lookup: 0,
+            lookup_timeout: options.lookup_timeout,
             graves: Vec::new(),
             foreign_errors: Vec::new(),
             stopping: false,
@@ -208,27 +234,34 @@ impl Core {
         self.reactor.set_idle_timeout(socket, timeout, now);
     }
 
-    /// `connect()` to an address or a name.
+    /// `connect()` to an address or a name. `Some` when a lookup of the user's is to be called now.
     pub(crate) fn connect(
         &mut self,
         socket: Handle,
         host: &str,
         port: u16,
-        family: Option<Family>,
-        local: Local,
-    ) -> Result<(), Error> {
+        plan: ConnectPlan,
+    ) -> Result<Option<(LookupId, LookupRequest)>, Error> {
         let epoch = self.reactor.begin_connect(socket)?;
-        match resolver::parse_address(host) {
-            Some(mut address) => {
-                address.set_port(port);
-                self.reactor.attempt_later(socket, Target { address, text: host.into(), local });
-            }
-            None => {
-                let owner = LookupOwner::Connect { socket, epoch, port, family, local, host: host.into() };
-                self.look_up(host, owner);
-            }
+        let ConnectPlan { family, hints, local, attempt_timeout, custom_lookup } = plan;
+        if let Some(mut address) = resolver::parse_address(host) {
+            address.set_port(port);
+            self.reactor.attempt_later(socket, Target { address, text: host.into(), local });
+            return Ok(None);
         }
-        Ok(())
+        // Several addresses are tried only where nothing decides for one of them (rule C20).
+        let all = family.is_none() && local.address.is_none();
+        let attempt_timeout = attempt_timeout.filter(|_| all);
+        let hints = if family.is_none() && hints == LookupHints::NONE { LookupHints::ADDRCONFIG } else { hints };
+        let query = Query { host: host.into(), family, hints };
+        let route = Box::new(Route { host: host.into(), port, local, attempt_timeout });
+        let id = self.new_lookup(LookupOwner::Connect { socket, epoch, route });
+        self.reactor.connect_lookup_started(socket, id);
+        if custom_lookup {
+            return Ok(Some((id, LookupRequest::new(query, attempt_timeout.is_some()))));
+        }
+        self.ask_resolver(id, query);
+        Ok(None)
     }
 
     // Servers.
@@ -266,28 +299,73 @@ impl Core {
     // Lookups.
 
     fn look_up(&mut self, host: &str, owner: LookupOwner) {
-        let id = self.lookup_owners.insert(owner);
-        self.reactor.lookup_started();
-        self.lookups.start(lookup::Request { id, host: host.into() });
+        let id = self.new_lookup(owner);
+        self.reactor.listen_lookup_started();
+        self.ask_resolver(id, Query::of(host));
+    }
+
+    fn new_lookup(&mut self, owner: LookupOwner) -> LookupId {
+        self.last_lookup += 1;
+        let id = LookupId(self.last_lookup);
+        self.lookup_owners.insert(id, PendingLookup { owner, deadline: None });
+        id
+    }
+
+    /// Asks the system's resolver, which has its time for it.
+    fn ask_resolver(&mut self, id: LookupId, query: Query) {
+        let generation = self.reactor.next_generation().get();
+        let now = self.clock.now();
+        // The request keeps the loop alive, the timer need not.
+        let kind = TimerKind::Lookup(id);
+        let deadline = self.reactor.timers.insert(generation, self.lookup_timeout, kind, false, now);
+        if let Some(pending) = self.lookup_owners.get_mut(&id) {
+            pending.deadline = Some(deadline);
+        }
+        self.lookups.start(id, query);
     }
 
     /// The resolver answered.
     pub(crate) fn lookup_finished(&mut self, answer: Answer) {
-        let Some(owner) = self.lookup_owners.try_remove(answer.id) else { return };
+        let Some(owner) = self.take_lookup(answer.id) else { return };
+        let host = match &owner {
+            LookupOwner::Connect { route, .. } => route.host.clone(),
+            LookupOwner::Listen { host, .. } => host.clone(),
+        };
+        let found = addresses(answer.result, &host);
+        self.deliver(answer.id, owner, found);
+    }
+
+    /// A lookup of the user's was answered.
+    pub(crate) fn custom_lookup_finished(&mut self, id: LookupId, answer: Result<Vec<SocketAddr>, Error>) {
+        if let Some(owner) = self.take_lookup(id) {
+            self.deliver(id, owner, answer);
+        }
+    }
+
+    /// The resolver did not answer in time. It may still do so, to nobody.
+    pub(crate) fn lookup_expired(&mut self, id: LookupId) {
+        self.lookup_finished(Answer { id, result: Err(resolver::LookupFailure::AGAIN) });
+    }
+
+    fn take_lookup(&mut self, id: LookupId) -> Option<LookupOwner> {
+        let PendingLookup { owner, deadline } = self.lookup_owners.remove(&id)?;
+        if let Some(deadline) = deadline {
+            self.reactor.timers.remove(deadline);
+        }
+        self.lookups.forget(id);
+        Some(owner)
+    }
+
+    fn deliver(&mut self, id: LookupId, owner: LookupOwner, answer: Result<Vec<SocketAddr>, Error>) {
         match owner {
-            LookupOwner::Connect { socket, epoch, port, family, local, host } => {
-                let usable = |address: &SocketAddr| family.is_none_or(|family| Family::of(address) == family);
-                let result = addresses(answer.result, &host).and_then(|found| {
-                    found.into_iter().find(usable).ok_or_else(|| not_found(&host)).map(|mut address| {
-                        address.set_port(port);
-                        Target { address, text: host_text(address), local }
-                    })
-                });
-                self.reactor.lookup_finished(socket, epoch, result);
+            LookupOwner::Connect { socket, epoch, route } => {
+                let found =
+                    answer.and_then(|found| if found.is_empty() { Err(not_found(&route.host)) } else { Ok(found) });
+                self.reactor.lookup_finished(socket, epoch, id, route, found);
             }
             LookupOwner::Listen { server, listening_id, host } => {
                 // The first that is not link-local, else the first (rule S5).
-                let result = addresses(answer.result, &host).and_then(|found| {
+                let result = answer.and_then(|found| {
                     let preferred = found.iter().find(|address| !is_link_local(address)).or(found.first());
                     preferred.copied().ok_or_else(|| not_found(&host))
                 });
@@ -475,7 +553,7 @@ impl Core {
         let Some(kind) = self.reactor.timers.remove(timer) else { return };
         match kind {
             TimerKind::Once(id) | TimerKind::Every(id) => self.bury_callback(id),
-            TimerKind::Idle(_) => {}
+            TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup(_) => {}
         }
     }
 
@@ -513,7 +591,7 @@ impl Core {
         match kind {
             TimerKind::Every(_) => self.reactor.timers.arm(timer, started),
             TimerKind::Once(_) if !self.reactor.timers.armed(timer) => self.clear_timer(timer),
-            TimerKind::Once(_) | TimerKind::Idle(_) => {}
+            TimerKind::Once(_) | TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup(_) => {}
         }
     }
 
@@ -565,6 +643,9 @@ impl Core {
     fn collect_graves(&mut self) {
         let bytes = self.reactor.take_graveyard();
         self.graves.extend(bytes.into_iter().map(|bytes| Grave::Bytes { _bytes: bytes }));
+        for lookup in self.reactor.take_abandoned_lookups() {
+            let _ = self.take_lookup(lookup);
+        }
         let (sockets, servers) = self.reactor.take_freed();
         for socket in sockets {
             let attachment = self.sockets.close(socket);
@@ -614,10 +695,7 @@ fn is_link_local(address: &SocketAddr) -> bool {
 
 /// An address as a host, with the zone of a link-local one.
 pub(crate) fn host_text(address: SocketAddr) -> String {
-    match address {
-        SocketAddr::V6(address) if address.scope_id() != 0 => format!("{}%{}", address.ip(), address.scope_id()),
-        SocketAddr::V4(_) | SocketAddr::V6(_) => address.ip().to_string(),
-    }
+    address_text(&address)
 }
 
 /// Which tables a server's events are in: any of its events will do.

@@ -11,10 +11,12 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::event_loop::core::Core;
+use crate::event_loop::custom_lookup::LookupCallback;
 use crate::event_loop::events::{Arguments, Event, SocketEvent};
 use crate::event_loop::listeners::{Listener, ListenerId, ListenerKind};
 use crate::event_loop::{Inner, Phase};
 use crate::reactor::Handle;
+use crate::reactor::selecting::LookupId;
 
 thread_local! {
     static CURRENT: RefCell<Option<ManuallyDrop<Rc<Inner>>>> = const { RefCell::new(None) };
@@ -112,6 +114,14 @@ pub(crate) fn add_listener_once(
 
 pub(crate) fn loop_number() -> Option<u64> {
     CURRENT.with_borrow(|current| current.as_ref().map(|inner| inner.loop_number))
+}
+
+/// What answers a lookup of this thread's loop, from here or from another thread.
+pub(crate) fn lookup_callback(id: LookupId, host: &str) -> Option<LookupCallback> {
+    CURRENT.with_borrow(|current| {
+        let inner = current.as_ref()?;
+        Some(LookupCallback::new(id, inner.loop_number, inner.mailbox.clone(), host.into()))
+    })
 }
 
 pub(crate) fn last_generation() -> u64 {

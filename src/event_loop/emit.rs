@@ -10,8 +10,9 @@ use std::rc::Rc;
 use crate::error::Error;
 use crate::event_loop::Inner;
 use crate::event_loop::callbacks::Callback;
+use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupRequest};
 use crate::event_loop::events::{
-    Arguments, ConnectionAttempt, ErrorSource, Event, ServerEvent, SocketEvent, Unhandled,
+    Arguments, ConnectionAttempt, ErrorSource, Event, Lookup, ServerEvent, SocketEvent, Unhandled,
 };
 use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Entry, Listener, OwnBuffer, Table};
@@ -59,6 +60,10 @@ impl Inner {
                 let attempt = ConnectionAttempt::new(target);
                 let arguments = Arguments::Attempt(Socket::from_handle(socket), &attempt);
                 self.emit_to_socket(socket, SocketEvent::ConnectionAttempt, &arguments);
+                // The attempt begins now, and so does its time.
+                let mut core = self.core.borrow_mut();
+                let now = core.clock.now();
+                core.reactor.set_attempt_began(now);
             }
             Emission::AttemptFailed { socket, target, error } => {
                 let attempt = ConnectionAttempt::new(target);
@@ -93,6 +98,16 @@ impl Inner {
             }
             Emission::ServerClose { server } => {
                 self.emit_to_server(server, ServerEvent::Close, &Arguments::Server(Server::from_handle(server)));
+            }
+            Emission::Lookup { socket, host, answer } => {
+                let lookup = Lookup::new(host, answer);
+                let arguments = Arguments::Lookup(Socket::from_handle(socket), &lookup);
+                self.emit_to_socket(socket, SocketEvent::Lookup, &arguments);
+            }
+            Emission::AttemptTimedOut { socket, target } => {
+                let attempt = ConnectionAttempt::new(target);
+                let arguments = Arguments::Attempt(Socket::from_handle(socket), &attempt);
+                self.emit_to_socket(socket, SocketEvent::ConnectionAttemptTimeout, &arguments);
             }
             Emission::ServerError { server, error } => {
                 let server = Server::from_handle(server);
@@ -244,6 +259,10 @@ impl Inner {
                 let mut core = self.core.borrow_mut();
                 core.lookup_finished(answer);
             }
+            Item::CustomLookup(id, answer) => {
+                let mut core = self.core.borrow_mut();
+                core.custom_lookup_finished(id, answer);
+            }
         }
     }
 
@@ -347,6 +366,11 @@ impl Drop for RunningTimer<'_> {
             self.inner.core.borrow_mut().timer_served(self.timer, self.callback, closure, self.started);
         }
     }
+}
+
+/// A lookup of the user's, within `connect()` (rule C10). It may answer at once (rule C14).
+pub(crate) fn call_lookup(lookup: &CustomLookup, request: &LookupRequest, callback: LookupCallback) {
+    (lookup.0)(request, callback);
 }
 
 /// The loop is over: drops everything that users gave it. Handles are inert by now, so destructors may use them.

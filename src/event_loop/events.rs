@@ -2,8 +2,12 @@
 //!
 //! This module touches nothing. Node's names, one for one.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::event_loop::handles::{Server, Socket};
+use crate::reactor::selecting::address_text;
 use crate::reactor::target::Target;
 use crate::reactor::ticks::PlainEvent;
 use crate::sys::Family;
@@ -44,6 +48,10 @@ pub enum SocketEvent {
     Pipe,
     /// Node's `'unpipe'`.
     Unpipe,
+    /// Node's `'lookup'`.
+    Lookup,
+    /// Node's `'connectionAttemptTimeout'`.
+    ConnectionAttemptTimeout,
 }
 
 /// The events of a [`Server`], for [`Server::listener_count`] and [`Server::remove_all_listeners`].
@@ -98,6 +106,7 @@ pub(crate) enum Arguments<'a> {
     ServerError(Server, &'a Error),
     /// The destination, then the source.
     Pipe(Socket, Socket),
+    Lookup(Socket, &'a Lookup),
 }
 
 /// The same, kept for a listener that is running: it is called again as soon as it returns.
@@ -112,6 +121,7 @@ pub(crate) enum OwnedArguments {
     Connection(Server, Socket),
     ServerError(Server, Error),
     Pipe(Socket, Socket),
+    Lookup(Socket, Lookup),
 }
 
 impl Arguments<'_> {
@@ -129,6 +139,7 @@ impl Arguments<'_> {
             Arguments::Connection(server, socket) => OwnedArguments::Connection(server, socket),
             Arguments::ServerError(server, error) => OwnedArguments::ServerError(server, error.clone()),
             Arguments::Pipe(destination, source) => OwnedArguments::Pipe(destination, source),
+            Arguments::Lookup(socket, lookup) => OwnedArguments::Lookup(socket, lookup.clone()),
         }
     }
 }
@@ -146,12 +157,13 @@ impl OwnedArguments {
             OwnedArguments::Connection(server, socket) => Arguments::Connection(*server, *socket),
             OwnedArguments::ServerError(server, error) => Arguments::ServerError(*server, error),
             OwnedArguments::Pipe(destination, source) => Arguments::Pipe(*destination, *source),
+            OwnedArguments::Lookup(socket, lookup) => Arguments::Lookup(*socket, lookup),
         }
     }
 }
 
-/// One attempt to connect: what Node passes to `'connectionAttempt'` and `'connectionAttemptFailed'` as `ip`, `port` and
-/// `family`.
+/// One attempt to connect: what Node passes to `'connectionAttempt'`, `'connectionAttemptFailed'` and
+/// `'connectionAttemptTimeout'` as `ip`, `port` and `family`.
 #[derive(Clone, Debug)]
 pub struct ConnectionAttempt {
     target: Box<Target>,
@@ -175,6 +187,39 @@ impl ConnectionAttempt {
     /// The family of the address.
     pub fn family(&self) -> Option<Family> {
         Some(self.target.family())
+    }
+}
+
+/// What a lookup found, or why it failed: what Node passes to `'lookup'` as `err`, `address`, `family` and `host`.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    host: Arc<str>,
+    answer: Result<(String, Family), Error>,
+}
+
+impl Lookup {
+    pub(crate) fn new(host: Arc<str>, answer: Result<SocketAddr, Error>) -> Lookup {
+        Lookup { host, answer: answer.map(|address| (address_text(&address), Family::of(&address))) }
+    }
+
+    /// The name that was looked up.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// One of its addresses, as text; `None` when the lookup failed.
+    pub fn address(&self) -> Option<&str> {
+        self.answer.as_ref().ok().map(|(address, _)| address.as_str())
+    }
+
+    /// The family of the address; `None` when the lookup failed.
+    pub fn family(&self) -> Option<Family> {
+        self.answer.as_ref().ok().map(|(_, family)| *family)
+    }
+
+    /// Why it failed.
+    pub fn error(&self) -> Option<&Error> {
+        self.answer.as_ref().err()
     }
 }
 

@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::error::Error;
+use crate::reactor::selecting::LookupId;
 use crate::sys::Waker;
 use crate::sys::resolver::LookupFailure;
 
@@ -17,6 +19,8 @@ pub(crate) type Posted = Box<dyn FnOnce() + Send>;
 pub(crate) enum Item {
     Call(Posted),
     Lookup(Answer),
+    /// A lookup of the user's that was answered on another thread, or dropped.
+    CustomLookup(LookupId, Result<Vec<SocketAddr>, Error>),
 }
 
 /// What the resolver says about one name.
@@ -24,7 +28,7 @@ pub(crate) type Addresses = Result<Vec<SocketAddr>, LookupFailure>;
 
 /// The answer to one lookup.
 pub(crate) struct Answer {
-    pub(crate) id: usize,
+    pub(crate) id: LookupId,
     pub(crate) result: Addresses,
 }
 
@@ -65,6 +69,16 @@ impl Mailbox {
             return;
         }
         state.items.push_back(Item::Lookup(answer));
+        drop(state);
+        self.announce();
+    }
+
+    pub(crate) fn answer_custom(&self, id: LookupId, answer: Result<Vec<SocketAddr>, Error>) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        state.items.push_back(Item::CustomLookup(id, answer));
         drop(state);
         self.announce();
     }

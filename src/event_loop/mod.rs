@@ -11,15 +11,18 @@
 //! | [`pipes`] | what is known of the pipes that leave a socket |
 //! | [`handles`], [`events`] | what users hold and what listeners are given |
 //! | [`mailbox`], [`loop_handle`] | what other threads hand over |
-//! | [`lookup`] | name lookup on threads of its own |
+//! | [`lookup`], [`custom_lookup`] | name lookup on threads of its own, or by the user |
+//! | [`abort`] | abort signals |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! wherever user code returns early (a panic, an unhandled error, `stop()`), the phase and its queues say what remains,
 //! and the next `run()` or `turn()` continues there.
 
+pub(crate) mod abort;
 pub(crate) mod callbacks;
 pub(crate) mod core;
 pub(crate) mod current;
+pub(crate) mod custom_lookup;
 pub(crate) mod emit;
 pub(crate) mod events;
 pub(crate) mod handles;
@@ -47,7 +50,7 @@ use crate::reactor::Due;
 use crate::reactor::serving::Served;
 
 use crate::error::Errno;
-pub(crate) use crate::event_loop::core::{SERVER_EVENTS, SOCKET_EVENTS, host_text};
+pub(crate) use crate::event_loop::core::{ConnectPlan, SERVER_EVENTS, SOCKET_EVENTS, host_text};
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
 pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
 pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
@@ -121,6 +124,7 @@ type Hook = Box<dyn FnMut(ErrorSource, &Error) -> Unhandled>;
 pub struct EventLoopOptions {
     pub(crate) accepts_per_turn: usize,
     pub(crate) reads_per_turn: usize,
+    pub(crate) lookup_timeout: Duration,
 }
 
 /// A phase of a turn, as [`position`] reports it.
@@ -517,7 +521,8 @@ impl EventLoop {
             };
             match due {
                 None => return Ok(Progress::Done),
-                Some(Due::Idle) => {}
+                Some(Due::Idle | Due::Attempt) => {}
+                Some(Due::Lookup(lookup)) => self.inner.core.borrow_mut().lookup_expired(lookup),
                 Some(Due::User { timer, callback }) => self.inner.call_timer(timer, callback),
             }
             self.finish_callback()?;
@@ -559,7 +564,19 @@ impl EventLoopOptions {
             accepts_per_turn: 8,
             // A megabyte at most before the next socket has its turn.
             reads_per_turn: 16,
+            lookup_timeout: lookup::DEFAULT_TIMEOUT,
         }
+    }
+
+    /// How long the system's resolver may take for a name; default 30 seconds, at least a millisecond. Then the lookup
+    /// fails with `EAI_AGAIN`, as it does when the resolver's servers do not answer. Node waits for ever.
+    ///
+    /// Four names are looked up at a time. One that takes long is not interrupted by this, it only keeps nobody waiting;
+    /// the others wait for it to end when all four do so.
+    #[must_use]
+    pub fn lookup_timeout(mut self, timeout: Duration) -> EventLoopOptions {
+        self.lookup_timeout = timeout;
+        self
     }
 
     /// How many connections one server accepts per turn; default 8, at least 1. Node's number is 1.

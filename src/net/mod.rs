@@ -9,6 +9,7 @@
 //! | `pipe` | `pipe` and `unpipe` |
 //! | `options` | option builders and address forms |
 //! | `chunk` | what can be written |
+//! | `family_selection` | what is done with names that have several addresses |
 //!
 //! Thin: each method is one call into the event loop (floor 3). It may touch that floor and the vocabulary in `error`.
 //!
@@ -35,6 +36,7 @@
 //! ```
 
 mod chunk;
+mod family_selection;
 mod options;
 mod pipe;
 mod server;
@@ -42,14 +44,21 @@ mod socket;
 mod socket_events;
 
 pub use crate::event_loop::Encoding;
-pub use crate::event_loop::events::{ConnectionAttempt, ErrorSource, ServerEvent, SocketEvent};
+pub use crate::event_loop::abort::{AbortController, AbortSignal};
+pub use crate::event_loop::custom_lookup::{LookupAddress, LookupCallback, LookupRequest};
+pub use crate::event_loop::events::{ConnectionAttempt, ErrorSource, Lookup, ServerEvent, SocketEvent};
 pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;
 pub use crate::net::chunk::Chunk;
+pub use crate::net::family_selection::{
+    get_default_auto_select_family, get_default_auto_select_family_attempt_timeout, set_default_auto_select_family,
+    set_default_auto_select_family_attempt_timeout,
+};
 pub use crate::net::options::{ConnectOptions, ListenOptions, ServerOptions, SocketOptions};
 pub use crate::net::pipe::PipeOptions;
 pub use crate::net::socket::ReadyState;
 pub use crate::sys::Family;
+pub use crate::sys::resolver::LookupHints;
 
 use crate::error::Error;
 
@@ -103,12 +112,14 @@ pub fn create_server_with(options: ServerOptions, mut on_connection: impl FnMut(
 /// Makes a socket and connects it. Mirrors `net.connect()`, also known as `net.createConnection()`.
 ///
 /// `to` is a port of `localhost`, a `(host, port)` pair, a [`SocketAddr`](std::net::SocketAddr), or [`ConnectOptions`].
-/// Nothing is emitted within this call; then `connectionAttempt`, and `connect` and `ready`, or
+/// Nothing is emitted within this call (except by a [`lookup`](ConnectOptions::lookup) of your own that answers at once);
+/// then `lookup` for each address of a name, `connectionAttempt`, and `connect` and `ready`, or
 /// `connectionAttemptFailed`, `error` and `close`.
 ///
 /// # Errors
 ///
-/// `ERR_MISSING_ARGS` without a port; `ERR_INVALID_IP_ADDRESS` when the local address is not an address. What the network
+/// `ERR_MISSING_ARGS` without a port; `ERR_INVALID_IP_ADDRESS` when the local address is not an address;
+/// `ERR_OUT_OF_RANGE` for an attempt timeout below a millisecond. What the network
 /// says comes as `error` event: `ECONNREFUSED`, `ENOTFOUND`, `EADDRINUSE` (`bind`), …
 ///
 /// # Panics
@@ -131,6 +142,10 @@ pub fn connect(to: impl Into<ConnectOptions>) -> Result<Socket, Error> {
     let socket = Socket::with_options(options.socket_options());
     if let Some(timeout) = options.timeout_option() {
         socket.set_timeout(timeout);
+    }
+    if socket.destroyed() {
+        // Its signal was aborted already.
+        return Ok(socket);
     }
     socket.connect(options)
 }
@@ -163,6 +178,10 @@ pub fn connect_with(to: impl Into<ConnectOptions>, on_connect: impl FnOnce(Socke
     let socket = Socket::with_options(options.socket_options());
     if let Some(timeout) = options.timeout_option() {
         socket.set_timeout(timeout);
+    }
+    if socket.destroyed() {
+        // Its signal was aborted already.
+        return Ok(socket);
     }
     socket.connect_with(options, on_connect)
 }

@@ -4,11 +4,16 @@
 //! negative high-water mark) cannot be said; what remains to be checked is checked where Node throws.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::event_loop::{AcceptorOptions, ConnectionOptions, ListenRequest, Local, ServerSettings, host_text};
-use crate::net::Family;
+use crate::event_loop::abort::AbortSignal;
+use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupRequest};
+use crate::event_loop::{
+    AcceptorOptions, ConnectPlan, ConnectionOptions, ListenRequest, Local, ServerSettings, host_text,
+};
+use crate::net::{Family, LookupHints, family_selection};
 
 /// How a [`Socket`](crate::net::Socket) is made. Mirrors the options of `new net.Socket()`.
 ///
@@ -25,6 +30,7 @@ pub struct SocketOptions {
     connection: ConnectionOptions,
     /// `highWaterMark` wins over the other two, whichever is set first (rule F2).
     high_water_mark: Option<usize>,
+    signal: Option<AbortSignal>,
 }
 
 impl SocketOptions {
@@ -35,6 +41,10 @@ impl SocketOptions {
             options.writable_high_water_mark = high_water_mark;
         }
         options
+    }
+
+    pub(crate) fn signal_option(&self) -> Option<&AbortSignal> {
+        self.signal.as_ref()
     }
 }
 
@@ -96,6 +106,22 @@ macro_rules! socket_setters {
                 self.$($field.)*connection.keep_alive_initial_delay = delay;
                 self
             }
+
+            /// The type of service of every packet, set when the connection is established; default: the system's. See
+            /// [`Socket::set_type_of_service`](crate::net::Socket::set_type_of_service). Mirrors `typeOfService`.
+            #[must_use]
+            pub fn type_of_service(mut self, value: u8) -> Self {
+                self.$($field.)*connection.type_of_service = Some(value);
+                self
+            }
+
+            /// Destroys the socket with `ABORT_ERR` when the signal is aborted, until it closes for the first time; when
+            /// that was before, the socket is destroyed when it is made, and not connected. Mirrors `signal`.
+            #[must_use]
+            pub fn signal(mut self, signal: &AbortSignal) -> Self {
+                self.$($field.)*signal = Some(signal.clone());
+                self
+            }
         }
     };
 }
@@ -135,6 +161,10 @@ pub struct ConnectOptions {
     local_port: Option<u16>,
     family: Option<Family>,
     timeout: Option<Duration>,
+    hints: LookupHints,
+    lookup: Option<CustomLookup>,
+    auto_select_family: Option<bool>,
+    attempt_timeout: Option<Duration>,
 }
 
 impl ConnectOptions {
@@ -188,6 +218,87 @@ impl ConnectOptions {
         self
     }
 
+    /// What the lookup of a name may add or leave out; default (and for none)
+    /// [`ADDRCONFIG`](LookupHints::ADDRCONFIG), but none with a [`family`](ConnectOptions::family). Mirrors `hints`.
+    #[must_use]
+    pub fn hints(mut self, hints: LookupHints) -> ConnectOptions {
+        self.hints = hints;
+        self
+    }
+
+    /// Looks the name up, in place of the system's resolver. Called within `connect()`, unless the host is an address.
+    /// Mirrors `lookup`.
+    ///
+    /// It answers through the [`LookupCallback`], at once, later, or from another thread. When it answers at once, the
+    /// events `lookup` and `connectionAttempt` are emitted within `connect()`, as in Node.
+    ///
+    /// ```
+    /// use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    /// use halfclose::{EventLoop, net, net::ConnectOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let options = ConnectOptions::new().host("db.example").port(1).lookup(|request, callback| {
+    ///     assert_eq!(request.host(), "db.example");
+    ///     callback.resolve([IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+    /// });
+    /// let socket = net::connect(options)?;
+    /// socket.on_error(|_, error| assert_eq!(error.errors().len(), 2));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn lookup(mut self, lookup: impl Fn(&LookupRequest, LookupCallback) + 'static) -> ConnectOptions {
+        self.lookup = Some(CustomLookup(Rc::new(lookup)));
+        self
+    }
+
+    /// Whether all addresses of a name are tried, one after the other, the families in turn; default
+    /// [`get_default_auto_select_family`](crate::net::get_default_auto_select_family). If not, and with a
+    /// [`family`](ConnectOptions::family) or a [`local_address`](ConnectOptions::local_address), only the first one is.
+    /// Mirrors `autoSelectFamily`.
+    ///
+    /// Each address is announced by `connectionAttempt`, and given up with `connectionAttemptFailed` or
+    /// `connectionAttemptTimeout`. When all fail, the `error` has the errors of all attempts
+    /// ([`Error::errors`]) and the code of the first.
+    #[must_use]
+    pub fn auto_select_family(mut self, select: bool) -> ConnectOptions {
+        self.auto_select_family = Some(select);
+        self
+    }
+
+    /// How long each address but the last is tried before the next one; below 10 milliseconds counts as 10, below 1 is
+    /// `ERR_OUT_OF_RANGE` when connecting; default
+    /// [`get_default_auto_select_family_attempt_timeout`](crate::net::get_default_auto_select_family_attempt_timeout).
+    /// Mirrors `autoSelectFamilyAttemptTimeout`.
+    #[must_use]
+    pub fn auto_select_family_attempt_timeout(mut self, timeout: Duration) -> ConnectOptions {
+        self.attempt_timeout = Some(timeout);
+        self
+    }
+
+    pub(crate) fn custom_lookup(&self) -> Option<&CustomLookup> {
+        self.lookup.as_ref()
+    }
+
+    pub(crate) fn plan(&self) -> Result<ConnectPlan, Error> {
+        let select = self.auto_select_family.unwrap_or_else(family_selection::get_default_auto_select_family);
+        let attempt_timeout = self.attempt_timeout()?;
+        Ok(ConnectPlan {
+            family: self.family,
+            hints: self.hints,
+            local: self.local()?,
+            attempt_timeout: select.then_some(attempt_timeout),
+            custom_lookup: self.lookup.is_some(),
+        })
+    }
+
+    fn attempt_timeout(&self) -> Result<Duration, Error> {
+        match self.attempt_timeout {
+            None => Ok(family_selection::get_default_auto_select_family_attempt_timeout()),
+            Some(timeout) => family_selection::check_attempt_timeout("options.autoSelectFamilyAttemptTimeout", timeout),
+        }
+    }
+
     pub(crate) fn socket_options(&self) -> SocketOptions {
         self.socket.clone()
     }
@@ -204,6 +315,7 @@ impl ConnectOptions {
         if self.host_or_default().contains('\0') {
             return Err(Error::null_bytes("property 'options.host'", self.host_or_default()));
         }
+        self.attempt_timeout()?;
         Ok(port)
     }
 
@@ -212,10 +324,6 @@ impl ConnectOptions {
             None | Some("") => "localhost",
             Some(host) => host,
         }
-    }
-
-    pub(crate) fn family_option(&self) -> Option<Family> {
-        self.family
     }
 
     pub(crate) fn local(&self) -> Result<Local, Error> {
@@ -353,6 +461,7 @@ impl ServerOptions {
 pub struct ListenOptions {
     host: Option<String>,
     request: ListenRequest,
+    signal: Option<AbortSignal>,
 }
 
 impl ListenOptions {
@@ -397,6 +506,18 @@ impl ListenOptions {
     pub fn reuse_port(mut self, on: bool) -> ListenOptions {
         self.request.options = AcceptorOptions { reuse_port: on, ..self.request.options };
         self
+    }
+
+    /// Closes the server when the signal is aborted, as [`Server::close`](crate::net::Server::close) does: connections live
+    /// on. When that was before, it closes in the next tick. Mirrors `signal`.
+    #[must_use]
+    pub fn signal(mut self, signal: &AbortSignal) -> ListenOptions {
+        self.signal = Some(signal.clone());
+        self
+    }
+
+    pub(crate) fn signal_option(&self) -> Option<AbortSignal> {
+        self.signal.clone()
     }
 
     pub(crate) fn into_parts(self) -> (Option<String>, ListenRequest) {

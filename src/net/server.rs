@@ -67,9 +67,15 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     pub fn listen(self, on: impl Into<ListenOptions>) -> Result<Server, Error> {
-        let (host, request) = on.into().into_parts();
+        let options = on.into();
+        let signal = options.signal_option();
+        let (host, request) = options.into_parts();
         if let Some(host) = host.as_deref().filter(|host| host.contains('\0')) {
             return Err(Error::null_bytes("argument 'hostname'", host));
+        }
+        if let Some(signal) = signal {
+            current::with(|core| core.can_listen(self.handle)).unwrap_or_else(|| Err(Error::server_not_running()))?;
+            signal.attach_server(self.handle);
         }
         let started = current::with(|core| core.listen(self.handle, host.as_deref(), request));
         started.unwrap_or_else(|| Err(Error::server_not_running()))?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::current;
+use crate::event_loop::emit::call_lookup;
 use crate::event_loop::listeners::OwnBuffer;
 use crate::event_loop::{Connection, QueuedBytes};
 use crate::net::{Chunk, ConnectOptions, Encoding, Family, Server, Socket, SocketId, SocketOptions};
@@ -80,8 +81,12 @@ impl Socket {
     /// Without an [`EventLoop`](crate::EventLoop) on this thread.
     #[track_caller]
     pub fn with_options(options: SocketOptions) -> Socket {
-        let options = options.connection_options();
-        Socket::from_handle(current::expect(|core| core.new_socket(&options)))
+        let connection = options.connection_options();
+        let handle = current::expect(|core| core.new_socket(&connection));
+        if let Some(signal) = options.signal_option() {
+            signal.attach_socket(handle);
+        }
+        Socket::from_handle(handle)
     }
 
     /// Connects. Mirrors `socket.connect()`.
@@ -120,10 +125,15 @@ impl Socket {
 
     fn start_connect(self, options: &ConnectOptions) -> Result<Socket, Error> {
         let port = options.check()?;
-        let local = options.local()?;
-        let family = options.family_option();
-        let started = current::with(|core| core.connect(self.handle, options.host_or_default(), port, family, local));
-        started.unwrap_or_else(|| Err(Error::socket_closed()))?;
+        let host = options.host_or_default();
+        let plan = options.plan()?;
+        let started = current::with(|core| core.connect(self.handle, host, port, plan));
+        let custom_lookup = started.unwrap_or_else(|| Err(Error::socket_closed()))?;
+        if let (Some((id, request)), Some(lookup)) = (custom_lookup, options.custom_lookup()) {
+            if let Some(callback) = current::lookup_callback(id, host) {
+                call_lookup(lookup, &request, callback);
+            }
+        }
         Ok(self)
     }
 }
@@ -484,6 +494,39 @@ impl Socket {
         self
     }
 
+    /// Sets the type of service of its packets: the byte of the IP header that holds DSCP and ECN (`IP_TOS`,
+    /// `IPV6_TCLASS`). Mirrors `socket.setTypeOfService()`. Remembered before there is a connection; no system call when
+    /// nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, with the syscall `setTypeOfService`.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// assert_eq!(socket.type_of_service()?, 0);
+    /// socket.set_type_of_service(0x10)?;
+    /// assert_eq!(socket.type_of_service()?, 0x10);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn set_type_of_service(self, value: u8) -> Result<Socket, Error> {
+        current::with(|core| core.reactor.set_type_of_service(self.handle, value)).unwrap_or(Ok(()))?;
+        Ok(self)
+    }
+
+    /// The type of service: what the kernel uses while connected (on Linux without the ECN bits), else what was set;
+    /// 0 when nothing was. Mirrors `socket.getTypeOfService()`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, with the syscall `getTypeOfService`.
+    pub fn type_of_service(self) -> Result<u8, Error> {
+        current::with(|core| core.reactor.type_of_service(self.handle)).unwrap_or(Ok(0))
+    }
+
     /// Lets it keep the loop alive while it reads, as it does from the start. Mirrors `socket.ref()`.
     pub fn ref_(self) -> Socket {
         current::with(|core| core.set_socket_referenced(self.handle, true));
@@ -677,6 +720,12 @@ impl Socket {
     pub fn set_allow_half_open(self, allow: bool) -> Socket {
         self.ask((), |connection| connection.set_allow_half_open(allow));
         self
+    }
+
+    /// The addresses that the latest connect with several of them tried, as `address:port` and in their order; `None`
+    /// before such a connect. Mirrors `socket.autoSelectFamilyAttemptedAddresses`.
+    pub fn auto_select_family_attempted_addresses(self) -> Option<Vec<String>> {
+        current::with(|core| core.reactor.attempted_addresses(self.handle)).flatten()
     }
 
     /// Mirrors `socket.readyState`.

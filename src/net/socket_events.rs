@@ -9,7 +9,7 @@ use crate::event_loop::SOCKET_EVENTS;
 use crate::event_loop::current;
 use crate::event_loop::events::{Arguments, Event};
 use crate::event_loop::listeners::{ListenerId, ListenerKind};
-use crate::net::{ConnectionAttempt, Socket, SocketEvent};
+use crate::net::{ConnectionAttempt, Lookup, Socket, SocketEvent};
 
 /// The pair of methods for an event whose listeners are given the socket alone.
 macro_rules! plain_event {
@@ -275,6 +275,64 @@ impl Socket {
         self.listen_once(SocketEvent::Unpipe, move |arguments| {
             if let Arguments::Pipe(socket, source) = *arguments {
                 listener(socket, source);
+            }
+        })
+    }
+
+    /// `connectionAttemptTimeout`: one of several addresses did not answer in its time. It is given up, and the next one
+    /// follows; see [`ConnectOptions::auto_select_family`](crate::net::ConnectOptions::auto_select_family).
+    pub fn on_connection_attempt_timeout(
+        self,
+        mut listener: impl FnMut(Socket, &ConnectionAttempt) + 'static,
+    ) -> ListenerId {
+        self.listen_to(SocketEvent::ConnectionAttemptTimeout, move |arguments| {
+            if let Arguments::Attempt(socket, attempt) = *arguments {
+                listener(socket, attempt);
+            }
+        })
+    }
+
+    /// [`on_connection_attempt_timeout`](Socket::on_connection_attempt_timeout), once.
+    pub fn once_connection_attempt_timeout(
+        self,
+        listener: impl FnOnce(Socket, &ConnectionAttempt) + 'static,
+    ) -> ListenerId {
+        self.listen_once(SocketEvent::ConnectionAttemptTimeout, move |arguments| {
+            if let Arguments::Attempt(socket, attempt) = *arguments {
+                listener(socket, attempt);
+            }
+        })
+    }
+
+    /// `lookup`: the name given to `connect` was looked up; once for each address (only for the first one where no other
+    /// is tried), or once with an error. Not emitted for a host that is an address.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let socket = net::connect(("localhost", 1))?;
+    /// socket.on_lookup(|_, lookup| match lookup.error() {
+    ///     None => println!("{} is {:?}", lookup.host(), lookup.address()),
+    ///     Some(error) => println!("{error}"),
+    /// });
+    /// socket.on_error(|_, error| assert_eq!(error.code(), Some("ECONNREFUSED")));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn on_lookup(self, mut listener: impl FnMut(Socket, &Lookup) + 'static) -> ListenerId {
+        self.listen_to(SocketEvent::Lookup, move |arguments| {
+            if let Arguments::Lookup(socket, lookup) = *arguments {
+                listener(socket, lookup);
+            }
+        })
+    }
+
+    /// [`on_lookup`](Socket::on_lookup), once.
+    pub fn once_lookup(self, listener: impl FnOnce(Socket, &Lookup) + 'static) -> ListenerId {
+        self.listen_once(SocketEvent::Lookup, move |arguments| {
+            if let Arguments::Lookup(socket, lookup) = *arguments {
+                listener(socket, lookup);
             }
         })
     }

@@ -8,6 +8,7 @@
 
 use crate::error::Error;
 use crate::reactor::connection::{CurrentState, Link};
+use crate::reactor::target::Target;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step};
 use crate::reactor::{CallbackId, Handle, Reactor};
 use crate::sys::errno::Errno;
@@ -17,6 +18,8 @@ pub(crate) struct Closing {
     owner: Owner,
     /// What an abandoned connection owed to callbacks (its socket connected again before `close`).
     pub(super) owed: Vec<(CallbackId, Error)>,
+    /// An attempt among several that was cut short (rule L34).
+    canceled: Option<Box<Target>>,
 }
 
 #[derive(Copy, Clone)]
@@ -49,11 +52,13 @@ impl Reactor {
         let epoch = connection.epoch;
         let had_error = error.is_some();
         connection.destroyed = true;
+        connection.abortable = false;
         if let Some(error) = &error {
             connection.errored.get_or_insert_with(|| error.clone());
         }
         let link = std::mem::replace(&mut connection.link, Link::Detached);
         let had_handle = !link.is_detached();
+        let canceled = self.canceled_attempt(socket, &link);
         self.close_link(socket, link);
         let tick = match error {
             Some(error) => ConnectionTick::ErrorThenClosed(error),
@@ -63,7 +68,7 @@ impl Reactor {
         self.connections[socket.index()].close_owed += 1;
         if had_handle {
             let owner = Owner::Connection { socket, epoch, had_error };
-            self.closing.push(Closing { owner, owed: Vec::new() });
+            self.closing.push(Closing { owner, owed: Vec::new(), canceled });
         } else {
             self.defer(socket, ConnectionTick::EmitClose);
         }
@@ -98,6 +103,8 @@ impl Reactor {
             }
         }
         drop(link);
+        self.end_selection(socket);
+        self.abandon_lookups(socket);
         self.count(socket);
         if let Some(timer) = timer {
             self.timers.remove(timer);
@@ -178,7 +185,7 @@ impl Reactor {
     }
 
     pub(super) fn acceptor_closed(&mut self) {
-        self.closing.push(Closing { owner: Owner::Server, owed: Vec::new() });
+        self.closing.push(Closing { owner: Owner::Server, owed: Vec::new(), canceled: None });
     }
 
     /// Begins the closing phase: what is destroyed from now on closes in the next turn (rule M9).
@@ -192,11 +199,15 @@ impl Reactor {
     ///
     /// A write that was in flight is answered first, in a callback of its own (rule L35); its entry stays.
     pub(crate) fn next_closing(&mut self) -> bool {
-        let Some(entry) = self.closing_now.last() else { return false };
+        let Some(entry) = self.closing_now.last_mut() else { return false };
         let Owner::Connection { socket, epoch, had_error } = entry.owner else {
             self.closing_now.pop();
             return true;
         };
+        if let Some(target) = entry.canceled.take() {
+            self.emit_canceled_attempt(socket, target);
+            return true;
+        }
         if self.cancel_write(socket, epoch) {
             return true;
         }

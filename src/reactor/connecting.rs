@@ -84,25 +84,9 @@ impl Reactor {
         self.defer(socket, ConnectionTick::Attempt(Box::new(target)));
     }
 
-    /// A lookup for `connect()` is under way; it keeps the loop alive until [`Reactor::lookup_finished`].
-    pub(crate) fn lookup_started(&mut self) {
+    /// A lookup for `listen()` is under way; it keeps the loop alive until it is answered.
+    pub(crate) fn listen_lookup_started(&mut self) {
         self.requests += 1;
-    }
-
-    /// The answer for a connecting socket. An answer that nobody waits for any more is dropped (rule C13).
-    pub(crate) fn lookup_finished(&mut self, socket: Handle, epoch: u32, result: Result<Target, Error>) {
-        self.requests -= 1;
-        let Some(connection) = self.current(socket, epoch) else { return };
-        if !connection.link.is_connecting() {
-            return;
-        }
-        match result {
-            Ok(target) => {
-                self.touch(socket);
-                self.attempt(socket, epoch, Box::new(target));
-            }
-            Err(error) => self.defer(socket, ConnectionTick::LookupFailed(error)),
-        }
     }
 
     /// `internalConnect`, up to the `connectionAttempt` event.
@@ -130,11 +114,12 @@ impl Reactor {
             let error = connect_error(Errno::ALREADY, &target, local);
             return self.destroy(socket, Some(error));
         }
+        self.note_attempt(socket, epoch, &target);
         let stream = match bound.map_or_else(|| Stream::tcp(target.family()), Ok) {
             Ok(stream) => stream,
             Err(error) => {
                 let error = connect_error(Errno::from_io(&error), &target, "undefined:undefined".into());
-                return self.destroy(socket, Some(error));
+                return self.attempt_failed(socket, epoch, target, error, false);
             }
         };
         let descriptor = self.generations.next();
@@ -148,13 +133,14 @@ impl Reactor {
             Ok(ConnectStart::Refused) => true,
             Err(error) => {
                 let error = connect_error(Errno::from_io(&error), &target, local_details(&stream));
-                return self.destroy(socket, Some(error));
+                return self.attempt_failed(socket, epoch, target, error, false);
             }
         };
         let connection = &mut self.connections[socket.index()];
         connection.readiness = Readiness::default();
         connection.link = Link::Connecting { attempt: Some(Attempt { stream, descriptor, target, refused }) };
         self.requests += 1;
+        self.limit_attempt(socket, epoch);
         if refused {
             self.pending.push_back(Pending::Refused { socket, epoch });
         }
@@ -171,18 +157,21 @@ impl Reactor {
             Ok(None) => None,
             Ok(Some(error)) | Err(error) => Some(Errno::from_io(&error)),
         };
-        connection.link = Link::Open { stream, descriptor };
+        let selecting = connection.outbound.as_ref().is_some_and(|outbound| outbound.selection.is_some());
+        if failure.is_none() || !selecting {
+            connection.link = Link::Open { stream, descriptor };
+        }
         if failure.is_none() {
             connection.peer = Some(target.address);
         }
         let epoch = connection.epoch;
         self.requests -= 1;
+        self.forget_attempt_timer(socket);
         match failure {
             None => self.connected(socket, epoch),
             Some(errno) => {
                 let error = attempt_error(errno, &target);
-                self.ticks.then(Step::Destroy { socket, epoch, error: error.clone() });
-                self.ticks.then_emit(Emission::AttemptFailed { socket, target, error });
+                self.attempt_failed(socket, epoch, target, error, true);
             }
         }
     }
@@ -190,6 +179,7 @@ impl Reactor {
     /// `afterConnect`
     fn connected(&mut self, socket: Handle, epoch: u32) {
         self.touch(socket);
+        self.end_selection(socket);
         let connection = &mut self.connections[socket.index()];
         if let Some(stream) = connection.link.stream() {
             // As in Node, an option that the kernel refuses does not fail the connection.
@@ -198,6 +188,9 @@ impl Reactor {
             }
             if connection.keep_alive {
                 let _ = stream.set_keep_alive(true, connection.keep_alive_delay());
+            }
+            if let Some(value) = connection.type_of_service {
+                let _ = stream.set_type_of_service(value);
             }
         }
         if std::mem::take(&mut connection.read_on_connect) {
@@ -248,12 +241,9 @@ impl super::connection::Connection {
 }
 
 /// Binds a new stream to the local end that was asked for; what is missing is the any-address or port 0 (rule C5).
-fn bind(target: &Target) -> Result<Stream, Error> {
+pub(super) fn bind(target: &Target) -> Result<Stream, Error> {
     let port = target.local.port.unwrap_or(0);
-    let any = match target.family() {
-        Family::IPv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Family::IPv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
+    let any = any_address(&target.address);
     let address = target.local.address.unwrap_or(any);
     let failed = |errno| Error::with_host_port(errno, "bind", &address.to_string(), port, None);
     if address.is_ipv4() != any.is_ipv4() {
@@ -264,13 +254,21 @@ fn bind(target: &Target) -> Result<Stream, Error> {
     Ok(stream)
 }
 
+/// The any-address of the family of `address`.
+pub(super) fn any_address(address: &SocketAddr) -> IpAddr {
+    match Family::of(address) {
+        Family::IPv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Family::IPv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
 /// The error of an attempt that the kernel refused within the call.
-fn connect_error(errno: Errno, target: &Target, local: String) -> Error {
+pub(super) fn connect_error(errno: Errno, target: &Target, local: String) -> Error {
     Error::with_host_port(errno, "connect", &target.text, target.address.port(), Some(local))
 }
 
 /// The error of an attempt that failed later.
-fn attempt_error(errno: Errno, target: &Target) -> Error {
+pub(super) fn attempt_error(errno: Errno, target: &Target) -> Error {
     let port = target.address.port();
     let Some((address, local_port)) = target.local.address.zip(target.local.port) else {
         return Error::with_host_port(errno, "connect", &target.text, port, None);
@@ -281,7 +279,7 @@ fn attempt_error(errno: Errno, target: &Target) -> Error {
 }
 
 /// How Node shows the local end in an immediate failure: address and port without brackets.
-fn local_details(stream: &Stream) -> String {
+pub(super) fn local_details(stream: &Stream) -> String {
     match stream.local_address() {
         Ok(address) => format!("{}:{}", address.ip(), address.port()),
         Err(_) => "undefined:undefined".into(),

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
 use crate::reactor::ready::Readiness;
+use crate::reactor::selecting::Outbound;
 use crate::reactor::target::Target;
 use crate::reactor::text_decoder::TextDecoder;
 use crate::reactor::timers::TimerKey;
@@ -54,6 +55,10 @@ pub(crate) struct Connection {
     pub(super) keep_alive: bool,
     /// Whole seconds, as the kernel wants them.
     pub(super) keep_alive_delay: u64,
+    /// Asked for, and set when the connection is established.
+    pub(super) type_of_service: Option<u8>,
+    /// An abort signal may destroy it: until it is destroyed for the first time.
+    pub(super) abortable: bool,
 
     pub(super) errored: Option<Error>,
     /// The server that accepted it.
@@ -69,6 +74,8 @@ pub(crate) struct Connection {
     pub(super) peer: Option<SocketAddr>,
     /// `remoteAddress` was read while connected (rule C44).
     pub(super) peer_was_read: bool,
+    /// Lookups and the choice among several addresses.
+    pub(super) outbound: Option<Box<Outbound>>,
 }
 
 /// Whether there is a handle, in Node's sense, and what it is doing.
@@ -419,6 +426,7 @@ pub(crate) struct ConnectionOptions {
     pub(crate) no_delay: bool,
     pub(crate) keep_alive: bool,
     pub(crate) keep_alive_initial_delay: Duration,
+    pub(crate) type_of_service: Option<u8>,
 }
 
 impl Default for ConnectionOptions {
@@ -430,6 +438,7 @@ impl Default for ConnectionOptions {
             no_delay: false,
             keep_alive: false,
             keep_alive_initial_delay: Duration::ZERO,
+            type_of_service: None,
         }
     }
 }
@@ -457,6 +466,8 @@ impl Connection {
             no_delay: options.no_delay,
             keep_alive: options.keep_alive,
             keep_alive_delay: options.keep_alive_initial_delay.as_secs(),
+            type_of_service: options.type_of_service,
+            abortable: false,
             errored: None,
             server: None,
             counted_by_server: false,
@@ -466,6 +477,7 @@ impl Connection {
             bytes_dispatched: 0,
             peer: None,
             peer_was_read: false,
+            outbound: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! | [`handle`] | handles, tokens, generations |
 //! | [`connection`] | what a connection is: `ReadSide` × `WriteSide` + `Link` |
 //! | [`connecting`], [`target`] | from `connect()` to `connect` |
+//! | [`selecting`] | from a lookup's addresses to the one that gets connected |
 //! | [`reading`] | the readable side in motion |
 //! | [`writing`] | the writable side in motion |
 //! | [`closing`] | `destroy()` and the closing phase |
@@ -34,6 +35,7 @@ pub(crate) mod idle;
 pub(crate) mod properties;
 pub(crate) mod reading;
 pub(crate) mod ready;
+pub(crate) mod selecting;
 pub(crate) mod servers;
 pub(crate) mod serving;
 pub(crate) mod target;
@@ -52,6 +54,7 @@ use crate::reactor::connection::{Connection, ConnectionOptions, Link};
 use crate::reactor::handle::Generations;
 pub(crate) use crate::reactor::handle::{Generation, Handle};
 use crate::reactor::ready::ReadyList;
+use crate::reactor::selecting::LookupId;
 use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
@@ -72,6 +75,10 @@ pub(crate) enum TimerKind {
     Every(CallbackId),
     /// A socket's idle timeout.
     Idle(Handle),
+    /// The time that one of several addresses has.
+    Attempt(Handle),
+    /// The time that the resolver has.
+    Lookup(LookupId),
 }
 
 /// A timer that is due.
@@ -83,6 +90,10 @@ pub(crate) enum Due {
     },
     /// Its `timeout` event lies on the stack of steps.
     Idle,
+    /// Its `connectionAttemptTimeout` event lies there.
+    Attempt,
+    /// The resolver did not answer.
+    Lookup(LookupId),
 }
 
 /// What Node registers as a listener of its own, because its place among the user's listeners shows (rules L5, L8,
@@ -145,6 +156,10 @@ pub(crate) struct Reactor {
     /// Slots that were freed: their listeners and data go to the graveyard too.
     freed: Vec<Handle>,
     freed_servers: Vec<Handle>,
+    /// Lookups that nobody waits for any more; the event loop takes them out of the resolver's queue.
+    abandoned_lookups: Vec<LookupId>,
+    /// When the attempt that is about to start was announced.
+    attempt_began: Time,
 }
 
 impl Reactor {
@@ -170,6 +185,8 @@ impl Reactor {
             graveyard: Vec::new(),
             freed: Vec::new(),
             freed_servers: Vec::new(),
+            abandoned_lookups: Vec::new(),
+            attempt_began: Time::ZERO,
         }
     }
 
@@ -253,6 +270,11 @@ impl Reactor {
                 Step::Connected { socket, epoch } => self.connect_emitted(socket, epoch),
                 Step::MarkClosed { socket, epoch } => self.mark_closed(socket, epoch),
                 Step::CloseEmitted { socket } => self.close_emitted(socket),
+                Step::LookedUp { socket, epoch, route, addresses, next } => {
+                    self.looked_up(socket, epoch, route, addresses, next);
+                }
+                Step::LookupFailed { socket, epoch, error } => self.lookup_failed(socket, epoch, error),
+                Step::AttemptNext { socket, epoch } => self.attempt_next(socket, epoch),
             }
         }
         None
@@ -341,7 +363,10 @@ impl Reactor {
     }
 
     pub(crate) fn has_graves(&self) -> bool {
-        !self.graveyard.is_empty() || !self.freed.is_empty() || !self.freed_servers.is_empty()
+        !self.graveyard.is_empty()
+            || !self.freed.is_empty()
+            || !self.freed_servers.is_empty()
+            || !self.abandoned_lookups.is_empty()
     }
 
     pub(crate) fn take_graveyard(&mut self) -> Vec<QueuedBytes> {

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::reactor::connection::{Connection, Flow, Link, ReadPhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
+use crate::sys::errno::Errno;
 
 impl Connection {
     pub(crate) fn is_destroyed(&self) -> bool {
@@ -179,6 +180,45 @@ impl Reactor {
         }
         if let Link::Open { stream, .. } = &connection.link {
             let _ = stream.set_keep_alive(on, connection.keep_alive_delay());
+        }
+    }
+
+    /// `setTypeOfService()` (rule C46): remembered before there is a descriptor, no system call when nothing changes.
+    pub(crate) fn set_type_of_service(&mut self, socket: Handle, value: u8) -> Result<(), Error> {
+        let Some(connection) = self.live(socket) else { return Ok(()) };
+        if connection.type_of_service.replace(value) == Some(value) {
+            return Ok(());
+        }
+        let Some(stream) = connection.link.stream() else { return Ok(()) };
+        stream.set_type_of_service(value).map_err(|error| Error::exception(Errno::from_io(&error), "setTypeOfService"))
+    }
+
+    /// `getTypeOfService()`: what the kernel says, else what was asked for.
+    pub(crate) fn type_of_service(&mut self, socket: Handle) -> Result<u8, Error> {
+        let Some(connection) = self.live(socket) else { return Ok(0) };
+        match connection.link.stream() {
+            None => Ok(connection.type_of_service.unwrap_or(0)),
+            Some(stream) => {
+                stream.type_of_service().map_err(|error| Error::exception(Errno::from_io(&error), "getTypeOfService"))
+            }
+        }
+    }
+
+    /// An abort signal was given to this socket.
+    pub(crate) fn set_abortable(&mut self, socket: Handle) {
+        if let Some(connection) = self.live(socket) {
+            connection.abortable = true;
+        }
+    }
+
+    pub(crate) fn is_abortable(&mut self, socket: Handle) -> bool {
+        self.live(socket).is_some_and(|connection| connection.abortable)
+    }
+
+    /// The signal was aborted: `destroy(AbortError)` (rules C50, C51).
+    pub(crate) fn abort(&mut self, socket: Handle, error: Error) {
+        if self.is_abortable(socket) {
+            self.destroy(socket, Some(error));
         }
     }
 }

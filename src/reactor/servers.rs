@@ -34,6 +34,8 @@ pub(crate) struct Server {
     listening_id: u64,
     /// What the pending `listen()` asked for, until its address is known.
     request: ListenRequest,
+    /// An abort signal may close it: until its next `close`.
+    abortable: bool,
 }
 
 /// The acceptor and its registration.
@@ -70,6 +72,7 @@ impl Reactor {
             counted: false,
             listening_id: 0,
             request: ListenRequest::default(),
+            abortable: false,
         });
         Handle::new(index, generation)
     }
@@ -186,8 +189,39 @@ impl Reactor {
             }
             ServerTick::Listening => found.listener.is_some().then_some(Emission::Listening { server }),
             ServerTick::Error(error) => Some(Emission::ServerError { server, error }),
-            ServerTick::Close => Some(Emission::ServerClose { server }),
+            ServerTick::Close => {
+                self.set_server_abortable(server, false);
+                Some(Emission::ServerClose { server })
+            }
+            ServerTick::Abort => {
+                self.close_server(server);
+                None
+            }
         }
+    }
+
+    /// An abort signal was given to `listen()`, or `close` ended what it was for (rule S15).
+    pub(crate) fn set_server_abortable(&mut self, server: Handle, abortable: bool) {
+        if let Some(found) = self.server_mut(server) {
+            found.abortable = abortable;
+        }
+    }
+
+    pub(crate) fn is_server_abortable(&self, server: Handle) -> bool {
+        self.server(server).is_some_and(|found| found.abortable)
+    }
+
+    /// The signal was aborted.
+    pub(crate) fn abort_server(&mut self, server: Handle) {
+        if self.is_server_abortable(server) {
+            self.set_server_abortable(server, false);
+            self.close_server(server);
+        }
+    }
+
+    /// The signal was aborted before `listen()`.
+    pub(crate) fn abort_server_later(&mut self, server: Handle) {
+        self.ticks.push(Tick::Server { server, tick: ServerTick::Abort });
     }
 
     /// `server.close()`: the acceptor is closed at once, `close` follows when the last connection is destroyed.

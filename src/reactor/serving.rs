@@ -286,6 +286,12 @@ impl Reactor {
                         return Some(Due::Idle);
                     }
                 }
+                TimerKind::Attempt(socket) => {
+                    if self.attempt_expired(socket, timer) {
+                        return Some(Due::Attempt);
+                    }
+                }
+                TimerKind::Lookup(lookup) => return Some(Due::Lookup(lookup)),
             }
         }
         None

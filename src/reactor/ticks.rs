@@ -9,9 +9,11 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::reactor::bytes::Completion;
+use crate::reactor::selecting::Route;
 use crate::reactor::target::Target;
 use crate::reactor::{CallbackId, Handle, Internal};
 use crate::sys::Stream;
@@ -83,6 +85,8 @@ pub(crate) enum ServerTick {
     Listening,
     Error(Error),
     Close,
+    /// `close()`, because the abort signal was aborted before `listen()`.
+    Abort,
 }
 
 /// What remains to be done within the running callback or tick.
@@ -123,6 +127,12 @@ pub(crate) enum Step {
     MarkClosed { socket: Handle, epoch: u32 },
     /// After the `close` listeners: the slot may be free now.
     CloseEmitted { socket: Handle },
+    /// After the `lookup` listeners for one address: the event of the next, or the connecting.
+    LookedUp { socket: Handle, epoch: u32, route: Box<Route>, addresses: Vec<SocketAddr>, next: usize },
+    /// After the `lookup` listeners for an error.
+    LookupFailed { socket: Handle, epoch: u32, error: Error },
+    /// `internalConnectMultiple`, after the listeners that were told about the attempt before.
+    AttemptNext { socket: Handle, epoch: u32 },
 }
 
 /// One entry into user code, or a question that only the listener tables can answer.
@@ -179,6 +189,16 @@ pub(crate) enum Emission {
     },
     ServerClose {
         server: Handle,
+    },
+    /// One address, or the error of a lookup.
+    Lookup {
+        socket: Handle,
+        host: Arc<str>,
+        answer: Result<SocketAddr, Error>,
+    },
+    AttemptTimedOut {
+        socket: Handle,
+        target: Box<Target>,
     },
 }
 

@@ -29,6 +29,8 @@ impl Errno {
     pub(crate) const IS_CONNECTED: Self = Self(libc::EISCONN);
     /// Nobody listens there.
     pub(crate) const REFUSED: Self = Self(libc::ECONNREFUSED);
+    /// Nobody answered in time.
+    pub(crate) const TIMED_OUT: Self = Self(libc::ETIMEDOUT);
     /// The process has no descriptors left.
     pub(crate) const TOO_MANY_FILES: Self = Self(libc::EMFILE);
     /// The whole system has none left.

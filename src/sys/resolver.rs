@@ -1,10 +1,11 @@
 //! From text to addresses: IP literals, and host names through the system's resolver.
 //!
-//! May touch `dns-lookup` (which makes the call), `libc` for its numbers, and the interface list for zones.
+//! May touch `dns-lookup` (which makes the call), `libc` for its numbers, [`Family`], and the interface list for zones.
 //!
 //! Invariants: [`resolve`] blocks and belongs on a thread of its own; nothing of the crate's state is near it. The
 //! order of addresses is the resolver's. Failures carry Node's codes.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -12,18 +13,95 @@ use dns_lookup::{AddrInfoHints, LookupError, getaddrinfo};
 
 use super::errno::Errno;
 use super::interface;
+use super::stream::Family;
 
-/// Asks the system's resolver for the addresses of `host`: port 0, in the resolver's order, no address twice.
+/// One question to the system's resolver. Two that are equal have the same answer.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Query {
+    pub(crate) host: String,
+    /// Only addresses of this family.
+    pub(crate) family: Option<Family>,
+    pub(crate) hints: LookupHints,
+}
+
+impl Query {
+    /// Both families, as far as this machine speaks them: others would only cost failing connects.
+    pub(crate) fn of(host: &str) -> Query {
+        Query { host: host.into(), family: None, hints: LookupHints::ADDRCONFIG }
+    }
+}
+
+/// What a lookup may add to the addresses of a name, or leave out. Mirrors the flags `dns.ADDRCONFIG`, `dns.V4MAPPED` and
+/// `dns.ALL`, which are combined with `|`.
+///
+/// ```
+/// use halfclose::net::LookupHints;
+///
+/// let hints = LookupHints::V4MAPPED | LookupHints::ALL;
+/// assert!(hints.contains(LookupHints::ALL));
+/// assert!(!hints.contains(LookupHints::ADDRCONFIG));
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupHints(u8);
+
+impl LookupHints {
+    /// None of them.
+    pub const NONE: LookupHints = LookupHints(0);
+    /// Only addresses of families that this machine has an address of itself. Mirrors `dns.ADDRCONFIG`.
+    pub const ADDRCONFIG: LookupHints = LookupHints(1);
+    /// Asked for IPv6 and none found: IPv4 addresses, mapped (`::ffff:192.0.2.1`). Some systems do not know it. Mirrors
+    /// `dns.V4MAPPED`.
+    pub const V4MAPPED: LookupHints = LookupHints(2);
+    /// With [`V4MAPPED`](LookupHints::V4MAPPED): both the IPv6 addresses and the mapped ones. Mirrors `dns.ALL`.
+    pub const ALL: LookupHints = LookupHints(4);
+
+    /// Whether all of `hints` are among these.
+    pub fn contains(self, hints: LookupHints) -> bool {
+        self.0 & hints.0 == hints.0
+    }
+
+    fn flags(self) -> i32 {
+        let flag = |hint, flag| if self.contains(hint) { flag } else { 0 };
+        let flags = flag(Self::ADDRCONFIG, libc::AI_ADDRCONFIG);
+        // Their C libraries have no mapped addresses to give.
+        #[cfg(not(any(target_os = "netbsd", target_os = "openbsd")))]
+        let flags = flags | flag(Self::V4MAPPED, libc::AI_V4MAPPED) | flag(Self::ALL, libc::AI_ALL);
+        flags
+    }
+}
+
+impl std::ops::BitOr for LookupHints {
+    type Output = LookupHints;
+
+    fn bitor(self, other: LookupHints) -> LookupHints {
+        LookupHints(self.0 | other.0)
+    }
+}
+
+impl fmt::Debug for LookupHints {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [(Self::ADDRCONFIG, "ADDRCONFIG"), (Self::V4MAPPED, "V4MAPPED"), (Self::ALL, "ALL")];
+        let names = all.into_iter().filter(|(hint, _)| self.contains(*hint)).map(|(_, name)| name);
+        write!(formatter, "LookupHints({})", names.collect::<Vec<_>>().join(" | "))
+    }
+}
+
+/// Asks the system's resolver for the addresses of a name: port 0, in the resolver's order, no address twice.
 ///
 /// Blocks for as long as the resolver takes, which may be many seconds.
-pub(crate) fn resolve(host: &str) -> Result<Vec<SocketAddr>, LookupFailure> {
+pub(crate) fn resolve(query: &Query) -> Result<Vec<SocketAddr>, LookupFailure> {
+    let host = query.host.as_str();
     if host.contains('\0') {
         // The C library cannot even be asked: it would look up the part before the zero byte.
         return Err(LookupFailure::NOT_FOUND);
     }
     let hints = AddrInfoHints {
-        // Addresses of families that this machine does not speak would only cost failing connects.
-        flags: libc::AI_ADDRCONFIG,
+        flags: query.hints.flags(),
+        address: match query.family {
+            None => libc::AF_UNSPEC,
+            Some(Family::IPv4) => libc::AF_INET,
+            Some(Family::IPv6) => libc::AF_INET6,
+        },
         // Without a socket type every address comes once per type.
         socktype: libc::SOCK_STREAM,
         ..AddrInfoHints::default()
@@ -67,6 +145,9 @@ pub(crate) struct LookupFailure {
 impl LookupFailure {
     /// There is no thread, or no memory, to ask with.
     pub(crate) const NO_MEMORY: Self = Self { code: "EAI_MEMORY", errno: -3006 };
+
+    /// The resolver did not answer in time: what it says itself when its servers do not.
+    pub(crate) const AGAIN: Self = Self { code: "EAI_AGAIN", errno: -3001 };
 
     /// There is no such host.
     pub(crate) const NOT_FOUND: Self = Self { code: "ENOTFOUND", errno: -3008 };
@@ -162,12 +243,12 @@ mod tests {
 
     #[test]
     fn a_literal_resolves_to_itself_once() {
-        assert_eq!(resolve("127.0.0.1").unwrap(), [SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]);
+        assert_eq!(resolve(&Query::of("127.0.0.1")).unwrap(), [SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]);
     }
 
     #[test]
     fn localhost_resolves_to_loopback_without_repetition() {
-        let addresses = resolve("localhost").unwrap();
+        let addresses = resolve(&Query::of("localhost")).unwrap();
         assert!(!addresses.is_empty());
         for (index, address) in addresses.iter().enumerate() {
             assert!(address.ip().is_loopback());
@@ -177,9 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn a_family_leaves_the_other_one_out() {
+        let of = |family| Query { family: Some(family), hints: LookupHints::NONE, ..Query::of("localhost") };
+        assert!(resolve(&of(Family::IPv4)).unwrap().iter().all(SocketAddr::is_ipv4));
+        // Where `localhost` has no IPv6 address there is none to be found.
+        if let Ok(found) = resolve(&of(Family::IPv6)) {
+            assert!(found.iter().all(SocketAddr::is_ipv6));
+        }
+    }
+
+    #[test]
+    fn hints_combine_and_name_themselves() {
+        let hints = LookupHints::V4MAPPED | LookupHints::ADDRCONFIG;
+        assert_eq!(hints.flags(), libc::AI_V4MAPPED | libc::AI_ADDRCONFIG);
+        assert_eq!(format!("{hints:?}"), "LookupHints(ADDRCONFIG | V4MAPPED)");
+        assert_eq!(LookupHints::default(), LookupHints::NONE);
+    }
+
+    #[test]
     fn names_that_cannot_be_asked_for_are_not_found() {
-        assert_eq!(resolve("local\0host"), Err(LookupFailure::NOT_FOUND));
-        assert_eq!(resolve(""), Err(LookupFailure::NOT_FOUND));
+        assert_eq!(resolve(&Query::of("local\0host")), Err(LookupFailure::NOT_FOUND));
+        assert_eq!(resolve(&Query::of("")), Err(LookupFailure::NOT_FOUND));
     }
 
     #[test]

@@ -152,6 +152,24 @@ impl Stream {
         }
     }
 
+    /// Sets the type of service (`IP_TOS`, or `IPV6_TCLASS` for IPv6).
+    pub(crate) fn set_type_of_service(&self, value: u8) -> io::Result<()> {
+        match Family::of(&self.local_address()?) {
+            Family::IPv4 => self.socket().set_tos_v4(u32::from(value)),
+            Family::IPv6 => self.socket().set_tclass_v6(u32::from(value)),
+        }
+    }
+
+    /// The type of service that the kernel uses, which may leave bits of the one that was set to itself.
+    pub(crate) fn type_of_service(&self) -> io::Result<u8> {
+        let value = match Family::of(&self.local_address()?) {
+            Family::IPv4 => self.socket().tos_v4()?,
+            Family::IPv6 => self.socket().tclass_v6()?,
+        };
+        // One byte of the packet's header.
+        Ok(u8::try_from(value).unwrap_or(u8::MAX))
+    }
+
     fn socket(&self) -> SockRef<'_> {
         SockRef::from(&self.descriptor)
     }
@@ -164,7 +182,7 @@ impl AsFd for Stream {
 }
 
 /// The two families of internet addresses. Shown as Node shows them: `IPv4`, `IPv6`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// Addresses of four bytes.
     IPv4,
