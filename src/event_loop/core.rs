@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,11 +24,11 @@ use crate::reactor::bytes::{Outgoing, QueuedBytes};
 use crate::reactor::connection::ConnectionOptions;
 use crate::reactor::servers::{ListenRequest, ServerSettings};
 use crate::reactor::serving::Budgets;
-use crate::reactor::target::{Local, Target};
+use crate::reactor::target::{Local, PathTarget, Target};
 use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
-use crate::sys::{Clock, Family, Poller, resolver};
+use crate::sys::{Clock, Family, Permissions, Poller, resolver};
 
 pub(crate) struct Core {
     pub(crate) reactor: Reactor,
@@ -183,12 +184,15 @@ impl Core {
     }
 
     /// `Some` when there is something to emit within the call: all steps above that depth.
-    pub(crate) fn reset_and_destroy(&mut self, socket: Handle) -> Option<usize> {
+    pub(crate) fn reset_and_destroy(&mut self, socket: Handle) -> Result<Option<usize>, Error> {
+        if self.reactor.live(socket).is_some_and(|connection| connection.is_unix()) {
+            return Err(Error::invalid_handle_type());
+        }
         let depth = self.reactor.ticks.depth();
         if self.command(|reactor| reactor.reset_and_destroy(socket)) {
             self.command(|reactor| reactor.request(socket, Internal::Reset));
         }
-        (self.reactor.ticks.depth() > depth).then_some(depth)
+        Ok((self.reactor.ticks.depth() > depth).then_some(depth))
     }
 
     /// `ref()` and `unref()`: before there is a handle, they wait for `connect` (rule R5).
@@ -230,6 +234,14 @@ impl Core {
         Ok(())
     }
 
+    /// `connect()` to a unix socket. What it emits within the call lies above the depth that this returns.
+    pub(crate) fn connect_path(&mut self, socket: Handle, path: &Path) -> Result<usize, Error> {
+        let depth = self.reactor.ticks.depth();
+        let epoch = self.reactor.begin_connect(socket)?;
+        self.reactor.connect_path(socket, epoch, PathTarget::new(path.into()));
+        Ok(depth)
+    }
+
     // Servers.
 
     pub(crate) fn new_server(&mut self, settings: ServerSettings) -> Handle {
@@ -251,6 +263,17 @@ impl Core {
             },
         }
         Ok(())
+    }
+
+    /// `listen()` at a path.
+    pub(crate) fn listen_at_path(
+        &mut self,
+        server: Handle,
+        path: PathBuf,
+        permissions: Permissions,
+        request: ListenRequest,
+    ) -> Result<(), Error> {
+        self.reactor.listen_at_path(server, path, permissions, request)
     }
 
     /// What `listen()` throws.

@@ -53,6 +53,7 @@ pub(crate) use crate::reactor::servers::{ListenRequest, ServerSettings};
 pub(crate) use crate::reactor::target::Local;
 pub(crate) use crate::sys::AcceptorOptions;
 use crate::sys::Poller;
+pub(crate) use crate::sys::{Permissions, is_abstract};
 
 /// The size of the loop's read buffer, in bytes: what libuv reads at once (rule F21).
 const READ_BUFFER: usize = 65_536;

@@ -1,4 +1,4 @@
-//! Floor 4: Node's `net`. TCP servers and clients, with Node's names, options, events and order of events.
+//! Floor 4: Node's `net`. TCP and unix-socket servers and clients, with Node's names, options, events and order of events.
 //!
 //! | file | subject |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `server` | what a [`Server`] can do, and its listeners |
 //! | `options` | option builders and address forms |
 //! | `chunk` | what can be written |
+//! | `abstract_name` | names of unix sockets without a file |
 //!
 //! Thin: each method is one call into the event loop (floor 3). It may touch that floor and the vocabulary in `error`.
 //!
@@ -33,6 +34,7 @@
 //! # Ok::<(), halfclose::Error>(())
 //! ```
 
+mod abstract_name;
 mod chunk;
 mod options;
 mod server;
@@ -42,6 +44,7 @@ mod socket_events;
 pub use crate::event_loop::events::{ConnectionAttempt, ErrorSource, ServerEvent, SocketEvent};
 pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;
+pub use crate::net::abstract_name::abstract_name;
 pub use crate::net::chunk::Chunk;
 pub use crate::net::options::{ConnectOptions, ListenOptions, ServerOptions, SocketOptions};
 pub use crate::net::socket::ReadyState;
@@ -98,14 +101,17 @@ pub fn create_server_with(options: ServerOptions, mut on_connection: impl FnMut(
 
 /// Makes a socket and connects it. Mirrors `net.connect()`, also known as `net.createConnection()`.
 ///
-/// `to` is a port of `localhost`, a `(host, port)` pair, a [`SocketAddr`](std::net::SocketAddr), or [`ConnectOptions`].
+/// `to` is a port of `localhost`, a `(host, port)` pair, a [`SocketAddr`](std::net::SocketAddr), the
+/// [`Path`](std::path::Path) of a unix socket, an [`abstract_name`], or [`ConnectOptions`].
 /// Nothing is emitted within this call; then `connectionAttempt`, and `connect` and `ready`, or
-/// `connectionAttemptFailed`, `error` and `close`.
+/// `connectionAttemptFailed`, `error` and `close`. For a unix socket `connectionAttempt` does belong to the call, so
+/// nobody can listen to it; use [`Socket::connect`] to see it.
 ///
 /// # Errors
 ///
-/// `ERR_MISSING_ARGS` without a port; `ERR_INVALID_IP_ADDRESS` when the local address is not an address. What the network
-/// says comes as `error` event: `ECONNREFUSED`, `ENOTFOUND`, `EADDRINUSE` (`bind`), …
+/// `ERR_MISSING_ARGS` without a port or a path; `ERR_INVALID_IP_ADDRESS` when the local address is not an address. What the network
+/// says comes as `error` event: `ECONNREFUSED`, `ENOTFOUND`, `EADDRINUSE` (`bind`), …; for a path `ENOENT`, `EACCES`,
+/// `EINVAL` (too long, or with a zero byte), `EAGAIN` (the server's backlog is full), …
 ///
 /// # Panics
 ///

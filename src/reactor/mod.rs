@@ -9,6 +9,7 @@
 //! | [`writing`] | the writable side in motion |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
+//! | [`unix`] | listening at and connecting to paths |
 //! | [`idle`] | the idle timeout |
 //! | [`timers`] | Node's timer lists |
 //! | [`ticks`] | the deferred queue, and what a callback still owes |
@@ -38,6 +39,7 @@ pub(crate) mod serving;
 pub(crate) mod target;
 pub(crate) mod ticks;
 pub(crate) mod timers;
+pub(crate) mod unix;
 pub(crate) mod writing;
 
 use std::collections::VecDeque;
@@ -248,6 +250,7 @@ impl Reactor {
                 Step::Connected { socket, epoch } => self.connect_emitted(socket, epoch),
                 Step::MarkClosed { socket, epoch } => self.mark_closed(socket, epoch),
                 Step::CloseEmitted { socket } => self.close_emitted(socket),
+                Step::StartConnectPath { socket, epoch, target } => self.start_connect_path(socket, epoch, target),
             }
         }
         None

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use crate::error::Error;
 use crate::reactor::bytes::Completion;
-use crate::reactor::target::Target;
+use crate::reactor::target::{PathTarget, Target};
 use crate::reactor::{CallbackId, Handle, Internal};
 use crate::sys::Stream;
 
@@ -113,6 +113,8 @@ pub(crate) enum Step {
     MarkClosed { socket: Handle, epoch: u32 },
     /// After the `close` listeners: the slot may be free now.
     CloseEmitted { socket: Handle },
+    /// `connect(2)` to a unix socket, after the `connectionAttempt` listeners.
+    StartConnectPath { socket: Handle, epoch: u32, target: Box<PathTarget> },
 }
 
 /// One entry into user code.
@@ -165,6 +167,15 @@ pub(crate) enum Emission {
     },
     ServerClose {
         server: Handle,
+    },
+    PathAttempt {
+        socket: Handle,
+        target: Box<PathTarget>,
+    },
+    PathAttemptFailed {
+        socket: Handle,
+        target: Box<PathTarget>,
+        error: Error,
     },
 }
 
