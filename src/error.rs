@@ -332,6 +332,23 @@ impl Error {
         Self::coded("ERR_SOCKET_DATA", format!("The socket's data cannot be given: {reason}"))
     }
 
+    /// A reset of a unix socket. Node's text is about something else, but it is what Node says.
+    pub(crate) fn invalid_handle_type() -> Self {
+        Self::coded("ERR_INVALID_HANDLE_TYPE", "This handle type cannot be sent")
+    }
+
+    /// A listen at an empty path.
+    pub(crate) fn empty_path() -> Self {
+        Self::coded("ERR_INVALID_ARG_VALUE", "The argument 'options' is invalid. Received { path: '' }")
+    }
+
+    /// Permissions for a name that has no file. `received` shows the options as Node shows an object. The misspelt word
+    /// is Node's.
+    pub(crate) fn permissions_of_abstract_name(received: &str) -> Self {
+        let reason = "can not set readableAll or writableAllt to true when path is abstract unix socket";
+        Self::coded("ERR_INVALID_ARG_VALUE", format!("The argument 'options' {reason}. Received {received}"))
+    }
+
     pub(crate) fn missing_args() -> Self {
         Self::coded("ERR_MISSING_ARGS", "The \"options\" or \"port\" or \"path\" argument must be specified")
     }

@@ -203,14 +203,14 @@ const MATRIX: &[Row] = &[
         accepted: |stage, socket| {
             watch_data(&stage.log, "S", socket);
             stage.meet(2, move || {
-                stage.client().reset_and_destroy();
+                stage.client().reset_and_destroy().expect("a TCP socket");
             });
         },
         client: |stage, socket| {
             watch_data(&stage.log, "C", socket);
             socket.on_ready(move |_| {
                 stage.meet(2, move || {
-                    stage.client().reset_and_destroy();
+                    stage.client().reset_and_destroy().expect("a TCP socket");
                 })
             });
         },
@@ -252,7 +252,7 @@ const MATRIX: &[Row] = &[
             watch_data(&stage.log, "S", socket);
             socket.on_end(move |_| {
                 stage.meet(2, move || {
-                    stage.accepted().reset_and_destroy();
+                    stage.accepted().reset_and_destroy().expect("a TCP socket");
                 })
             });
         },
@@ -260,7 +260,7 @@ const MATRIX: &[Row] = &[
             end_in_connect(stage, socket);
             socket.on_finish(move |_| {
                 stage.meet(2, move || {
-                    stage.accepted().reset_and_destroy();
+                    stage.accepted().reset_and_destroy().expect("a TCP socket");
                 })
             });
         },

@@ -84,7 +84,7 @@ fn give_every_command(socket: Socket) {
     assert!(socket.with_data::<u8, u8>(|value| *value).is_err());
     socket.destroy_soon();
     socket.destroy_with("an error");
-    socket.reset_and_destroy();
+    socket.reset_and_destroy().expect("a TCP socket");
     socket.destroy();
     socket.retain();
     socket.release();

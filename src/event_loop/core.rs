@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,13 +28,13 @@ use crate::reactor::connection::ConnectionOptions;
 use crate::reactor::selecting::{LookupId, Route, address_text};
 use crate::reactor::servers::{ListenRequest, ServerSettings};
 use crate::reactor::serving::Budgets;
-use crate::reactor::target::{Local, Target};
+use crate::reactor::target::{Local, PathTarget, Target};
 use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
 use crate::sys::resolver::{self, LookupHints, Query};
-use crate::sys::{Clock, Family, Poller};
+use crate::sys::{Clock, Family, Permissions, Poller};
 
 pub(crate) struct Core {
     pub(crate) reactor: Reactor,
@@ -212,10 +213,14 @@ impl Core {
         }
     }
 
-    pub(crate) fn reset_and_destroy(&mut self, socket: Handle) {
+    pub(crate) fn reset_and_destroy(&mut self, socket: Handle) -> Result<(), Error> {
+        if self.reactor.live(socket).is_some_and(|connection| connection.is_unix()) {
+            return Err(Error::invalid_handle_type());
+        }
         if self.command(|reactor| reactor.reset_and_destroy(socket)) {
             self.command(|reactor| reactor.request(socket, Internal::Reset));
         }
+        Ok(())
     }
 
     /// `ref()` and `unref()`: before there is a handle, they wait for `connect` (rule R5).
@@ -264,6 +269,13 @@ impl Core {
         Ok(None)
     }
 
+    /// `connect()` to a unix socket, which emits within the call.
+    pub(crate) fn connect_path(&mut self, socket: Handle, path: &Path) -> Result<(), Error> {
+        let epoch = self.reactor.begin_connect(socket)?;
+        self.reactor.connect_path(socket, epoch, PathTarget::new(path.into()));
+        Ok(())
+    }
+
     // Servers.
 
     pub(crate) fn new_server(&mut self, settings: ServerSettings) -> Handle {
@@ -285,6 +297,17 @@ impl Core {
             },
         }
         Ok(())
+    }
+
+    /// `listen()` at a path.
+    pub(crate) fn listen_at_path(
+        &mut self,
+        server: Handle,
+        path: PathBuf,
+        permissions: Permissions,
+        request: ListenRequest,
+    ) -> Result<(), Error> {
+        self.reactor.listen_at_path(server, path, permissions, request)
     }
 
     /// What `listen()` throws.

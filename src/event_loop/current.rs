@@ -57,15 +57,16 @@ pub(crate) fn bury_if_idle() {
 
 /// Runs a command that may emit within its call (law 1), and what it emits. The loop is kept for as long as that takes:
 /// the listeners run outside `run()` perhaps, and could drop the owner.
-pub(crate) fn command(command: impl FnOnce(&mut Core)) {
-    let depth = with(|core| {
+pub(crate) fn command<R>(command: impl FnOnce(&mut Core) -> R) -> Option<R> {
+    let (result, depth) = with(|core| {
         let depth = core.reactor.ticks.depth();
-        command(core);
-        (core.reactor.ticks.depth() > depth).then_some(depth)
-    });
-    if let Some((depth, inner)) = depth.flatten().zip(inner()) {
+        let result = command(core);
+        (result, (core.reactor.ticks.depth() > depth).then_some(depth))
+    })?;
+    if let Some((depth, inner)) = depth.zip(inner()) {
         inner.emit_now(depth);
     }
+    Some(result)
 }
 
 /// Emits `data` within a call of `read()`.

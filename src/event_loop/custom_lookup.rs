@@ -17,7 +17,9 @@ use crate::sys::resolver::{LookupHints, Query};
 
 /// A lookup function of the user's.
 #[derive(Clone)]
-pub(crate) struct CustomLookup(pub(crate) Rc<dyn Fn(&LookupRequest, LookupCallback)>);
+pub(crate) struct CustomLookup(pub(crate) Rc<LookupFunction>);
+
+type LookupFunction = dyn Fn(&LookupRequest, LookupCallback);
 
 impl fmt::Debug for CustomLookup {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

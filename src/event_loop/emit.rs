@@ -70,6 +70,16 @@ impl Inner {
                 let arguments = Arguments::AttemptFailed(Socket::from_handle(socket), &attempt, &error);
                 self.emit_to_socket(socket, SocketEvent::ConnectionAttemptFailed, &arguments);
             }
+            Emission::PathAttempt { socket, target } => {
+                let attempt = ConnectionAttempt::at_path(target);
+                let arguments = Arguments::Attempt(Socket::from_handle(socket), &attempt);
+                self.emit_to_socket(socket, SocketEvent::ConnectionAttempt, &arguments);
+            }
+            Emission::PathAttemptFailed { socket, target, error } => {
+                let attempt = ConnectionAttempt::at_path(target);
+                let arguments = Arguments::AttemptFailed(Socket::from_handle(socket), &attempt, &error);
+                self.emit_to_socket(socket, SocketEvent::ConnectionAttemptFailed, &arguments);
+            }
             Emission::Plain { socket, event } => {
                 if event == PlainEvent::End {
                     self.emit_held_text(socket);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::event_loop::handles::{Server, Socket};
 use crate::reactor::selecting::address_text;
-use crate::reactor::target::Target;
+use crate::reactor::target::{PathTarget, Target};
 use crate::reactor::ticks::PlainEvent;
 use crate::sys::Family;
 
@@ -166,27 +166,47 @@ impl OwnedArguments {
 /// `'connectionAttemptTimeout'` as `ip`, `port` and `family`.
 #[derive(Clone, Debug)]
 pub struct ConnectionAttempt {
-    target: Box<Target>,
+    goal: Goal,
+}
+
+/// Where an attempt goes.
+#[derive(Clone, Debug)]
+enum Goal {
+    Internet(Box<Target>),
+    Path(Box<PathTarget>),
 }
 
 impl ConnectionAttempt {
     pub(crate) fn new(target: Box<Target>) -> ConnectionAttempt {
-        ConnectionAttempt { target }
+        ConnectionAttempt { goal: Goal::Internet(target) }
     }
 
-    /// The address that is tried, as text.
+    pub(crate) fn at_path(target: Box<PathTarget>) -> ConnectionAttempt {
+        ConnectionAttempt { goal: Goal::Path(target) }
+    }
+
+    /// The address that is tried, as text; of a unix socket the path.
     pub fn address(&self) -> &str {
-        &self.target.text
+        match &self.goal {
+            Goal::Internet(target) => &target.text,
+            Goal::Path(target) => &target.text,
+        }
     }
 
-    /// The port that is tried.
+    /// The port that is tried; `None` for a unix socket.
     pub fn port(&self) -> Option<u16> {
-        Some(self.target.address.port())
+        match &self.goal {
+            Goal::Internet(target) => Some(target.address.port()),
+            Goal::Path(_) => None,
+        }
     }
 
-    /// The family of the address.
+    /// The family of the address; `None` for a unix socket.
     pub fn family(&self) -> Option<Family> {
-        Some(self.target.family())
+        match &self.goal {
+            Goal::Internet(target) => Some(target.family()),
+            Goal::Path(_) => None,
+        }
     }
 }
 

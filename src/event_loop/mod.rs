@@ -59,6 +59,7 @@ pub(crate) use crate::reactor::target::Local;
 pub use crate::reactor::text_decoder::Encoding;
 pub(crate) use crate::sys::AcceptorOptions;
 use crate::sys::Poller;
+pub(crate) use crate::sys::{Permissions, is_abstract};
 
 /// The size of the loop's read buffer, in bytes: what libuv reads at once (rule F21).
 const READ_BUFFER: usize = 65_536;

@@ -1,4 +1,4 @@
-//! Floor 4: Node's `net`. TCP servers and clients, with Node's names, options, events and order of events.
+//! Floor 4: Node's `net`. TCP and unix-socket servers and clients, with Node's names, options, events and order of events.
 //!
 //! | file | subject |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | `options` | option builders and address forms |
 //! | `chunk` | what can be written |
 //! | `family_selection` | what is done with names that have several addresses |
+//! | `abstract_name` | names of unix sockets without a file |
 //!
 //! Thin: each method is one call into the event loop (floor 3). It may touch that floor and the vocabulary in `error`.
 //!
@@ -35,6 +36,7 @@
 //! # Ok::<(), halfclose::Error>(())
 //! ```
 
+mod abstract_name;
 mod chunk;
 mod family_selection;
 mod options;
@@ -49,6 +51,7 @@ pub use crate::event_loop::custom_lookup::{LookupAddress, LookupCallback, Lookup
 pub use crate::event_loop::events::{ConnectionAttempt, ErrorSource, Lookup, ServerEvent, SocketEvent};
 pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;
+pub use crate::net::abstract_name::abstract_name;
 pub use crate::net::chunk::Chunk;
 pub use crate::net::family_selection::{
     get_default_auto_select_family, get_default_auto_select_family_attempt_timeout, set_default_auto_select_family,
@@ -111,16 +114,19 @@ pub fn create_server_with(options: ServerOptions, mut on_connection: impl FnMut(
 
 /// Makes a socket and connects it. Mirrors `net.connect()`, also known as `net.createConnection()`.
 ///
-/// `to` is a port of `localhost`, a `(host, port)` pair, a [`SocketAddr`](std::net::SocketAddr), or [`ConnectOptions`].
+/// `to` is a port of `localhost`, a `(host, port)` pair, a [`SocketAddr`](std::net::SocketAddr), the
+/// [`Path`](std::path::Path) of a unix socket, an [`abstract_name`], or [`ConnectOptions`].
 /// Nothing is emitted within this call (except by a [`lookup`](ConnectOptions::lookup) of your own that answers at once);
 /// then `lookup` for each address of a name, `connectionAttempt`, and `connect` and `ready`, or
-/// `connectionAttemptFailed`, `error` and `close`.
+/// `connectionAttemptFailed`, `error` and `close`. For a unix socket `connectionAttempt` does belong to the call, so
+/// nobody can listen to it; use [`Socket::connect`] to see it.
 ///
 /// # Errors
 ///
-/// `ERR_MISSING_ARGS` without a port; `ERR_INVALID_IP_ADDRESS` when the local address is not an address;
-/// `ERR_OUT_OF_RANGE` for an attempt timeout below a millisecond. What the network
-/// says comes as `error` event: `ECONNREFUSED`, `ENOTFOUND`, `EADDRINUSE` (`bind`), …
+/// `ERR_MISSING_ARGS` without a port or a path; `ERR_INVALID_IP_ADDRESS` when the local address is not an address;
+/// `ERR_OUT_OF_RANGE` for an attempt timeout below a millisecond. What the network says comes as `error` event:
+/// `ECONNREFUSED`, `ENOTFOUND`, `EADDRINUSE` (`bind`), …; for a path `ENOENT`, `EACCES`,
+/// `EINVAL` (too long, or with a zero byte), `EAGAIN` (the server's backlog is full), …
 ///
 /// # Panics
 ///

@@ -4,6 +4,7 @@
 //! negative high-water mark) cannot be said; what remains to be checked is checked where Node throws.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::error::Error;
 use crate::event_loop::abort::AbortSignal;
 use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupRequest};
 use crate::event_loop::{
-    AcceptorOptions, ConnectPlan, ConnectionOptions, ListenRequest, Local, ServerSettings, host_text,
+    AcceptorOptions, ConnectPlan, ConnectionOptions, ListenRequest, Local, Permissions, ServerSettings, host_text,
+    is_abstract,
 };
 use crate::net::{Family, LookupHints, family_selection};
 
@@ -139,7 +141,7 @@ impl SocketOptions {
 /// Where and how to connect. Mirrors the options of `net.connect()`, which include those of the socket it makes;
 /// [`Socket::connect`](crate::net::Socket::connect) ignores the latter, as Node does.
 ///
-/// Made with `into()` from a port, `(host, port)` or a [`SocketAddr`], or built:
+/// Made with `into()` from a port, `(host, port)`, a [`SocketAddr`] or the path of a unix socket, or built:
 ///
 /// ```
 /// use std::time::Duration;
@@ -165,10 +167,11 @@ pub struct ConnectOptions {
     lookup: Option<CustomLookup>,
     auto_select_family: Option<bool>,
     attempt_timeout: Option<Duration>,
+    path: Option<PathBuf>,
 }
 
 impl ConnectOptions {
-    /// No port yet: connecting without one is `ERR_MISSING_ARGS`.
+    /// No port and no path yet: connecting without one is `ERR_MISSING_ARGS`.
     pub fn new() -> ConnectOptions {
         ConnectOptions::default()
     }
@@ -299,6 +302,29 @@ impl ConnectOptions {
         }
     }
 
+    /// The unix socket to connect to: a path, or an [`abstract_name`](crate::net::abstract_name). It wins over port and
+    /// host, and the local end, family and lookup mean nothing for it; an empty path is ignored. Mirrors `path`.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::ConnectOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let socket = net::connect(ConnectOptions::new().path("/no/such/socket").allow_half_open(true))?;
+    /// socket.on_error(|_, error| assert_eq!(error.message(), "connect ENOENT /no/such/socket"));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn path(mut self, path: impl Into<PathBuf>) -> ConnectOptions {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// The path, if that is where to connect to (rule C3).
+    pub(crate) fn path_option(&self) -> Option<&Path> {
+        self.path.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
     pub(crate) fn socket_options(&self) -> SocketOptions {
         self.socket.clone()
     }
@@ -310,7 +336,11 @@ impl ConnectOptions {
 
     /// What `connect()` throws before it changes anything.
     pub(crate) fn check(&self) -> Result<u16, Error> {
-        let port = self.port.ok_or_else(Error::missing_args)?;
+        if self.path_option().is_some() {
+            return Ok(0);
+        }
+        // An empty path is no destination, but it is something that was said: then it is port 0 (rule C3).
+        let port = self.port.or(self.path.as_ref().map(|_| 0)).ok_or_else(Error::missing_args)?;
         self.local()?;
         if self.host_or_default().contains('\0') {
             return Err(Error::null_bytes("property 'options.host'", self.host_or_default()));
@@ -374,6 +404,24 @@ impl From<(Ipv6Addr, u16)> for ConnectOptions {
 impl From<SocketAddr> for ConnectOptions {
     fn from(address: SocketAddr) -> ConnectOptions {
         ConnectOptions::new().host(host_text(address)).port(address.port())
+    }
+}
+
+impl From<&Path> for ConnectOptions {
+    fn from(path: &Path) -> ConnectOptions {
+        ConnectOptions::new().path(path)
+    }
+}
+
+impl From<&PathBuf> for ConnectOptions {
+    fn from(path: &PathBuf) -> ConnectOptions {
+        ConnectOptions::new().path(path)
+    }
+}
+
+impl From<PathBuf> for ConnectOptions {
+    fn from(path: PathBuf) -> ConnectOptions {
+        ConnectOptions::new().path(path)
     }
 }
 
@@ -446,7 +494,8 @@ impl ServerOptions {
 
 /// Where to listen. Mirrors the options of `server.listen()`.
 ///
-/// Made with `into()` from a port (of every address), `(host, port)` or a [`SocketAddr`], or built:
+/// Made with `into()` from a port (of every address), `(host, port)`, a [`SocketAddr`] or the path of a unix socket, or
+/// built:
 ///
 /// ```
 /// use halfclose::{EventLoop, net, net::ListenOptions};
@@ -462,6 +511,10 @@ pub struct ListenOptions {
     host: Option<String>,
     request: ListenRequest,
     signal: Option<AbortSignal>,
+    path: Option<PathBuf>,
+    permissions: Permissions,
+    /// The port was set, which makes the path mean nothing (rule S2).
+    has_port: bool,
 }
 
 impl ListenOptions {
@@ -474,6 +527,7 @@ impl ListenOptions {
     #[must_use]
     pub fn port(mut self, port: u16) -> ListenOptions {
         self.request.port = port;
+        self.has_port = true;
         self
     }
 
@@ -520,6 +574,68 @@ impl ListenOptions {
         self.signal.clone()
     }
 
+    /// The unix socket to listen at: a path, or an [`abstract_name`](crate::net::abstract_name). A port, if one is set,
+    /// wins over it, and host, `ipv6_only` and `reuse_port` mean nothing for it. Mirrors `path`.
+    ///
+    /// The file must not be there yet: a stale one is `EADDRINUSE`, and left as it is. It is made within the call and
+    /// removed by [`close`](crate::net::Server::close).
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::ListenOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("halfclose-doc-{}.sock", std::process::id()));
+    /// let server = net::create_server(|_| {});
+    /// server.listen(ListenOptions::new().path(&path).readable_all(true).writable_all(true))?;
+    /// assert_eq!(server.path(), Some(path.clone()));
+    /// assert!(path.exists());
+    /// server.close();
+    /// assert!(!path.exists());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn path(mut self, path: impl Into<PathBuf>) -> ListenOptions {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// Sets the mode of the socket's file to 0444, or to 0666 together with `writable_all`: that replaces the mode which
+    /// the process's mask gave it, the owner's part included. Default false. With an abstract name, which has no file,
+    /// `listen` is an `Err`. Mirrors `readableAll`.
+    #[must_use]
+    pub fn readable_all(mut self, on: bool) -> ListenOptions {
+        self.permissions.readable_all = on;
+        self
+    }
+
+    /// Sets the mode of the socket's file to 0222, or to 0666 together with `readable_all`; default false. To connect one
+    /// must be allowed to write. Mirrors `writableAll`.
+    #[must_use]
+    pub fn writable_all(mut self, on: bool) -> ListenOptions {
+        self.permissions.writable_all = on;
+        self
+    }
+
+    /// The path to listen at, if these options have one that counts, or what Node throws for it.
+    pub(crate) fn path_option(&self) -> Result<Option<(PathBuf, Permissions)>, Error> {
+        let Some(path) = self.path.as_ref().filter(|_| !self.has_port) else { return Ok(None) };
+        if path.as_os_str().is_empty() {
+            return Err(Error::empty_path());
+        }
+        if self.permissions.any() && is_abstract(path) {
+            return Err(Error::permissions_of_abstract_name(&self.inspected(path)));
+        }
+        Ok(Some((path.clone(), self.permissions)))
+    }
+
+    /// The options of a path as Node shows an object.
+    fn inspected(&self, path: &Path) -> String {
+        let path = path.to_string_lossy().replace('\0', "\\x00");
+        let readable = if self.permissions.readable_all { ", readableAll: true" } else { "" };
+        let writable = if self.permissions.writable_all { ", writableAll: true" } else { "" };
+        format!("{{ path: '{path}'{readable}{writable} }}")
+    }
+
     pub(crate) fn into_parts(self) -> (Option<String>, ListenRequest) {
         (self.host.filter(|host| !host.is_empty()), self.request)
     }
@@ -564,5 +680,23 @@ impl From<(Ipv6Addr, u16)> for ListenOptions {
 impl From<SocketAddr> for ListenOptions {
     fn from(address: SocketAddr) -> ListenOptions {
         ListenOptions::new().host(host_text(address)).port(address.port())
+    }
+}
+
+impl From<&Path> for ListenOptions {
+    fn from(path: &Path) -> ListenOptions {
+        ListenOptions::new().path(path)
+    }
+}
+
+impl From<&PathBuf> for ListenOptions {
+    fn from(path: &PathBuf) -> ListenOptions {
+        ListenOptions::new().path(path)
+    }
+}
+
+impl From<PathBuf> for ListenOptions {
+    fn from(path: PathBuf) -> ListenOptions {
+        ListenOptions::new().path(path)
     }
 }

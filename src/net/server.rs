@@ -3,6 +3,7 @@
 //! It may touch the event loop's commands.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::event_loop::SERVER_EVENTS;
@@ -44,14 +45,19 @@ impl Server {
 
     /// Starts to listen. Mirrors `server.listen()`.
     ///
-    /// `on` is a port of every address, a `(host, port)` pair, a [`SocketAddr`], or [`ListenOptions`]. Without a host the
+    /// `on` is a port of every address, a `(host, port)` pair, a [`SocketAddr`], the [`Path`](std::path::Path) of a unix
+    /// socket, an [`abstract_name`](crate::net::abstract_name), or [`ListenOptions`]. Without a host the
     /// server is bound when this returns; with one, even an address, it is bound a little later. In either case
     /// `listening` follows, or `error` (`EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `ENOTFOUND`, …), after which the server
     /// may listen again.
     ///
+    /// At a path, what exists there already is `EADDRINUSE`, a directory that is missing `EACCES`, a path that is too long
+    /// (108 bytes on Linux, 104 elsewhere) or has a zero byte `EINVAL`; the error's port is -1.
+    ///
     /// # Errors
     ///
-    /// `ERR_SERVER_ALREADY_LISTEN` while it listens; `ERR_SERVER_NOT_RUNNING` after [`release`](Server::release).
+    /// `ERR_SERVER_ALREADY_LISTEN` while it listens; `ERR_SERVER_NOT_RUNNING` after [`release`](Server::release);
+    /// `ERR_INVALID_ARG_VALUE` for an empty path, and for `readable_all` or `writable_all` with an abstract name.
     ///
     /// ```
     /// use halfclose::{EventLoop, net};
@@ -68,6 +74,12 @@ impl Server {
     /// ```
     pub fn listen(self, on: impl Into<ListenOptions>) -> Result<Server, Error> {
         let options = on.into();
+        if let Some((path, permissions)) = options.path_option()? {
+            let request = options.into_parts().1;
+            let started = current::with(|core| core.listen_at_path(self.handle, path, permissions, request));
+            started.unwrap_or_else(|| Err(Error::server_not_running()))?;
+            return Ok(self);
+        }
         let signal = options.signal_option();
         let (host, request) = options.into_parts();
         if let Some(host) = host.as_deref().filter(|host| host.contains('\0')) {
@@ -95,11 +107,14 @@ impl Server {
     ) -> Result<Server, Error> {
         let can = current::with(|core| core.can_listen(self.handle));
         can.unwrap_or_else(|| Err(Error::server_not_running()))?;
-        self.once_listening(on_listening);
-        self.listen(on)
+        let listener = self.once_listening(on_listening);
+        self.listen(on).inspect_err(|_| {
+            self.off(listener);
+        })
     }
 
-    /// Stops listening, at once. Mirrors `server.close()`.
+    /// Stops listening, at once. Mirrors `server.close()`. The file of a unix socket is removed, unless another one has
+    /// taken its name meanwhile.
     ///
     /// Connections live on. `close` follows when the last of them is destroyed, or in a tick when there is none.
     pub fn close(self) -> Server {
@@ -123,9 +138,31 @@ impl Server {
         self.close()
     }
 
-    /// Where it listens; `None` before it is bound and after it closed. Mirrors `server.address()`.
+    /// Where it listens; `None` before it is bound, after it closed, and at a unix socket, of which
+    /// [`path`](Server::path) tells. Mirrors `server.address()`.
     pub fn address(self) -> Option<SocketAddr> {
         current::with(|core| core.reactor.server(self.handle)?.address())?
+    }
+
+    /// The path, or the [`abstract_name`](crate::net::abstract_name), that it was last told to listen at: as it was given,
+    /// from that call on, and still after an error or after it closed, as in Node. `None` while it listens at an internet
+    /// address. The other half of `server.address()`.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Server};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("halfclose-doc-path-{}.sock", std::process::id()));
+    /// let server = Server::new();
+    /// assert_eq!(server.path(), None);
+    /// server.listen(&path)?;
+    /// assert_eq!((server.path(), server.address()), (Some(path.clone()), None));
+    /// server.close();
+    /// assert_eq!(server.path(), Some(path));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn path(self) -> Option<PathBuf> {
+        current::with(|core| core.reactor.server(self.handle)?.path().map(Path::to_owned))?
     }
 
     /// Whether it listens. Mirrors `server.listening`.

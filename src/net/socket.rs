@@ -95,9 +95,12 @@ impl Socket {
     /// are kept, the state of the stream begins anew; the idle timeout must be set again. (After `close` the slot is
     /// freed, unless [`retain`](Socket::retain) holds it.)
     ///
+    /// To the path of a unix socket, `connectionAttempt` is emitted within this call, as in Node; everything else comes
+    /// later, an invalid path (`EINVAL`) included.
+    ///
     /// # Errors
     ///
-    /// `ERR_MISSING_ARGS` without a port, `ERR_INVALID_IP_ADDRESS` for a local address that is none, `EISCONN` when
+    /// `ERR_MISSING_ARGS` without a port or a path, `ERR_INVALID_IP_ADDRESS` for a local address that is none, `EISCONN` when
     /// connected, `ERR_SOCKET_CLOSED` on a stale handle: nothing is changed then. On a socket that is connecting it
     /// returns `Ok`, and the socket fails with `EALREADY`, as in Node.
     pub fn connect(self, to: impl Into<ConnectOptions>) -> Result<Socket, Error> {
@@ -124,6 +127,11 @@ impl Socket {
     }
 
     fn start_connect(self, options: &ConnectOptions) -> Result<Socket, Error> {
+        if let Some(path) = options.path_option() {
+            let started = current::command(|core| core.connect_path(self.handle, path));
+            started.unwrap_or_else(|| Err(Error::socket_closed()))?;
+            return Ok(self);
+        }
         let port = options.check()?;
         let host = options.host_or_default();
         let plan = options.plan()?;
@@ -276,9 +284,30 @@ impl Socket {
     /// While connecting it waits for the connection. Without one the socket is destroyed with `ERR_SOCKET_CLOSED`. Right
     /// after `end()`, until the FIN is sent, it cannot be reset: `error` (`EINVAL`) is emitted within the call and it is
     /// destroyed in the ordinary way.
-    pub fn reset_and_destroy(self) -> Socket {
-        current::command(|core| core.reset_and_destroy(self.handle));
-        self
+    ///
+    /// # Errors
+    ///
+    /// `ERR_INVALID_HANDLE_TYPE` for a unix socket, which knows no resets, connected or connecting: it goes on as it was.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let server = net::create_server(|socket| {
+    ///     socket.reset_and_destroy().expect("a TCP socket");
+    ///     socket.server().unwrap().close();
+    /// });
+    /// server.on_listening(|server| {
+    ///     let client = net::connect(("127.0.0.1", server.address().unwrap().port())).unwrap();
+    ///     client.on_error(|_, error| assert_eq!(error.code(), Some("ECONNRESET")));
+    /// });
+    /// server.listen(("127.0.0.1", 0))?;
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn reset_and_destroy(self) -> Result<Socket, Error> {
+        let outcome = current::command(|core| core.reset_and_destroy(self.handle));
+        outcome.unwrap_or(Ok(())).map(|()| self)
     }
 }
 
@@ -480,7 +509,7 @@ impl Socket {
     }
 
     /// Send small writes at once (`TCP_NODELAY`). Mirrors `socket.setNoDelay()`. Remembered before there is a
-    /// connection; no system call when nothing changes.
+    /// connection; no system call when nothing changes. Means nothing for a unix socket.
     pub fn set_no_delay(self, on: bool) -> Socket {
         current::with(|core| core.reactor.set_no_delay(self.handle, on));
         self
@@ -488,7 +517,8 @@ impl Socket {
 
     /// Probe the connection after it was idle for `initial_delay` (`SO_KEEPALIVE`). Mirrors `socket.setKeepAlive()`.
     /// Whole seconds, the rest is cut off; zero leaves the time to the system. With a delay, ten probes a second apart
-    /// are made before the connection is given up. Remembered before there is a connection.
+    /// are made before the connection is given up. Remembered before there is a connection. Means nothing for a unix
+    /// socket.
     pub fn set_keep_alive(self, on: bool, initial_delay: Duration) -> Socket {
         current::with(|core| core.reactor.set_keep_alive(self.handle, on, initial_delay));
         self

@@ -101,6 +101,11 @@ impl Reactor {
                     let _ = stream.reset_on_close();
                 }
             }
+            Link::ConnectingPath { attempt } => {
+                if attempt.is_some() {
+                    self.requests -= 1;
+                }
+            }
         }
         drop(link);
         self.end_selection(socket);
@@ -133,7 +138,7 @@ impl Reactor {
                 self.destroy(socket, Some(Error::socket_closed()));
                 false
             }
-            Link::Connecting { .. } => true,
+            Link::Connecting { .. } | Link::ConnectingPath { .. } => true,
             Link::Open { .. } => {
                 self.reset(socket);
                 false

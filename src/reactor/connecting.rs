@@ -23,7 +23,7 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return Err(Error::socket_closed()) };
         match connection.link {
             Link::Open { .. } => return Err(Error::is_connected()),
-            Link::Connecting { .. } => {}
+            Link::Connecting { .. } | Link::ConnectingPath { .. } => {}
             Link::Detached => {
                 self.abandon(socket);
                 let connection = &mut self.connections[socket.index()];
@@ -177,7 +177,7 @@ impl Reactor {
     }
 
     /// `afterConnect`
-    fn connected(&mut self, socket: Handle, epoch: u32) {
+    pub(super) fn connected(&mut self, socket: Handle, epoch: u32) {
         self.touch(socket);
         self.end_selection(socket);
         let connection = &mut self.connections[socket.index()];

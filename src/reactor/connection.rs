@@ -16,12 +16,14 @@ use crate::error::Error;
 use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
 use crate::reactor::ready::Readiness;
 use crate::reactor::selecting::Outbound;
-use crate::reactor::target::Target;
+use crate::reactor::target::{PathTarget, Target};
 use crate::reactor::text_decoder::TextDecoder;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Generation, Handle};
 use crate::sys::Stream;
 use crate::sys::Time;
+use crate::sys::Transport;
+use crate::sys::errno::Errno;
 
 pub(crate) struct Connection {
     pub(super) generation: Generation,
@@ -90,6 +92,10 @@ pub(crate) enum Link {
         stream: Stream,
         descriptor: Generation,
     },
+    /// The same as `Connecting`, to a unix socket: there is a descriptor after the `connectionAttempt` listeners.
+    ConnectingPath {
+        attempt: Option<Box<PathAttempt>>,
+    },
 }
 
 /// A `connect(2)` on its way.
@@ -101,12 +107,22 @@ pub(crate) struct Attempt {
     pub(super) refused: bool,
 }
 
+/// A `connect(2)` to a unix socket, which the kernel has decided and nobody was told yet.
+pub(crate) struct PathAttempt {
+    pub(super) stream: Stream,
+    pub(super) descriptor: Generation,
+    pub(super) target: Box<PathTarget>,
+    /// Why it failed; reported from the pending phase, as libuv does.
+    pub(super) failure: Option<Errno>,
+}
+
 impl Link {
     pub(crate) fn stream(&self) -> Option<&Stream> {
         match self {
             Link::Detached => None,
             Link::Connecting { attempt } => attempt.as_ref().map(|attempt| &attempt.stream),
             Link::Open { stream, .. } => Some(stream),
+            Link::ConnectingPath { attempt } => attempt.as_ref().map(|attempt| &attempt.stream),
         }
     }
 
@@ -115,6 +131,7 @@ impl Link {
             Link::Detached => None,
             Link::Connecting { attempt } => attempt.as_ref().map(|attempt| attempt.descriptor),
             Link::Open { descriptor, .. } => Some(*descriptor),
+            Link::ConnectingPath { attempt } => attempt.as_ref().map(|attempt| attempt.descriptor),
         }
     }
 
@@ -123,7 +140,16 @@ impl Link {
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
-        matches!(self, Link::Connecting { .. })
+        matches!(self, Link::Connecting { .. } | Link::ConnectingPath { .. })
+    }
+
+    /// Whether it is a unix socket, or is to become one.
+    pub(crate) fn is_unix(&self) -> bool {
+        match self {
+            Link::Detached | Link::Connecting { .. } => false,
+            Link::Open { stream, .. } => stream.transport() == Transport::Unix,
+            Link::ConnectingPath { .. } => true,
+        }
     }
 }
 

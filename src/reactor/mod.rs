@@ -10,6 +10,7 @@
 //! | [`writing`] | the writable side in motion |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
+//! | [`unix`] | listening at and connecting to paths |
 //! | [`idle`] | the idle timeout |
 //! | [`timers`] | Node's timer lists |
 //! | [`ticks`] | the deferred queue, and what a callback still owes |
@@ -42,6 +43,7 @@ pub(crate) mod target;
 pub(crate) mod text_decoder;
 pub(crate) mod ticks;
 pub(crate) mod timers;
+pub(crate) mod unix;
 pub(crate) mod writing;
 
 use std::collections::VecDeque;
@@ -275,6 +277,7 @@ impl Reactor {
                 }
                 Step::LookupFailed { socket, epoch, error } => self.lookup_failed(socket, epoch, error),
                 Step::AttemptNext { socket, epoch } => self.attempt_next(socket, epoch),
+                Step::StartConnectPath { socket, epoch, target } => self.start_connect_path(socket, epoch, target),
             }
         }
         None

@@ -23,13 +23,17 @@ impl Connection {
 
     pub(crate) fn is_pending(&self) -> bool {
         match self.link {
-            Link::Detached | Link::Connecting { .. } => true,
+            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => true,
             Link::Open { .. } => false,
         }
     }
 
     pub(crate) fn has_handle(&self) -> bool {
         !self.link.is_detached()
+    }
+
+    pub(crate) fn is_unix(&self) -> bool {
+        self.link.is_unix()
     }
 
     pub(crate) fn readable_ended(&self) -> bool {

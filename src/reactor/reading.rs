@@ -370,7 +370,7 @@ impl Reactor {
     fn ask_transport(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         match connection.link {
-            Link::Detached | Link::Connecting { .. } => connection.read_on_connect = true,
+            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => connection.read_on_connect = true,
             Link::Open { .. } => self.start_receiving(socket),
         }
     }

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::reactor::connection::{Connection, ConnectionOptions, Flow, Link};
@@ -36,6 +37,8 @@ pub(crate) struct Server {
     request: ListenRequest,
     /// An abort signal may close it: until its next `close`.
     abortable: bool,
+    /// The path that a `listen()` was last given (rule S10).
+    pub(super) path: Option<PathBuf>,
 }
 
 /// The acceptor and its registration.
@@ -59,6 +62,14 @@ pub(crate) struct ListenRequest {
     pub(crate) options: AcceptorOptions,
 }
 
+impl ListenRequest {
+    pub(super) fn backlog(&self) -> i32 {
+        let backlog = self.backlog.filter(|&backlog| backlog > 0).unwrap_or(DEFAULT_BACKLOG);
+        // listen(2) takes an int; the kernel lowers it to its own limit.
+        i32::try_from(backlog).unwrap_or(i32::MAX)
+    }
+}
+
 impl Reactor {
     pub(crate) fn new_server(&mut self, options: ServerSettings) -> Handle {
         let generation = self.generations.next();
@@ -73,6 +84,7 @@ impl Reactor {
             listening_id: 0,
             request: ListenRequest::default(),
             abortable: false,
+            path: None,
         });
         Handle::new(index, generation)
     }
@@ -141,9 +153,7 @@ impl Reactor {
     fn set_up_listener(&mut self, server: Handle, candidates: &[SocketAddr]) {
         let Some(found) = self.server_mut(server) else { return };
         let options = found.request.options;
-        let backlog = found.request.backlog.filter(|&backlog| backlog > 0).unwrap_or(DEFAULT_BACKLOG);
-        // listen(2) takes an int; the kernel lowers it to its own limit.
-        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        let backlog = found.request.backlog();
         let mut failure = None;
         for &address in candidates {
             match Acceptor::tcp(address, options).and_then(|acceptor| acceptor.listen(backlog).map(|()| acceptor)) {
@@ -163,16 +173,22 @@ impl Reactor {
     }
 
     fn listening(&mut self, server: Handle, acceptor: Acceptor, address: SocketAddr) {
+        if let Err(error) = self.take_acceptor(server, acceptor) {
+            self.listen_failed(server, Errno::from_io(&error), address);
+        }
+    }
+
+    /// The server has an acceptor that listens.
+    pub(super) fn take_acceptor(&mut self, server: Handle, acceptor: Acceptor) -> io::Result<()> {
         let descriptor = self.generations.next();
         let token = Token::Server { index: server.index(), descriptor }.pack();
-        if let Err(error) = self.poller.register(acceptor.as_fd(), token) {
-            return self.listen_failed(server, Errno::from_io(&error), address);
-        }
-        let Some(found) = self.server_mut(server) else { return };
+        self.poller.register(acceptor.as_fd(), token)?;
+        let Some(found) = self.server_mut(server) else { return Ok(()) };
         found.readiness = Readiness::default();
         found.listener = Some(Listener { acceptor, descriptor });
         self.count_server(server);
         self.ticks.push(Tick::Server { server, tick: ServerTick::Listening });
+        Ok(())
     }
 
     fn listen_failed(&mut self, server: Handle, errno: Errno, address: SocketAddr) {
@@ -368,6 +384,11 @@ impl Server {
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.listener.as_ref().and_then(|listener| listener.acceptor.local_address().ok())
+    }
+
+    /// The path of the last `listen()` that was given one, unless it listens elsewhere now (rule S10).
+    pub(crate) fn path(&self) -> Option<&Path> {
+        if self.address().is_some() { None } else { self.path.as_deref() }
     }
 }
 

@@ -164,7 +164,7 @@ impl Reactor {
             connection.readiness.writable = false;
             // Input that came with the event waits until reading starts, and then for the next turn, as in libuv.
             self.serving.progress = Progress::Done;
-            self.connect_decided(socket);
+            self.conclude_connect(socket);
             return Served::Callback;
         }
         match self.serving.progress {
@@ -174,6 +174,13 @@ impl Reactor {
             },
             Progress::Writing => self.serve_write(socket),
             Progress::Done => Served::Nothing,
+        }
+    }
+
+    fn conclude_connect(&mut self, socket: Handle) {
+        match self.connections[socket.index()].link {
+            Link::ConnectingPath { .. } => self.connect_path_decided(socket),
+            Link::Detached | Link::Connecting { .. } | Link::Open { .. } => self.connect_decided(socket),
         }
     }
 
@@ -208,8 +215,10 @@ impl Reactor {
                 self.serving.progress = Progress::Writing;
                 // A short read emptied the socket, and what comes later makes a new edge. Only with the peer's end or an
                 // error behind it the next read must be made without one, in the next turn (rule M7).
-                let readiness = &mut self.connections[socket.index()].readiness;
-                readiness.readable = readiness.read_closed || readiness.hang_up;
+                // So it must on a unix socket, whose reads also stop behind bytes that came with descriptors.
+                let connection = &mut self.connections[socket.index()];
+                let more = connection.readiness.read_closed || connection.readiness.hang_up;
+                connection.readiness.readable = more || connection.link.is_unix();
                 self.queue_if_readable(socket);
             }
             Received::Queued => self.serving.progress = Progress::Writing,
@@ -256,10 +265,13 @@ impl Reactor {
             Pending::Refused { socket, epoch } => {
                 let refused = self.current(socket, epoch).is_some_and(|connection| match &connection.link {
                     Link::Connecting { attempt } => attempt.as_ref().is_some_and(|attempt| attempt.refused),
+                    Link::ConnectingPath { attempt } => {
+                        attempt.as_ref().is_some_and(|attempt| attempt.failure.is_some())
+                    }
                     Link::Detached | Link::Open { .. } => false,
                 });
                 if refused {
-                    self.connect_decided(socket);
+                    self.conclude_connect(socket);
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! This module touches nothing.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use crate::sys::Family;
 
@@ -22,11 +23,26 @@ pub(crate) struct Local {
     pub(crate) port: Option<u16>,
 }
 
+/// The unix socket that a connection attempt goes to.
+#[derive(Clone, Debug)]
+pub(crate) struct PathTarget {
+    pub(crate) path: PathBuf,
+    /// The path as events and errors show it.
+    pub(crate) text: String,
+}
+
 impl Target {
     pub(crate) fn family(&self) -> Family {
         match self.address {
             SocketAddr::V4(_) => Family::IPv4,
             SocketAddr::V6(_) => Family::IPv6,
         }
+    }
+}
+
+impl PathTarget {
+    pub(crate) fn new(path: PathBuf) -> PathTarget {
+        let text = path.to_string_lossy().into_owned();
+        PathTarget { path, text }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::reactor::bytes::Completion;
 use crate::reactor::selecting::Route;
-use crate::reactor::target::Target;
+use crate::reactor::target::{PathTarget, Target};
 use crate::reactor::{CallbackId, Handle, Internal};
 use crate::sys::Stream;
 
@@ -133,6 +133,8 @@ pub(crate) enum Step {
     LookupFailed { socket: Handle, epoch: u32, error: Error },
     /// `internalConnectMultiple`, after the listeners that were told about the attempt before.
     AttemptNext { socket: Handle, epoch: u32 },
+    /// `connect(2)` to a unix socket, after the `connectionAttempt` listeners.
+    StartConnectPath { socket: Handle, epoch: u32, target: Box<PathTarget> },
 }
 
 /// One entry into user code, or a question that only the listener tables can answer.
@@ -199,6 +201,15 @@ pub(crate) enum Emission {
     AttemptTimedOut {
         socket: Handle,
         target: Box<Target>,
+    },
+    PathAttempt {
+        socket: Handle,
+        target: Box<PathTarget>,
+    },
+    PathAttemptFailed {
+        socket: Handle,
+        target: Box<PathTarget>,
+        error: Error,
     },
 }
 

@@ -100,7 +100,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let stream = match &connection.link {
             Link::Open { stream, .. } => stream,
-            Link::Connecting { .. } => {
+            Link::Connecting { .. } | Link::ConnectingPath { .. } => {
                 let current = CurrentWrite {
                     state: CurrentState::AwaitsConnect,
                     chunks: vec![take_queued(chunk)],
@@ -482,7 +482,7 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return };
         match &connection.link {
             Link::Detached => self.shut_down_done(socket),
-            Link::Connecting { .. } => self.request(socket, Internal::ShutDown),
+            Link::Connecting { .. } | Link::ConnectingPath { .. } => self.request(socket, Internal::ShutDown),
             Link::Open { .. } => {
                 connection.write.shutting_down = true;
                 let epoch = connection.epoch;

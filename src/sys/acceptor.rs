@@ -10,21 +10,26 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use socket2::{SockAddr, SockRef};
+use socket2::{Domain, SockAddr, SockRef};
 
-use super::stream::{Family, Stream, bind_reporting_family, internet_address, new_socket};
+use super::stream::{Family, Stream, Transport, bind_reporting_family, internet_address, new_socket};
+use super::unix::{Permissions, SocketFile, UnixAddress};
 
 /// A socket that is bound, and listens once told to.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
+    /// A unix socket's name in the file system. It stands first because it goes first: while there is a name there is
+    /// somebody behind it.
+    file: Option<SocketFile>,
     descriptor: OwnedFd,
+    transport: Transport,
 }
 
 impl Acceptor {
     /// A TCP socket bound to `address`. A port that only waits out its last connections is free.
     pub(crate) fn tcp(address: SocketAddr, options: AcceptorOptions) -> io::Result<Self> {
         let family = Family::of(&address);
-        let acceptor = Self { descriptor: new_socket(family.domain())? };
+        let acceptor = Self { file: None, descriptor: new_socket(family.domain())?, transport: Transport::Tcp };
         let socket = acceptor.socket();
         socket.set_reuse_address(true)?;
         if options.reuse_port {
@@ -41,6 +46,23 @@ impl Acceptor {
         Ok(acceptor)
     }
 
+    /// A unix socket bound to `address`. A file of that name is made, and removed when the acceptor is dropped; one that
+    /// is there already is left alone.
+    pub(crate) fn unix(address: &UnixAddress) -> io::Result<Self> {
+        let descriptor = new_socket(Domain::UNIX)?;
+        SockRef::from(&descriptor).bind(address.as_raw()).map_err(|error| match error.raw_os_error() {
+            // A directory that is missing: libuv says so on every system, and Node's users know it.
+            Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::EACCES),
+            _ => error,
+        })?;
+        Ok(Self { file: address.file().map(SocketFile::bound_at), descriptor, transport: Transport::Unix })
+    }
+
+    /// Sets who may connect, by the permissions of the socket's file. An abstract name has none, and needs none.
+    pub(crate) fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.set_permissions(permissions))
+    }
+
     /// Starts to listen. The kernel completes up to about `backlog` connections before anyone accepts them.
     pub(crate) fn listen(&self, backlog: i32) -> io::Result<()> {
         self.socket().listen(backlog)
@@ -51,7 +73,9 @@ impl Acceptor {
         // The bound is the number of signals that arrive; a non-blocking call is hardly ever interrupted.
         loop {
             match accept_one(self.descriptor.as_fd()) {
-                Ok((descriptor, peer)) => return Ok((Stream::from_accepted(descriptor), peer.as_socket())),
+                Ok((descriptor, peer)) => {
+                    return Ok((Stream::from_accepted(descriptor, self.transport), peer.as_socket()));
+                }
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
                 Err(error) => return Err(error),
             }

@@ -8,6 +8,7 @@
 //! | [`acceptor`] | one listening socket |
 //! | [`reserve`] | the descriptor kept back for the day when there are none left |
 //! | [`resolver`] | host names and address literals |
+//! | [`unix`] | names of unix sockets, and the files they make |
 //! | [`interface`] | network interfaces, which IPv6 zones name |
 //! | [`errno`] | names and texts of the system's error numbers |
 //!
@@ -43,13 +44,15 @@ mod poller;
 mod reserve;
 pub(crate) mod resolver;
 mod stream;
+mod unix;
 
 pub(crate) use acceptor::{Acceptor, AcceptorOptions};
 pub(crate) use clock::{Clock, Time};
 pub(crate) use poller::{Poller, WAKE_TOKEN, Waker};
 pub(crate) use reserve::Reserve;
 pub use stream::Family;
-pub(crate) use stream::{ConnectStart, Stream};
+pub(crate) use stream::{ConnectStart, Stream, Transport};
+pub(crate) use unix::{Permissions, UnixAddress, is_abstract};
 
 #[cfg(test)]
 mod test_support;

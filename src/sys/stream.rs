@@ -17,6 +17,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use super::interface;
+use super::unix::UnixAddress;
 
 /// How many slices one `sendmsg` takes. Linux, macOS and the BSDs all have this limit (`IOV_MAX`) and answer
 /// `EMSGSIZE` above it.
@@ -41,17 +42,27 @@ const SEND_FLAGS: libc::c_int = 0;
 #[derive(Debug)]
 pub(crate) struct Stream {
     descriptor: OwnedFd,
+    transport: Transport,
 }
 
 impl Stream {
     /// A new TCP socket, not connected.
     pub(crate) fn tcp(family: Family) -> io::Result<Self> {
-        Ok(Self { descriptor: new_socket(family.domain())? })
+        Ok(Self { descriptor: new_socket(family.domain())?, transport: Transport::Tcp })
     }
 
-    /// Takes over an accepted TCP socket, which is non-blocking and closed on exec already.
-    pub(crate) fn from_accepted(descriptor: OwnedFd) -> Self {
-        Self { descriptor }
+    /// A new unix socket, not connected.
+    pub(crate) fn unix() -> io::Result<Self> {
+        Ok(Self { descriptor: new_socket(Domain::UNIX)?, transport: Transport::Unix })
+    }
+
+    /// Takes over an accepted socket, which is non-blocking and closed on exec already.
+    pub(crate) fn from_accepted(descriptor: OwnedFd, transport: Transport) -> Self {
+        Self { descriptor, transport }
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// Chooses the local address, before `connect`. A port that is only waiting out its last connection is free.
@@ -73,6 +84,17 @@ impl Stream {
             Some(libc::ECONNREFUSED) => Ok(ConnectStart::Refused),
             // OpenBSD's word for a connect to a port of this machine where nobody listens.
             Some(libc::EINVAL) if cfg!(target_os = "openbsd") => Ok(ConnectStart::Refused),
+            _ => Err(error),
+        }
+    }
+
+    /// Connects a unix socket. The kernel decides within the call; that it succeeded is announced by readiness all the
+    /// same, and anything else is the answer.
+    pub(crate) fn connect_unix(&self, address: &UnixAddress) -> io::Result<()> {
+        let Err(error) = self.socket().connect(address.as_raw()) else { return Ok(()) };
+        match error.raw_os_error() {
+            // POSIX allows it, and readiness tells then, too.
+            Some(libc::EINPROGRESS | libc::EINTR) => Ok(()),
             _ => Err(error),
         }
     }
@@ -138,14 +160,22 @@ impl Stream {
         internet_address(self.socket().peer_addr()?)
     }
 
-    /// Sends small segments at once (`TCP_NODELAY`).
+    /// Sends small segments at once (`TCP_NODELAY`). A unix socket always does.
     pub(crate) fn set_no_delay(&self, on: bool) -> io::Result<()> {
-        self.socket().set_tcp_nodelay(on)
+        match self.transport {
+            Transport::Tcp => self.socket().set_tcp_nodelay(on),
+            Transport::Unix => Ok(()),
+        }
     }
 
     /// Turns keep-alive probes on or off. `delay` is the idle time before the first probe, in whole seconds; without
-    /// one (or with less than a second) the kernel's own times stay as they are.
+    /// one (or with less than a second) the kernel's own times stay as they are. The peer of a unix socket cannot vanish
+    /// without a word, so there it does nothing.
     pub(crate) fn set_keep_alive(&self, on: bool, delay: Option<Duration>) -> io::Result<()> {
+        match self.transport {
+            Transport::Tcp => {}
+            Transport::Unix => return Ok(()),
+        }
         match delay {
             Some(delay) if on && delay.as_secs() > 0 => self.socket().set_tcp_keepalive(&keep_alive_times(delay)),
             Some(_) | None => self.socket().set_keepalive(on),
@@ -179,6 +209,14 @@ impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
+}
+
+/// What carries the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tcp,
+    /// A unix socket: it has no addresses of its own to tell, no socket options, and no resets.
+    Unix,
 }
 
 /// The two families of internet addresses. Shown as Node shows them: `IPv4`, `IPv6`.
@@ -225,14 +263,16 @@ pub(crate) enum ConnectStart {
     Refused,
 }
 
-/// A TCP socket that is non-blocking and closed on exec from its first moment, where the kernel can do that in one
+/// A stream socket that is non-blocking and closed on exec from its first moment, where the kernel can do that in one
 /// call.
 pub(super) fn new_socket(domain: Domain) -> io::Result<OwnedFd> {
+    // Unix sockets know no protocols.
+    let protocol = (domain != Domain::UNIX).then_some(Protocol::TCP);
     #[cfg(not(target_vendor = "apple"))]
-    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), protocol)?;
     #[cfg(target_vendor = "apple")]
     let socket = {
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(domain, Type::STREAM, protocol)?;
         socket.set_nonblocking(true)?;
         socket
     };

@@ -215,7 +215,7 @@ fn c5_local_address_and_port_are_what_the_peer_sees() {
                         log.add("C", "seen");
                         // After the accept, which may come later in this turn.
                         halfclose::set_timeout(Duration::from_millis(1), move || {
-                            client.reset_and_destroy();
+                            client.reset_and_destroy().expect("a TCP socket");
                         });
                     });
                 },

@@ -286,7 +286,7 @@ fn commands_on_a_socket_that_was_never_connected() {
         (
             "reset",
             |socket, _| {
-                socket.reset_and_destroy();
+                socket.reset_and_destroy().expect("a TCP socket");
             },
             "error(ERR_SOCKET_CLOSED) ~ close(false)",
         ),

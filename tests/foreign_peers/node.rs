@@ -222,7 +222,7 @@ fn a_node_server_sees_our_reset() {
         watch_socket(&log, "C", client);
         client.on_data(move |client, bytes| {
             log.add_data_bytes("C", bytes);
-            client.reset_and_destroy();
+            client.reset_and_destroy().expect("a TCP socket");
         });
         event_loop.run().expect("no unhandled error");
         log.assert_of("C", "connectionAttempt | connect, ready | data(hello) |x close(false)");

@@ -110,7 +110,7 @@ fn reset_and_destroy_is_a_reset_for_the_peer() {
         };
         let seen = serve(event_loop, &log, ServerOptions::new(), peer, |accepted| {
             accepted.on_data(|accepted, _| {
-                accepted.reset_and_destroy();
+                accepted.reset_and_destroy().expect("a TCP socket");
             });
         });
         assert_eq!(seen, (0, Some(ErrorKind::ConnectionReset)));

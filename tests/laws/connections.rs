@@ -230,7 +230,7 @@ fn law_4_an_interrupted_connection_is_over_once() {
                     match way {
                         0 => victim.destroy(),
                         1 => victim.destroy_with("interrupted"),
-                        2 => victim.reset_and_destroy(),
+                        2 => victim.reset_and_destroy().expect("a TCP socket"),
                         3 => victim.destroy_soon(),
                         4 => victim.end().destroy(),
                         _ => victim.destroy().destroy_with("too late"),

@@ -405,7 +405,7 @@ fn l43_destroy_soon_of_a_new_socket() {
 fn l44_reset() {
     let reset = |stage: Stage| {
         move || {
-            stage.client().reset_and_destroy();
+            stage.client().reset_and_destroy().expect("a TCP socket");
             stage.log.add("C", format!("[reset, {}]", state(stage.client())));
         }
     };
@@ -430,7 +430,7 @@ fn l44_reset() {
 fn l45_reset_while_connecting() {
     let log = Stage::play(plain_server(), plain_client(), consume, |stage, socket| {
         consume_as_client(stage, socket);
-        socket.reset_and_destroy();
+        socket.reset_and_destroy().expect("a TCP socket");
         stage.log.add("C", format!("destroyed={}", socket.destroyed()));
     });
     log.assert_of("C", "destroyed=false ~ connectionAttempt | connect, ready |x close(false)");
@@ -443,7 +443,7 @@ fn l45_reset_while_connecting_in_vain() {
     let log = in_a_loop(|log| {
         let socket = net::connect(("127.0.0.1", refusing_port())).expect("connect");
         watch_socket(&log, "C", socket);
-        socket.reset_and_destroy();
+        socket.reset_and_destroy().expect("a TCP socket");
     });
     log.assert_of(
         "C",
@@ -457,7 +457,7 @@ fn l46_reset_of_a_new_socket() {
     let log = in_a_loop(|log| {
         let socket = Socket::new();
         watch_socket(&log, "C", socket);
-        socket.reset_and_destroy();
+        socket.reset_and_destroy().expect("a TCP socket");
         log.add("C", format!("destroyed={}", socket.destroyed()));
     });
     log.assert_of("C", "destroyed=true ~ error(ERR_SOCKET_CLOSED) ~ close(false)");
@@ -470,7 +470,7 @@ fn l46_reset_after_destroy() {
         consume_as_client(stage, socket);
         socket.on_ready(|socket| {
             socket.destroy();
-            socket.reset_and_destroy();
+            socket.reset_and_destroy().expect("a TCP socket");
         });
     });
     log.assert_after("C", "ready", "|x close(false)");
@@ -524,7 +524,7 @@ fn use_in_vain(socket: Socket) {
     socket.destroy();
     socket.destroy_with("too late");
     socket.destroy_soon();
-    socket.reset_and_destroy();
+    socket.reset_and_destroy().expect("a TCP socket");
     socket.set_timeout(Duration::from_millis(1));
 }
 

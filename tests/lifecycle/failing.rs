@@ -23,7 +23,7 @@ fn l48_reset_in_connection() {
         plain_server(),
         plain_client(),
         |_, socket| {
-            socket.reset_and_destroy();
+            socket.reset_and_destroy().expect("a TCP socket");
         },
         consume_as_client,
     );
@@ -265,7 +265,7 @@ fn l57_reset_with_a_full_buffer() {
         },
         |stage, socket| {
             wait_for_bytes(socket, 65_536, move || {
-                stage.accepted().reset_and_destroy();
+                stage.accepted().reset_and_destroy().expect("a TCP socket");
                 after_the_reset(stage, move || {
                     let state = format!("[resume, {} destroyed={}]", socket.readable_length(), socket.destroyed());
                     stage.log.add("C", state);
@@ -295,7 +295,7 @@ fn l58_reset_with_a_write_under_way() {
                 socket.write_with("y", callback(&stage.log, "C", "cb2"));
                 socket.end_data_with("z", callback(&stage.log, "C", "endcb"));
                 stage.meet(1, move || {
-                    stage.accepted().reset_and_destroy();
+                    stage.accepted().reset_and_destroy().expect("a TCP socket");
                 });
             });
         },
@@ -314,7 +314,7 @@ fn l58_reset_with_a_write_under_way() {
 fn l59_reset_after_finish() {
     let reset = |stage: Stage| {
         move || {
-            stage.accepted().reset_and_destroy();
+            stage.accepted().reset_and_destroy().expect("a TCP socket");
         }
     };
     let log = Stage::play(
@@ -367,7 +367,7 @@ fn l61_had_error() {
 
     let without = Stage::play(plain_server(), plain_client(), consume, |_, socket| {
         socket.on_ready(|socket| {
-            socket.reset_and_destroy();
+            socket.reset_and_destroy().expect("a TCP socket");
         });
     });
     without.assert_after("C", "ready", "|x close(false)");
@@ -491,14 +491,14 @@ fn reset_by_the_server(client: impl Fn(Stage, Socket) + 'static) -> Log {
         plain_client(),
         |stage, _| {
             stage.meet(2, move || {
-                stage.accepted().reset_and_destroy();
+                stage.accepted().reset_and_destroy().expect("a TCP socket");
             });
         },
         move |stage, socket| {
             client(stage, socket);
             socket.on_ready(move |_| {
                 stage.meet(2, move || {
-                    stage.accepted().reset_and_destroy();
+                    stage.accepted().reset_and_destroy().expect("a TCP socket");
                 });
             });
         },
