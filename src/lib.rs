@@ -95,8 +95,11 @@
 //!
 //! Each has tests (`tests/laws.rs`).
 //!
-//! 1. A command never delivers an event; it queues one. The one exception so far is Node's: a reset that fails because a
-//!    shutdown is under way emits `error` within [`reset_and_destroy`](net::Socket::reset_and_destroy).
+//! 1. A command never delivers an event; it queues one. The exceptions are Node's: `pause`, `pipe` and `unpipe` emit the
+//!    events of their names; `read` and `unshift` emit `data`; `connect` to a unix socket emits `connectionAttempt`, and so
+//!    does a custom lookup that answers at once, with its `lookup` events; a reset that fails because a shutdown is under
+//!    way emits `error`. A listener that is running is never entered again: such an emission reaches it right after it
+//!    returned, with bytes of its own.
 //! 2. User code is entered from one file, with nothing borrowed: listeners, callbacks, timers, posts, the unhandled-error
 //!    hook, and every drop of what users gave. What is to be dropped goes to the graves, which are emptied before each
 //!    tick drain and when the loop is dropped.
