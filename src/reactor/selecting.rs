@@ -19,8 +19,8 @@ use crate::reactor::target::{Local, Target};
 use crate::reactor::ticks::{ConnectionTick, Emission, Step};
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{Handle, Reactor, TimerKind};
-use crate::sys::errno::Errno;
 use crate::sys::Time;
+use crate::sys::errno::Errno;
 
 /// Names a lookup for as long as its loop lives: no number is used twice.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
