@@ -7,11 +7,11 @@ use std::time::Duration;
 use halfclose::net::{self, Socket};
 
 use crate::support::{
-    callback, in_a_loop, port_of, watch_data, watch_data_bytes, watch_data_length, watch_socket, Log, Stage,
+    Log, Stage, callback, in_a_loop, port_of, watch_data, watch_data_bytes, watch_data_length, watch_socket,
 };
 use crate::{
-    consume, consume_as_client, pausing_server, plain_client, plain_server, refusing_port, A_WHILE, MORE_THAN_ONE_READ,
-    TOO_MUCH,
+    A_WHILE, MORE_THAN_ONE_READ, TOO_MUCH, consume, consume_as_client, pausing_server, plain_client, plain_server,
+    refusing_port,
 };
 
 /// L30: `destroy()` is synchronous for the state and cancels the timeout; nothing but callbacks and `close` follow.
@@ -33,6 +33,19 @@ fn l30_state_and_silence_after_destroy() {
         "connectionAttempt | connect, ready, destroyed closed pending closed \
          ~ writecb, endcb(ERR_STREAM_DESTROYED) |x close(false) | [later]",
     );
+}
+
+/// L30: a cancelled timeout is gone at once, not only silent: the loop has no timer left at its end.
+#[test]
+fn l30_timeout_is_forgotten() {
+    let log = Stage::play(plain_server(), plain_client(), consume, |stage, socket| {
+        consume_as_client(stage, socket);
+        socket.set_timeout(Duration::from_secs(3600));
+        socket.on_ready(|socket| {
+            socket.destroy();
+        });
+    });
+    log.assert_after("C", "ready", "|x close(false)");
 }
 
 /// L30: the server's connection count falls inside `destroy()`.

@@ -1,18 +1,18 @@
 //! Rules L48 to L64 as far as TCP goes: errors on a live connection, and what users do to a socket too late.
 
 use std::cell::Cell;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use halfclose::net::{self, Socket, SocketEvent};
 
 use crate::support::{
-    self, callback, in_a_loop, loopback, panic_text, port_of, watch_data, watch_data_bytes, watch_socket, Log, RawPeer,
-    Stage,
+    self, Log, RawPeer, Stage, callback, in_a_loop, loopback, panic_text, port_of, watch_data, watch_data_bytes,
+    watch_socket,
 };
 use crate::{
-    consume, consume_as_client, half_open_client, half_open_server, pausing_server, plain_client, plain_server,
-    wait_for_bytes, A_WHILE, TOO_MUCH,
+    A_WHILE, TOO_MUCH, consume, consume_as_client, half_open_client, half_open_server, pausing_server, plain_client,
+    plain_server, wait_for_bytes,
 };
 
 /// L48: reset inside `connection`: a client on the same host sees a failed attempt, or an error right after `ready`,
