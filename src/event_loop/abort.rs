@@ -140,8 +140,9 @@ impl AbortSignal {
 
 impl Target {
     fn abort(self, reason: &Error) {
+        let error = Error::aborted(reason.clone());
         current::with(|core| match self {
-            Target::Socket(socket) => core.reactor.abort(socket, Error::aborted(reason.clone())),
+            Target::Socket(socket) => core.abort_socket(socket, error),
             Target::Server(server) => core.reactor.abort_server(server),
         });
     }

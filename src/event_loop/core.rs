@@ -201,10 +201,21 @@ impl Core {
     }
 
     pub(crate) fn destroy_with(&mut self, socket: Handle, error: Error) {
+        self.keep_foreign(&error);
+        self.reactor.destroy(socket, Some(error));
+    }
+
+    fn keep_foreign(&mut self, error: &Error) {
         if error.is_foreign() {
             self.foreign_errors.push(error.clone());
         }
-        self.reactor.destroy(socket, Some(error));
+    }
+
+    /// The signal of a socket was aborted: `destroy(AbortError)` (rules C50, C51).
+    pub(crate) fn abort_socket(&mut self, socket: Handle, error: Error) {
+        if self.reactor.is_abortable(socket) {
+            self.destroy_with(socket, error);
+        }
     }
 
     pub(crate) fn destroy_soon(&mut self, socket: Handle) {
@@ -360,6 +371,9 @@ impl Core {
 
     /// A lookup of the user's was answered.
     pub(crate) fn custom_lookup_finished(&mut self, id: LookupId, answer: Result<Vec<SocketAddr>, Error>) {
+        if let Err(error) = &answer {
+            self.keep_foreign(error);
+        }
         if let Some(owner) = self.take_lookup(id) {
             self.deliver(id, owner, answer);
         }

@@ -218,11 +218,4 @@ impl Reactor {
     pub(crate) fn is_abortable(&mut self, socket: Handle) -> bool {
         self.live(socket).is_some_and(|connection| connection.abortable)
     }
-
-    /// The signal was aborted: `destroy(AbortError)` (rules C50, C51).
-    pub(crate) fn abort(&mut self, socket: Handle, error: Error) {
-        if self.is_abortable(socket) {
-            self.destroy(socket, Some(error));
-        }
-    }
 }

@@ -35,6 +35,19 @@ fn l30_state_and_silence_after_destroy() {
     );
 }
 
+/// L30: a cancelled timeout is gone at once, not only silent: the loop has no timer left at its end.
+#[test]
+fn l30_timeout_is_forgotten() {
+    let log = Stage::play(plain_server(), plain_client(), consume, |stage, socket| {
+        consume_as_client(stage, socket);
+        socket.set_timeout(Duration::from_secs(3600));
+        socket.on_ready(|socket| {
+            socket.destroy();
+        });
+    });
+    log.assert_after("C", "ready", "|x close(false)");
+}
+
 /// L30: the server's connection count falls inside `destroy()`.
 #[test]
 fn l30_server_forgets_the_connection_at_once() {

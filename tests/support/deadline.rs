@@ -50,6 +50,6 @@ pub fn test(body: impl FnOnce(&mut EventLoop)) {
 pub fn busy(duration: Duration) {
     let start = Instant::now();
     while start.elapsed() < duration {
-        std::hint::spin_loop();
+        std::thread::yield_now();
     }
 }

@@ -76,7 +76,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Plays a scenario with [`pair`], in a loop of its own and within [`DEADLINE`], and returns what happened.
+    /// Plays a scenario with [`pair`], in a loop of its own and within [`DEADLINE`], and returns what happened. Nothing
+    /// may be left behind in the loop.
     pub fn play(
         server_options: ServerOptions,
         client_options: ConnectOptions,
@@ -99,6 +100,8 @@ impl Stage {
                     client(stage, socket);
                 },
             );
+            assert_eq!(event_loop.connections(), 0, "both sockets have closed and their slots are free");
+            assert_eq!(event_loop.timers(), 0, "no timer is left");
         });
         stage.log
     }
