@@ -331,6 +331,11 @@ impl Core {
         self.bury_entries(removed);
     }
 
+    /// `prepend()`: true when the listener was there.
+    pub(crate) fn prepend(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
+        self.attachments(kind).get_mut(owner).is_some_and(|attachment| attachment.prepend(id))
+    }
+
     fn listeners_removed(&mut self, owner: Handle, event: Event) {
         if event == Event::Socket(SocketEvent::Data) {
             let any = self.sockets.get(owner).is_some_and(|attachment| attachment.count(event) > 0);

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event_loop::Inner;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::events::{
-    Arguments, ConnectionAttempt, ErrorSource, Event, ServerEvent, SocketEvent, Unhandled,
+    Arguments, ConnectionAttempt, DroppedConnection, ErrorSource, Event, ServerEvent, SocketEvent, Unhandled,
 };
 use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Entry, Table};
@@ -86,6 +86,11 @@ impl Inner {
                 if !self.emit_to_server(server.handle, ServerEvent::Error, &arguments) {
                     return self.unhandled(ErrorSource::Server(server), error);
                 }
+            }
+            Emission::Dropped { server, ends } => {
+                let dropped = DroppedConnection::new(ends);
+                let arguments = Arguments::Dropped(Server::from_handle(server), &dropped);
+                self.emit_to_server(server, ServerEvent::Drop, &arguments);
             }
         }
         Ok(())

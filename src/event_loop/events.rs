@@ -2,8 +2,11 @@
 //!
 //! This module touches nothing. Node's names, one for one.
 
+use std::net::IpAddr;
+
 use crate::error::Error;
 use crate::event_loop::handles::{Server, Socket};
+use crate::reactor::admission::Ends;
 use crate::reactor::target::Target;
 use crate::reactor::ticks::PlainEvent;
 use crate::sys::Family;
@@ -48,6 +51,8 @@ pub enum ServerEvent {
     Error,
     /// Node's `'close'`.
     Close,
+    /// Node's `'drop'`.
+    Drop,
 }
 
 /// Either of them, as the listener tables know them.
@@ -82,6 +87,7 @@ pub(crate) enum Arguments<'a> {
     Server(Server),
     Connection(Server, Socket),
     ServerError(Server, &'a Error),
+    Dropped(Server, &'a DroppedConnection),
 }
 
 /// One attempt to connect: what Node passes to `'connectionAttempt'` and `'connectionAttemptFailed'` as `ip`, `port` and
@@ -112,13 +118,56 @@ impl ConnectionAttempt {
     }
 }
 
+/// A connection that a server turned away: what Node passes to `'drop'`. All of it is `None` where Node passes nothing (a
+/// unix socket), and what a peer that is gone already makes unknown.
+#[derive(Clone, Debug)]
+pub struct DroppedConnection {
+    ends: Box<Ends>,
+}
+
+impl DroppedConnection {
+    pub(crate) fn new(ends: Box<Ends>) -> DroppedConnection {
+        DroppedConnection { ends }
+    }
+
+    /// The address of this end. Mirrors `data.localAddress`.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        self.ends.local.map(|address| address.ip())
+    }
+
+    /// The port of this end. Mirrors `data.localPort`.
+    pub fn local_port(&self) -> Option<u16> {
+        self.ends.local.map(|address| address.port())
+    }
+
+    /// The family of this end's address. Mirrors `data.localFamily`.
+    pub fn local_family(&self) -> Option<Family> {
+        self.ends.local.as_ref().map(Family::of)
+    }
+
+    /// The peer's address. Mirrors `data.remoteAddress`.
+    pub fn remote_address(&self) -> Option<IpAddr> {
+        self.ends.remote.map(|address| address.ip())
+    }
+
+    /// The peer's port. Mirrors `data.remotePort`.
+    pub fn remote_port(&self) -> Option<u16> {
+        self.ends.remote.map(|address| address.port())
+    }
+
+    /// The family of the peer's address. Mirrors `data.remoteFamily`.
+    pub fn remote_family(&self) -> Option<Family> {
+        self.ends.remote.as_ref().map(Family::of)
+    }
+}
+
 /// Whose `error` nobody listens for: see [`EventLoop::on_unhandled_error`](crate::EventLoop::on_unhandled_error).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ErrorSource {
     /// A socket; its `close` follows.
     Socket(Socket),
-    /// A server, which did not get to listen, or failed to accept.
+    /// A server, which did not get to listen.
     Server(Server),
 }
 

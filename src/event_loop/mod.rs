@@ -10,6 +10,7 @@
 //! | [`callbacks`], [`immediates`] | one-shot callbacks |
 //! | [`handles`], [`events`] | what users hold and what listeners are given |
 //! | [`mailbox`], [`loop_handle`] | what other threads hand over |
+//! | [`descriptors`] | sockets that somebody else opened |
 //! | [`lookup`] | name lookup on threads of its own |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
@@ -19,6 +20,7 @@
 pub(crate) mod callbacks;
 pub(crate) mod core;
 pub(crate) mod current;
+pub(crate) mod descriptors;
 pub(crate) mod emit;
 pub(crate) mod events;
 pub(crate) mod handles;

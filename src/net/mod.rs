@@ -6,7 +6,10 @@
 //! | `socket` | what a [`Socket`] can do, and its properties |
 //! | `socket_events` | its listeners |
 //! | `server` | what a [`Server`] can do, and its listeners |
+//! | `server_settings` | whom a server lets in, and what it makes of them |
 //! | `options` | option builders and address forms |
+//! | `descriptors` | sockets that somebody else opened, and giving them back |
+//! | `bound_socket` | [`BoundSocket`]: bound, and not yet anything |
 //! | `chunk` | what can be written |
 //!
 //! Thin: each method is one call into the event loop (floor 3). It may touch that floor and the vocabulary in `error`.
@@ -33,17 +36,21 @@
 //! # Ok::<(), halfclose::Error>(())
 //! ```
 
+mod bound_socket;
 mod chunk;
+mod descriptors;
 mod options;
 mod server;
+mod server_settings;
 mod socket;
 mod socket_events;
 
-pub use crate::event_loop::events::{ConnectionAttempt, ErrorSource, ServerEvent, SocketEvent};
+pub use crate::event_loop::events::{ConnectionAttempt, DroppedConnection, ErrorSource, ServerEvent, SocketEvent};
 pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;
+pub use crate::net::bound_socket::{BoundSocket, BoundSocketOptions};
 pub use crate::net::chunk::Chunk;
-pub use crate::net::options::{ConnectOptions, ListenOptions, ServerOptions, SocketOptions};
+pub use crate::net::options::{ConnectOptions, KeepAliveOptions, ListenOptions, ServerOptions, SocketOptions};
 pub use crate::net::socket::ReadyState;
 pub use crate::sys::Family;
 

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::event_loop::descriptors::GivenDescriptor;
 use crate::event_loop::{AcceptorOptions, ConnectionOptions, ListenRequest, Local, ServerSettings, host_text};
 use crate::net::Family;
 
@@ -25,6 +26,7 @@ pub struct SocketOptions {
     connection: ConnectionOptions,
     /// `highWaterMark` wins over the other two, whichever is set first (rule F2).
     high_water_mark: Option<usize>,
+    pub(super) given: Option<GivenDescriptor>,
 }
 
 impl SocketOptions {
@@ -94,6 +96,23 @@ macro_rules! socket_setters {
             #[must_use]
             pub fn keep_alive_initial_delay(mut self, delay: Duration) -> Self {
                 self.$($field.)*connection.keep_alive_initial_delay = delay;
+                self
+            }
+
+            /// Whether this side reads at all; default true. With false, `data` and `end` never come, nothing is read
+            /// from the system, and the socket is over at `finish`, in every connection it makes. Mirrors `readable`.
+            #[must_use]
+            pub fn readable(mut self, readable: bool) -> Self {
+                self.$($field.)*connection.readable = readable;
+                self
+            }
+
+            /// Whether this side writes at all; default true. With false, a write fails with
+            /// `ERR_STREAM_WRITE_AFTER_END`, and the socket is over when the peer ended, in every connection it makes; the
+            /// FIN is only sent then. Mirrors `writable`.
+            #[must_use]
+            pub fn writable(mut self, writable: bool) -> Self {
+                self.$($field.)*connection.writable = writable;
                 self
             }
         }
@@ -336,6 +355,54 @@ impl ServerOptions {
     }
 }
 
+/// How an idle connection is probed. Mirrors the options of `socket.setKeepAlive()`.
+///
+/// With a delay below one second, or an interval or a count that amounts to none, the connection is probed at the
+/// system's own times.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeepAliveOptions {
+    pub(super) enable: bool,
+    pub(super) initial_delay: Duration,
+    pub(super) interval: Option<Duration>,
+    pub(super) count: Option<u32>,
+}
+
+impl KeepAliveOptions {
+    /// Node's defaults: do not probe.
+    pub fn new() -> KeepAliveOptions {
+        KeepAliveOptions::default()
+    }
+
+    /// Whether to probe; default false. Mirrors `enable`.
+    #[must_use]
+    pub fn enable(mut self, on: bool) -> KeepAliveOptions {
+        self.enable = on;
+        self
+    }
+
+    /// How long the connection must be idle before the first probe: whole seconds, the rest is cut off; zero, the
+    /// default, leaves all times to the system. Mirrors `initialDelay`.
+    #[must_use]
+    pub fn initial_delay(mut self, delay: Duration) -> KeepAliveOptions {
+        self.initial_delay = delay;
+        self
+    }
+
+    /// The time between two probes: whole seconds; default one. Mirrors `interval`.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> KeepAliveOptions {
+        self.interval = Some(interval);
+        self
+    }
+
+    /// How many probes may go unanswered; default ten. Mirrors `count`.
+    #[must_use]
+    pub fn count(mut self, probes: u32) -> KeepAliveOptions {
+        self.count = Some(probes);
+        self
+    }
+}
+
 /// Where to listen. Mirrors the options of `server.listen()`.
 ///
 /// Made with `into()` from a port (of every address), `(host, port)` or a [`SocketAddr`], or built:
@@ -353,6 +420,7 @@ impl ServerOptions {
 pub struct ListenOptions {
     host: Option<String>,
     request: ListenRequest,
+    pub(super) given: Option<GivenDescriptor>,
 }
 
 impl ListenOptions {
@@ -397,6 +465,11 @@ impl ListenOptions {
     pub fn reuse_port(mut self, on: bool) -> ListenOptions {
         self.request.options = AcceptorOptions { reuse_port: on, ..self.request.options };
         self
+    }
+
+    /// A socket that is bound already wins over every address.
+    pub(crate) fn take_given(&mut self) -> Option<GivenDescriptor> {
+        self.given.take()
     }
 
     pub(crate) fn into_parts(self) -> (Option<String>, ListenRequest) {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::current;
 use crate::event_loop::{Connection, QueuedBytes};
-use crate::net::{Chunk, ConnectOptions, Family, Server, Socket, SocketId, SocketOptions};
+use crate::net::{Chunk, ConnectOptions, Family, KeepAliveOptions, Server, Socket, SocketId, SocketOptions};
 
 /// Node's `socket.readyState`.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -79,8 +79,8 @@ impl Socket {
     /// Without an [`EventLoop`](crate::EventLoop) on this thread.
     #[track_caller]
     pub fn with_options(options: SocketOptions) -> Socket {
-        let options = options.connection_options();
-        Socket::from_handle(current::expect(|core| core.new_socket(&options)))
+        let connection = options.connection_options();
+        Socket::from_handle(current::expect(|core| core.new_socket_on(&connection, options.given.as_ref())))
     }
 
     /// Connects. Mirrors `socket.connect()`.
@@ -121,6 +121,9 @@ impl Socket {
         let port = options.check()?;
         let local = options.local()?;
         let family = options.family_option();
+        if current::with(|core| core.reactor.is_bound(self.handle)).unwrap_or(false) {
+            return self.connect_bound(options, port);
+        }
         let started = current::with(|core| core.connect(self.handle, options.host_or_default(), port, family, local));
         started.unwrap_or_else(|| Err(Error::socket_closed()))?;
         Ok(self)
@@ -299,7 +302,25 @@ impl Socket {
     /// Whole seconds, the rest is cut off; zero leaves the time to the system. With a delay, ten probes a second apart
     /// are made before the connection is given up. Remembered before there is a connection.
     pub fn set_keep_alive(self, on: bool, initial_delay: Duration) -> Socket {
-        current::with(|core| core.reactor.set_keep_alive(self.handle, on, initial_delay));
+        current::with(|core| core.reactor.set_keep_alive(self.handle, on, initial_delay, None, None));
+        self
+    }
+
+    /// [`set_keep_alive`](Socket::set_keep_alive) with all that can be said. Mirrors `socket.setKeepAlive(options)`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::KeepAliveOptions, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let minute = Duration::from_secs(60);
+    /// let options = KeepAliveOptions::new().enable(true).initial_delay(minute).interval(minute / 6).count(3);
+    /// Socket::new().set_keep_alive_with(options);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn set_keep_alive_with(self, options: KeepAliveOptions) -> Socket {
+        let KeepAliveOptions { enable, initial_delay, interval, count } = options;
+        current::with(|core| core.reactor.set_keep_alive(self.handle, enable, initial_delay, interval, count));
         self
     }
 

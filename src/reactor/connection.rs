@@ -53,6 +53,9 @@ pub(crate) struct Connection {
     pub(super) keep_alive: bool,
     /// Whole seconds, as the kernel wants them.
     pub(super) keep_alive_delay: u64,
+    /// Whole seconds too; `None` and no count are libuv's own.
+    pub(super) keep_alive_interval: Option<u32>,
+    pub(super) keep_alive_count: Option<u32>,
 
     pub(super) errored: Option<Error>,
     /// The server that accepted it.
@@ -68,6 +71,8 @@ pub(crate) struct Connection {
     pub(super) peer: Option<SocketAddr>,
     /// `remoteAddress` was read while connected (rule C44).
     pub(super) peer_was_read: bool,
+    /// Bound already, for the first `connect()`: an adopted `BoundSocket`.
+    pub(super) bound: Option<Stream>,
 }
 
 /// Whether there is a handle, in Node's sense, and what it is doing.
@@ -141,6 +146,8 @@ pub(crate) struct ReadSide {
     pub(super) high_water_mark: usize,
     pub(super) length: usize,
     pub(super) buffer: VecDeque<Box<[u8]>>,
+    /// The `readable: false` option: this side is over from the start, in every connection.
+    pub(super) disabled: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -176,7 +183,13 @@ impl ReadSide {
             high_water_mark,
             length: 0,
             buffer: VecDeque::new(),
+            disabled: false,
         }
+    }
+
+    /// How a connection of this socket begins.
+    pub(super) fn first_phase(&self) -> ReadPhase {
+        if self.disabled { ReadPhase::EndEmitted } else { ReadPhase::Open }
     }
 
     pub(super) fn ended(&self) -> bool {
@@ -213,6 +226,8 @@ pub(crate) struct WriteSide {
     pub(super) length: usize,
     /// Allocated by the first write that the kernel does not take, and released when nothing waits.
     pub(super) queue: Option<Box<WriteQueue>>,
+    /// The `writable: false` option: this side is over from the start, in every connection.
+    pub(super) disabled: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -237,7 +252,13 @@ impl WriteSide {
             high_water_mark,
             length: 0,
             queue: None,
+            disabled: false,
         }
+    }
+
+    /// How a connection of this socket begins.
+    pub(super) fn first_phase(&self) -> WritePhase {
+        if self.disabled { WritePhase::Finished } else { WritePhase::Open }
     }
 
     /// `end()` was called.
@@ -345,6 +366,8 @@ pub(crate) struct ConnectionOptions {
     pub(crate) no_delay: bool,
     pub(crate) keep_alive: bool,
     pub(crate) keep_alive_initial_delay: Duration,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
 }
 
 impl Default for ConnectionOptions {
@@ -356,12 +379,23 @@ impl Default for ConnectionOptions {
             no_delay: false,
             keep_alive: false,
             keep_alive_initial_delay: Duration::ZERO,
+            readable: true,
+            writable: true,
         }
     }
 }
 
 impl Connection {
     pub(crate) fn new(generation: Generation, options: &ConnectionOptions) -> Connection {
+        let mut connection = Connection::open(generation, options);
+        connection.read.disabled = !options.readable;
+        connection.write.disabled = !options.writable;
+        connection.read.phase = connection.read.first_phase();
+        connection.write.phase = connection.write.first_phase();
+        connection
+    }
+
+    fn open(generation: Generation, options: &ConnectionOptions) -> Connection {
         Connection {
             generation,
             epoch: 0,
@@ -383,6 +417,8 @@ impl Connection {
             no_delay: options.no_delay,
             keep_alive: options.keep_alive,
             keep_alive_delay: options.keep_alive_initial_delay.as_secs(),
+            keep_alive_interval: None,
+            keep_alive_count: None,
             errored: None,
             server: None,
             counted_by_server: false,
@@ -392,6 +428,7 @@ impl Connection {
             bytes_dispatched: 0,
             peer: None,
             peer_was_read: false,
+            bound: None,
         }
     }
 

@@ -9,6 +9,8 @@
 //! | [`writing`] | the writable side in motion |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
+//! | [`admission`] | who is let in |
+//! | [`adopting`] | descriptors that come in from outside, and go out again |
 //! | [`idle`] | the idle timeout |
 //! | [`timers`] | Node's timer lists |
 //! | [`ticks`] | the deferred queue, and what a callback still owes |
@@ -24,6 +26,8 @@
 //! Invariants: every transition runs to its end within one call; what has to follow user code lies on the stack of
 //! [`ticks::Step`]s before that code runs; a stale handle finds nothing ([`Reactor::live`]).
 
+pub(crate) mod admission;
+pub(crate) mod adopting;
 pub(crate) mod bytes;
 pub(crate) mod closing;
 pub(crate) mod connecting;
@@ -248,6 +252,7 @@ impl Reactor {
                 Step::Connected { socket, epoch } => self.connect_emitted(socket, epoch),
                 Step::MarkClosed { socket, epoch } => self.mark_closed(socket, epoch),
                 Step::CloseEmitted { socket } => self.close_emitted(socket),
+                Step::TurnAway { stream } => drop(stream),
             }
         }
         None

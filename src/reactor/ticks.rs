@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::error::Error;
+use crate::reactor::admission::Ends;
 use crate::reactor::bytes::Completion;
 use crate::reactor::target::Target;
 use crate::reactor::{CallbackId, Handle, Internal};
@@ -113,6 +114,8 @@ pub(crate) enum Step {
     MarkClosed { socket: Handle, epoch: u32 },
     /// After the `close` listeners: the slot may be free now.
     CloseEmitted { socket: Handle },
+    /// After the `drop` listeners: the connection that was not let in is closed.
+    TurnAway { stream: Stream },
 }
 
 /// One entry into user code.
@@ -165,6 +168,10 @@ pub(crate) enum Emission {
     },
     ServerClose {
         server: Handle,
+    },
+    Dropped {
+        server: Handle,
+        ends: Box<Ends>,
     },
 }
 

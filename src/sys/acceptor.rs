@@ -41,6 +41,11 @@ impl Acceptor {
         Ok(acceptor)
     }
 
+    /// Takes over a socket that somebody else bound, which is non-blocking and closed on exec already.
+    pub(super) fn from_bound(descriptor: OwnedFd) -> Self {
+        Self { descriptor }
+    }
+
     /// Starts to listen. The kernel completes up to about `backlog` connections before anyone accepts them.
     pub(crate) fn listen(&self, backlog: i32) -> io::Result<()> {
         self.socket().listen(backlog)
@@ -64,6 +69,13 @@ impl Acceptor {
 
     fn socket(&self) -> SockRef<'_> {
         SockRef::from(&self.descriptor)
+    }
+}
+
+/// The descriptor goes on without this type's promises; it is non-blocking still.
+impl From<Acceptor> for OwnedFd {
+    fn from(acceptor: Acceptor) -> OwnedFd {
+        acceptor.descriptor
     }
 }
 

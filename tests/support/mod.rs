@@ -14,11 +14,11 @@ mod process;
 mod raw;
 mod watch;
 
-pub use deadline::{test, within, DEADLINE};
+pub use deadline::{DEADLINE, test, within};
 pub use log::Log;
-pub use pair::{in_a_loop, loopback, pair, port_of, Stage};
+pub use pair::{Stage, in_a_loop, loopback, pair, port_of};
 pub use process::{node, open_descriptors, raise_descriptor_limit};
-pub use raw::{in_thread, panic_text, RawListener, RawPeer, RawThread, PEER_DEADLINE};
+pub use raw::{PEER_DEADLINE, RawListener, RawPeer, RawThread, in_thread, panic_text};
 pub use watch::{
     callback, describe, outcome, server_callback, watch_data, watch_data_bytes, watch_data_length, watch_server,
     watch_socket,

@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use halfclose::net::{self, ConnectOptions, Server, ServerOptions, Socket};
 use halfclose::EventLoop;
+use halfclose::net::{self, ConnectOptions, Server, ServerOptions, Socket};
 
 use super::deadline::test;
 use super::log::Log;

@@ -3,8 +3,8 @@
 //! May touch: the public API and the log. Invariant: no listener is attached that a caller did not ask for, because a
 //! `data` listener starts the flow and an `error` listener keeps `run()` going.
 
-use halfclose::net::{Server, Socket};
 use halfclose::Error;
+use halfclose::net::{Server, Socket};
 
 use super::log::Log;
 
