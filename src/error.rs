@@ -255,6 +255,16 @@ impl Error {
         Inner { code: Some(code), ..Inner::new(message, kind_of_code(code)) }.into()
     }
 
+    /// Whether dropping the last clone runs code of the user's.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.0.source.is_some()
+    }
+
+    /// Whether this is the last clone.
+    pub(crate) fn is_sole_owner(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     pub(crate) fn stream_write_after_end() -> Self {
         Self::coded("ERR_STREAM_WRITE_AFTER_END", "write after end")
     }

@@ -10,7 +10,6 @@ use std::cell::RefCell;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use halfclose::net::{self, ConnectOptions, ServerOptions, Socket, SocketEvent, SocketOptions};
@@ -514,7 +513,7 @@ fn t4_steady_progress_suppresses_the_timeout() {
                 // A slow reader: 64 KiB every 8 ms. Half of the bytes have to be read before the kernel holds the rest.
                 let mut buffer = vec![0; 64 * 1024];
                 while peer.stream().read(&mut buffer).is_ok_and(|length| length > 0) {
-                    thread::sleep(milliseconds(8));
+                    support::busy(milliseconds(8));
                 }
             });
         });

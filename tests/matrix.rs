@@ -9,7 +9,7 @@ mod support;
 use std::time::Duration;
 
 use halfclose::net::{ConnectOptions, ServerOptions, Socket};
-use support::{callback, watch_data, Log, Stage};
+use support::{Log, Stage, callback, watch_data};
 
 /// One row of the matrix.
 struct Row {

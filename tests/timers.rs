@@ -16,16 +16,10 @@ use halfclose::{
     Immediate, Timer, clear_immediate, clear_interval, clear_timeout, next_tick, set_immediate, set_interval,
     set_timeout,
 };
-use support::Log;
+use support::{Log, busy};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// Occupies the thread, so that timers become due.
-fn busy(duration: Duration) {
-    let start = Instant::now();
-    while start.elapsed() < duration {}
-}
 
 /// A callback that records `text`.
 fn entry(log: &Log, text: &'static str) -> impl FnMut() + 'static + use<> {

@@ -41,6 +41,9 @@ pub(crate) struct Core {
     /// Who waits for which lookup.
     lookup_owners: Slab<LookupOwner>,
     graves: Vec<Grave>,
+    /// Errors that wrap what users gave, for as long as anything of ours holds one: the last to let go runs their
+    /// destructor, and that must be a grave.
+    foreign_errors: Vec<Error>,
     /// `stop()` was called: `run` returns after this callback and its ticks.
     pub(crate) stopping: bool,
     pub(crate) phase: Phase,
@@ -56,6 +59,7 @@ pub(crate) enum Grave {
     Immediate { _callback: Box<dyn FnOnce()> },
     Bytes { _bytes: QueuedBytes },
     Data { _data: Box<dyn Any> },
+    Error { _error: Error },
 }
 
 /// What a lookup is for.
@@ -78,6 +82,7 @@ impl Core {
             lookups,
             lookup_owners: Slab::new(),
             graves: Vec::new(),
+            foreign_errors: Vec::new(),
             stopping: false,
             phase: Phase::Idle,
             turn: 0,
@@ -162,6 +167,13 @@ impl Core {
     ) {
         let callback = callback.map(|callback| self.callbacks.insert(callback));
         self.command(|reactor| reactor.end(socket, chunk, callback));
+    }
+
+    pub(crate) fn destroy_with(&mut self, socket: Handle, error: Error) {
+        if error.is_foreign() {
+            self.foreign_errors.push(error.clone());
+        }
+        self.reactor.destroy(socket, Some(error));
     }
 
     pub(crate) fn destroy_soon(&mut self, socket: Handle) {
@@ -458,7 +470,7 @@ impl Core {
     }
 
     pub(crate) fn has_graves(&self) -> bool {
-        !self.graves.is_empty() || self.reactor.has_graves()
+        !self.graves.is_empty() || self.reactor.has_graves() || self.foreign_errors.iter().any(Error::is_sole_owner)
     }
 
     /// Everything that nothing needs any more, for `emit` to drop.
@@ -466,7 +478,18 @@ impl Core {
         if self.reactor.has_graves() {
             self.collect_graves();
         }
+        if !self.foreign_errors.is_empty() {
+            self.collect_errors();
+        }
         std::mem::take(&mut self.graves)
+    }
+
+    #[cold]
+    fn collect_errors(&mut self) {
+        let (dead, alive) = std::mem::take(&mut self.foreign_errors).into_iter().partition(Error::is_sole_owner);
+        self.foreign_errors = alive;
+        let dead: Vec<Error> = dead;
+        self.graves.extend(dead.into_iter().map(|error| Grave::Error { _error: error }));
     }
 
     #[cold]

@@ -24,8 +24,11 @@ thread_local! {
 
 /// Runs `command` on this thread's loop. `None` when there is none: handles are inert then.
 pub(crate) fn with<R>(command: impl FnOnce(&mut Core) -> R) -> Option<R> {
+    // Without a loop the command is dropped behind the borrow: it may hold what users gave.
+    let mut command = Some(command);
     CURRENT.with_borrow(|current| {
         let inner = current.as_ref()?;
+        let command = command.take()?;
         Some(command(&mut inner.core.borrow_mut()))
     })
 }

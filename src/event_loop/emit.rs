@@ -30,11 +30,20 @@ impl Inner {
             if let Some(error) = self.unreported.take() {
                 return Err(error);
             }
-            let emission = self.core.borrow_mut().reactor.next_emission();
-            let buried = self.bury();
+            let emission = {
+                let mut core = self.core.borrow_mut();
+                let emission = core.reactor.next_emission();
+                if core.has_graves() {
+                    // Destructors come first, and may panic: what was next waits on the stack for its turn.
+                    core.reactor.ticks.then_all(emission.map(Step::Emit));
+                    drop(core);
+                    self.bury();
+                    continue;
+                }
+                emission
+            };
             match emission {
                 Some(emission) => self.perform(emission)?,
-                None if buried => {}
                 None => return Ok(()),
             }
         }
@@ -225,15 +234,10 @@ impl Inner {
         }
     }
 
-    /// Drops what nothing needs any more. True when there was something: a destructor may have given commands.
-    pub(crate) fn bury(&self) -> bool {
-        if !self.core.borrow().has_graves() {
-            return false;
-        }
+    /// Drops what nothing needs any more.
+    pub(crate) fn bury(&self) {
         let graves = self.core.borrow_mut().take_graves();
-        let any = !graves.is_empty();
         drop(graves);
-        any
     }
 }
 

@@ -225,7 +225,8 @@ impl Socket {
     /// ```
     pub fn destroy_with(self, error: impl Into<Error>) -> Socket {
         let error = error.into();
-        current::with(|core| core.reactor.destroy(self.handle, Some(error)));
+        current::with(|core| core.destroy_with(self.handle, error));
+        current::bury_if_idle();
         self
     }
 

@@ -205,6 +205,10 @@ impl Ticks {
         self.steps.push(step);
     }
 
+    pub(crate) fn then_all(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.steps.extend(steps);
+    }
+
     pub(crate) fn then_emit(&mut self, emission: Emission) {
         self.steps.push(Step::Emit(emission));
     }

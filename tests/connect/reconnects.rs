@@ -362,7 +362,7 @@ fn c43_a_reconnected_socket_is_referenced() {
         listener.accept().close();
         let mut second = listener.accept();
         // Lets the loop reach the point where only the client could keep it running.
-        std::thread::sleep(Duration::from_millis(50));
+        support::busy(Duration::from_millis(50));
         second.half_close();
         second.read_to_end().expect("the client's end")
     });

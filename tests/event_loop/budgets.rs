@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::thread;
 
 use halfclose::net::{self, ConnectOptions, Server};
 use halfclose::{EventLoop, EventLoopOptions, set_immediate};
@@ -88,7 +87,7 @@ fn reading_turns(options: EventLoopOptions) -> Vec<u64> {
             let turn = here().turn;
             if seen.borrow().last() != Some(&turn) {
                 // Lets the kernel's buffer fill while the loop is away.
-                set_immediate(|| thread::sleep(2 * MILLISECOND));
+                set_immediate(|| crate::busy(2 * MILLISECOND));
             }
             seen.borrow_mut().push(turn);
         });
@@ -143,7 +142,7 @@ fn m4_a_hot_socket_does_not_starve_a_cold_one() {
                 if counted.get() == 0 {
                     cold_peer.borrow_mut().write(b"x");
                     // Lets the hot socket's kernel buffer fill, so that only the bound ends its reads.
-                    thread::sleep(20 * MILLISECOND);
+                    crate::busy(20 * MILLISECOND);
                 }
                 counted.set(counted.get() + 1);
             });

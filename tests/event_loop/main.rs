@@ -18,11 +18,11 @@ mod turn_order;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use halfclose::Position;
 use halfclose::net::{self, ConnectOptions, Socket};
-use support::{Log, RawListener, RawPeer};
+use support::{Log, RawListener, RawPeer, busy};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -44,12 +44,6 @@ fn client_of_peer(log: &Log, options: ConnectOptions, connected: impl FnOnce(Soc
         connected(client, peer);
     });
     client
-}
-
-/// Occupies the thread, so that timers become due.
-fn busy(duration: Duration) {
-    let start = Instant::now();
-    while start.elapsed() < duration {}
 }
 
 /// The place of the running callback.

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use halfclose::net::{self, ConnectOptions, Server, Socket, SocketEvent};
 
-use crate::support::{callback, in_a_loop, port_of, watch_data, watch_data_bytes, watch_socket, Stage};
-use crate::{consume, consume_as_client, plain_client, plain_server, refusing_port, A_WHILE};
+use crate::support::{Stage, callback, in_a_loop, port_of, watch_data, watch_data_bytes, watch_socket};
+use crate::{A_WHILE, consume, consume_as_client, plain_client, plain_server, refusing_port};
 
 /// L1: `connect() ~ connectionAttempt | connect, ready` for an IP address as host.
 #[test]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use halfclose::net::{self, Socket};
 
 use crate::support::{
-    callback, in_a_loop, port_of, watch_data, watch_data_bytes, watch_data_length, watch_socket, Log, Stage,
+    Log, Stage, callback, in_a_loop, port_of, watch_data, watch_data_bytes, watch_data_length, watch_socket,
 };
 use crate::{
-    consume, consume_as_client, pausing_server, plain_client, plain_server, refusing_port, A_WHILE, MORE_THAN_ONE_READ,
-    TOO_MUCH,
+    A_WHILE, MORE_THAN_ONE_READ, TOO_MUCH, consume, consume_as_client, pausing_server, plain_client, plain_server,
+    refusing_port,
 };
 
 /// L30: `destroy()` is synchronous for the state and cancels the timeout; nothing but callbacks and `close` follow.

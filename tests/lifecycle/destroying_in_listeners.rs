@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use halfclose::net::{ConnectOptions, Socket};
 
-use crate::support::{callback, in_a_loop, watch_data_length, watch_socket, Stage};
+use crate::support::{Stage, callback, in_a_loop, watch_data_length, watch_socket};
 use crate::{
-    consume, consume_as_client, plain_client, plain_server, refusing_port, wait_for_bytes, MORE_THAN_ONE_READ, TOO_MUCH,
+    MORE_THAN_ONE_READ, TOO_MUCH, consume, consume_as_client, plain_client, plain_server, refusing_port, wait_for_bytes,
 };
 
 /// Row `connectionAttempt`, where Node throws: the sane behaviour is to stop.

@@ -1,18 +1,18 @@
 //! Rules L48 to L64 as far as TCP goes: errors on a live connection, and what users do to a socket too late.
 
 use std::cell::Cell;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use halfclose::net::{self, Socket, SocketEvent};
 
 use crate::support::{
-    self, callback, in_a_loop, loopback, panic_text, port_of, watch_data, watch_data_bytes, watch_socket, Log, RawPeer,
-    Stage,
+    self, Log, RawPeer, Stage, callback, in_a_loop, loopback, panic_text, port_of, watch_data, watch_data_bytes,
+    watch_socket,
 };
 use crate::{
-    consume, consume_as_client, half_open_client, half_open_server, pausing_server, plain_client, plain_server,
-    wait_for_bytes, A_WHILE, TOO_MUCH,
+    A_WHILE, TOO_MUCH, consume, consume_as_client, half_open_client, half_open_server, pausing_server, plain_client,
+    plain_server, wait_for_bytes,
 };
 
 /// L48: reset inside `connection`: a client on the same host sees a failed attempt, or an error right after `ready`,
@@ -178,7 +178,7 @@ fn l53_write_on_a_new_socket() {
     });
     log.assert_of(
         "C",
-        "write=false destroyed=true ~ writecb(ERR_SOCKET_CLOSED) ~ error(ERR_SOCKET_CLOSED) ~ close(false)",
+        "write=false destroyed=false ~ writecb(ERR_SOCKET_CLOSED) ~ error(ERR_SOCKET_CLOSED) ~ close(false)",
     );
 }
 
@@ -204,7 +204,7 @@ fn l54_writes_to_a_peer_that_is_gone() {
     log.assert_after(
         "C",
         "ready",
-        "| ~ end | write=true destroyed=false ~ cb1 | write=false destroyed=true ~ cb2(write EPIPE) \
+        "| ~ end | write=true destroyed=false ~ cb1 | write=false destroyed=false ~ cb2(write EPIPE) \
          ~ error(write EPIPE) |x close(true)",
     );
 }
@@ -249,7 +249,7 @@ fn l57_write_after_a_reset_while_paused() {
     log.assert_after(
         "C",
         "ready",
-        "| [write, destroyed=false], write=false destroyed=true ~ writecb(write ECONNRESET) \
+        "| [write, destroyed=false], write=false destroyed=false ~ writecb(write ECONNRESET) \
          ~ error(write ECONNRESET) |x close(true)",
     );
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use halfclose::net::{self, Server, Socket};
 
-use crate::support::{in_a_loop, port_of, server_callback, watch_data, watch_server, watch_socket, Log, Stage};
+use crate::support::{Log, Stage, in_a_loop, port_of, server_callback, watch_data, watch_server, watch_socket};
 use crate::{consume, consume_as_client, plain_client, plain_server};
 
 /// L70: without a host the server is bound when `listen` returns, and `listening` comes in a tick.
@@ -371,11 +371,7 @@ fn watched(log: Log) -> Server {
 /// Whether a server has a descriptor, which `listening` and `address` must agree about.
 fn bound(server: Server) -> &'static str {
     assert_eq!(server.listening(), server.address().is_some());
-    if server.listening() {
-        "[bound]"
-    } else {
-        "[not bound]"
-    }
+    if server.listening() { "[bound]" } else { "[not bound]" }
 }
 
 fn close_when_listening(server: Server) {

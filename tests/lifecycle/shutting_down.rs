@@ -3,10 +3,10 @@
 use halfclose::net::{self, Server, Socket};
 
 use crate::support::{
-    callback, in_a_loop, port_of, watch_data, watch_data_bytes, watch_data_length, watch_socket, Stage,
+    Stage, callback, in_a_loop, port_of, watch_data, watch_data_bytes, watch_data_length, watch_socket,
 };
 use crate::{
-    consume, consume_as_client, half_open_server, pausing_server, plain_client, plain_server, A_WHILE, TOO_MUCH,
+    A_WHILE, TOO_MUCH, consume, consume_as_client, half_open_server, pausing_server, plain_client, plain_server,
 };
 
 /// L10: not writable at once; write callbacks, then the callbacks of `end` in their order, then `finish`.

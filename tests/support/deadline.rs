@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use halfclose::EventLoop;
 
@@ -43,4 +43,13 @@ pub fn test(body: impl FnOnce(&mut EventLoop)) {
         let mut event_loop = EventLoop::new().expect("a loop");
         body(&mut event_loop);
     });
+}
+
+/// Keeps this thread busy for as long as asked: a callback that takes its time, a peer that is slow. Never a way to wait
+/// for somebody else.
+pub fn busy(duration: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < duration {
+        std::hint::spin_loop();
+    }
 }

@@ -14,7 +14,7 @@ mod process;
 mod raw;
 mod watch;
 
-pub use deadline::{DEADLINE, test, within};
+pub use deadline::{DEADLINE, busy, test, within};
 pub use log::Log;
 pub use pair::{Stage, in_a_loop, loopback, pair, port_of};
 pub use process::{node, open_descriptors, raise_descriptor_limit};
