@@ -15,7 +15,7 @@ use crate::net::{DroppedConnection, Server, ServerEvent};
 impl Server {
     /// How many connections may live at a time; `None`, the default, is no limit. Mirrors `server.maxConnections`.
     pub fn max_connections(self) -> Option<usize> {
-        self.read_setting(|settings| settings.max_connections)
+        self.settings().max_connections
     }
 
     /// Limits how many connections live at a time; 0 lets nobody in. Mirrors `server.maxConnections = …`.
@@ -81,7 +81,7 @@ impl Server {
 impl Server {
     /// Whether accepted sockets may write on after their peer ended. Mirrors `server.allowHalfOpen`.
     pub fn allow_half_open(self) -> bool {
-        self.read_setting(|settings| settings.connection.allow_half_open)
+        self.settings().connection.allow_half_open
     }
 
     /// Sets [`allow_half_open`](Server::allow_half_open) for the connections to come. Mirrors `server.allowHalfOpen = …`.
@@ -91,7 +91,7 @@ impl Server {
 
     /// Whether nothing is read from accepted sockets before `resume()`. Mirrors `server.pauseOnConnect`.
     pub fn pause_on_connect(self) -> bool {
-        self.read_setting(|settings| settings.pause_on_connect)
+        self.settings().pause_on_connect
     }
 
     /// Sets [`pause_on_connect`](Server::pause_on_connect) for the connections to come. Mirrors
@@ -102,7 +102,7 @@ impl Server {
 
     /// Whether accepted sockets send small writes at once. Mirrors `server.noDelay`.
     pub fn no_delay(self) -> bool {
-        self.read_setting(|settings| settings.connection.no_delay)
+        self.settings().connection.no_delay
     }
 
     /// Sets [`no_delay`](Server::no_delay) for the connections to come. Mirrors `server.noDelay = …`.
@@ -112,7 +112,7 @@ impl Server {
 
     /// Whether accepted sockets are probed when they are idle. Mirrors `server.keepAlive`.
     pub fn keep_alive(self) -> bool {
-        self.read_setting(|settings| settings.connection.keep_alive)
+        self.settings().connection.keep_alive
     }
 
     /// Sets [`keep_alive`](Server::keep_alive) for the connections to come. Mirrors `server.keepAlive = …`.
@@ -123,7 +123,7 @@ impl Server {
     /// How long an accepted socket is idle before it is probed; only whole seconds count. Mirrors
     /// `server.keepAliveInitialDelay`, which is a number of seconds although the option is one of milliseconds.
     pub fn keep_alive_initial_delay(self) -> Duration {
-        self.read_setting(|settings| settings.connection.keep_alive_initial_delay)
+        self.settings().connection.keep_alive_initial_delay
     }
 
     /// Sets [`keep_alive_initial_delay`](Server::keep_alive_initial_delay) for the connections to come. Mirrors
@@ -134,7 +134,7 @@ impl Server {
 
     /// Both high-water marks of accepted sockets, in bytes. Mirrors `server.highWaterMark`.
     pub fn high_water_mark(self) -> usize {
-        self.read_setting(|settings| settings.connection.readable_high_water_mark)
+        self.settings().connection.readable_high_water_mark
     }
 
     /// Sets [`high_water_mark`](Server::high_water_mark) for the connections to come. Mirrors `server.highWaterMark = …`.
@@ -145,9 +145,9 @@ impl Server {
         })
     }
 
-    fn read_setting<R>(self, read: impl Fn(&ServerSettings) -> R) -> R {
-        let found = current::with(|core| core.reactor.server(self.handle).map(|server| read(server.settings())));
-        found.flatten().unwrap_or_else(|| read(&ServerSettings::default()))
+    fn settings(self) -> ServerSettings {
+        let found = current::with(|core| core.reactor.server(self.handle).map(|server| server.settings().clone()));
+        found.flatten().unwrap_or_default()
     }
 
     fn write_setting(self, write: impl FnOnce(&mut ServerSettings)) -> Server {

@@ -217,8 +217,9 @@ pub(crate) struct KeepAliveTimes {
 
 impl KeepAliveTimes {
     fn are_usable(self) -> bool {
-        let of_a_second = |time: Duration| time.as_secs() > 0;
-        of_a_second(self.delay) && self.interval.is_none_or(of_a_second) && self.count != Some(0)
+        self.delay.as_secs() > 0
+            && self.interval.is_none_or(|interval| interval.as_secs() > 0)
+            && self.count.is_none_or(|count| count > 0)
     }
 }
 

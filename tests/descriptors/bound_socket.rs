@@ -234,6 +234,22 @@ fn a_bound_socket_that_never_connects_is_closed() {
     std::net::TcpListener::bind(address).expect("free again with the loop");
 }
 
+/// Not in Node, which fails with EPIPE and ENOTCONN: before `connect` there is nobody to write to, and nothing to read.
+#[test]
+fn a_bound_socket_is_not_connected() {
+    let log = in_a_loop(|log| {
+        let client = socket_at(&bound());
+        watch_socket(&log, "C", client);
+        client.resume();
+        assert!(client.pending());
+        halfclose::set_immediate(move || {
+            assert!(!client.destroyed());
+            assert!(!client.write_with("x", support::callback(&log, "C", "write")));
+        });
+    });
+    log.assert_of("C", "write(ERR_SOCKET_CLOSED) ~ error(ERR_SOCKET_CLOSED) |x close(true)");
+}
+
 /// C41: a reconnect is an ordinary one, from another port.
 #[test]
 fn a_bound_socket_connects_again_as_any_other() {
