@@ -379,6 +379,38 @@ impl Error {
         Self::coded("ERR_OUT_OF_RANGE", message)
     }
 
+    pub(crate) fn socket_handle_adopted() -> Self {
+        let message = "The bound socket has already been adopted by a server or socket";
+        Self::coded("ERR_SOCKET_HANDLE_ADOPTED", message)
+    }
+
+    /// `kind` is what the descriptor is: `"FILE"`, `"UDP"`, …
+    pub(crate) fn invalid_fd_type(kind: &str) -> Self {
+        Self::coded("ERR_INVALID_FD_TYPE", format!("Unsupported fd type: {kind}"))
+    }
+
+    /// A local end for a socket that has one already.
+    pub(crate) fn bound_already() -> Self {
+        let message = "The argument 'options' localAddress and localPort cannot be used with an adopted bound socket.";
+        Self::coded("ERR_INVALID_ARG_VALUE", message)
+    }
+
+    /// A host for a bound socket that is no address.
+    pub(crate) fn not_numeric(host: &str) -> Self {
+        let message = format!(
+            "The property 'options.host' must be a numeric IP address; net.BoundSocket does not perform DNS resolution. \
+             Received '{host}'"
+        );
+        Self::coded("ERR_INVALID_ARG_VALUE", message)
+    }
+
+    /// Node's code for a socket that cannot go to another thread; here it is one that cannot leave its loop.
+    pub(crate) fn not_transferable() -> Self {
+        let message = "net.Socket cannot be transferred in its current state; it must be connected and have no pending \
+                       writes";
+        Self::coded("ERR_WORKER_HANDLE_NOT_TRANSFERABLE", message)
+    }
+
     pub(crate) fn invalid_ip_address(text: &str) -> Self {
         Self::coded("ERR_INVALID_IP_ADDRESS", format!("Invalid IP address: {text}"))
     }
@@ -561,6 +593,7 @@ fn kind_of_code(code: &str) -> io::ErrorKind {
             io::ErrorKind::NotConnected
         }
         "ERR_SERVER_ALREADY_LISTEN" => io::ErrorKind::AlreadyExists,
+        "ERR_SOCKET_HANDLE_ADOPTED" => io::ErrorKind::NotFound,
         "ENOTFOUND" => io::ErrorKind::NotFound,
         "EAI_AGAIN" => io::ErrorKind::TimedOut,
         "ABORT_ERR" => io::ErrorKind::ConnectionAborted,

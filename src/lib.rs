@@ -96,7 +96,8 @@
 //! Each has tests (`tests/laws.rs`).
 //!
 //! 1. A command never delivers an event; it queues one. The exceptions are Node's: `pause`, `pipe` and `unpipe` emit the
-//!    events of their names; `read` and `unshift` emit `data`; `connect` to a unix socket emits `connectionAttempt`, and so
+//!    events of their names; `read` and `unshift` emit `data`; `connect` to a unix socket, or of a
+//!    socket made of a [`BoundSocket`](net::BoundSocket), emits `connectionAttempt`, and so
 //!    does a custom lookup that answers at once, with its `lookup` events; a reset that fails because a shutdown is under
 //!    way emits `error`. A listener that is running is never entered again: such an emission reaches it right after it
 //!    returned, with bytes of its own.

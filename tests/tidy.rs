@@ -242,6 +242,8 @@ fn closures_are_called_in_one_file() {
         Exception { path: "net/mod.rs", word: "on_connection", why: adapter },
         Exception { path: "net/server.rs", word: "listener", why: adapter },
         Exception { path: "net/server.rs", word: "callback", why: adapter },
+        Exception { path: "net/server_settings.rs", word: "listener", why: adapter },
+        Exception { path: "net/server_settings.rs", word: "callback", why: adapter },
         Exception { path: "net/socket_events.rs", word: "listener", why: adapter },
         Exception {
             path: "net/socket.rs",

@@ -469,6 +469,11 @@ impl Core {
         self.bury_entries(removed);
     }
 
+    /// `prepend()`: true when the listener was there.
+    pub(crate) fn prepend(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
+        self.attachments(kind).get_mut(owner).is_some_and(|attachment| attachment.prepend(id))
+    }
+
     fn listeners_removed(&mut self, owner: Handle, event: Event) {
         if event == Event::Socket(SocketEvent::Data) {
             if self.listener_count(owner, event) == 0 {

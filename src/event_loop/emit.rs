@@ -12,7 +12,7 @@ use crate::event_loop::Inner;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupRequest};
 use crate::event_loop::events::{
-    Arguments, ConnectionAttempt, ErrorSource, Event, Lookup, ServerEvent, SocketEvent, Unhandled,
+    Arguments, ConnectionAttempt, DroppedConnection, ErrorSource, Event, Lookup, ServerEvent, SocketEvent, Unhandled,
 };
 use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Entry, Listener, OwnBuffer, Table};
@@ -125,6 +125,11 @@ impl Inner {
                 if !self.emit_to_server(server.handle, ServerEvent::Error, &arguments) {
                     return self.unhandled(ErrorSource::Server(server), error);
                 }
+            }
+            Emission::Dropped { server, ends } => {
+                let dropped = DroppedConnection::new(ends);
+                let arguments = Arguments::Dropped(Server::from_handle(server), &dropped);
+                self.emit_to_server(server, ServerEvent::Drop, &arguments);
             }
         }
         Ok(())

@@ -2,11 +2,12 @@
 //!
 //! This module touches nothing. Node's names, one for one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::event_loop::handles::{Server, Socket};
+use crate::reactor::admission::Ends;
 use crate::reactor::selecting::address_text;
 use crate::reactor::target::{PathTarget, Target};
 use crate::reactor::ticks::PlainEvent;
@@ -66,6 +67,8 @@ pub enum ServerEvent {
     Error,
     /// Node's `'close'`.
     Close,
+    /// Node's `'drop'`.
+    Drop,
 }
 
 /// Either of them, as the listener tables know them.
@@ -107,6 +110,7 @@ pub(crate) enum Arguments<'a> {
     /// The destination, then the source.
     Pipe(Socket, Socket),
     Lookup(Socket, &'a Lookup),
+    Dropped(Server, &'a DroppedConnection),
 }
 
 /// The same, kept for a listener that is running: it is called again as soon as it returns.
@@ -122,6 +126,7 @@ pub(crate) enum OwnedArguments {
     ServerError(Server, Error),
     Pipe(Socket, Socket),
     Lookup(Socket, Lookup),
+    Dropped(Server, DroppedConnection),
 }
 
 impl Arguments<'_> {
@@ -140,6 +145,7 @@ impl Arguments<'_> {
             Arguments::ServerError(server, error) => OwnedArguments::ServerError(server, error.clone()),
             Arguments::Pipe(destination, source) => OwnedArguments::Pipe(destination, source),
             Arguments::Lookup(socket, lookup) => OwnedArguments::Lookup(socket, lookup.clone()),
+            Arguments::Dropped(server, dropped) => OwnedArguments::Dropped(server, dropped.clone()),
         }
     }
 }
@@ -158,6 +164,7 @@ impl OwnedArguments {
             OwnedArguments::ServerError(server, error) => Arguments::ServerError(*server, error),
             OwnedArguments::Pipe(destination, source) => Arguments::Pipe(*destination, *source),
             OwnedArguments::Lookup(socket, lookup) => Arguments::Lookup(*socket, lookup),
+            OwnedArguments::Dropped(server, dropped) => Arguments::Dropped(*server, dropped),
         }
     }
 }
@@ -243,13 +250,56 @@ impl Lookup {
     }
 }
 
+/// A connection that a server turned away: what Node passes to `'drop'`. All of it is `None` where Node passes nothing (a
+/// unix socket), and what a peer that is gone already makes unknown.
+#[derive(Clone, Debug)]
+pub struct DroppedConnection {
+    ends: Box<Ends>,
+}
+
+impl DroppedConnection {
+    pub(crate) fn new(ends: Box<Ends>) -> DroppedConnection {
+        DroppedConnection { ends }
+    }
+
+    /// The address of this end. Mirrors `data.localAddress`.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        self.ends.local.map(|address| address.ip())
+    }
+
+    /// The port of this end. Mirrors `data.localPort`.
+    pub fn local_port(&self) -> Option<u16> {
+        self.ends.local.map(|address| address.port())
+    }
+
+    /// The family of this end's address. Mirrors `data.localFamily`.
+    pub fn local_family(&self) -> Option<Family> {
+        self.ends.local.as_ref().map(Family::of)
+    }
+
+    /// The peer's address. Mirrors `data.remoteAddress`.
+    pub fn remote_address(&self) -> Option<IpAddr> {
+        self.ends.remote.map(|address| address.ip())
+    }
+
+    /// The peer's port. Mirrors `data.remotePort`.
+    pub fn remote_port(&self) -> Option<u16> {
+        self.ends.remote.map(|address| address.port())
+    }
+
+    /// The family of the peer's address. Mirrors `data.remoteFamily`.
+    pub fn remote_family(&self) -> Option<Family> {
+        self.ends.remote.as_ref().map(Family::of)
+    }
+}
+
 /// Whose `error` nobody listens for: see [`EventLoop::on_unhandled_error`](crate::EventLoop::on_unhandled_error).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ErrorSource {
     /// A socket; its `close` follows.
     Socket(Socket),
-    /// A server, which did not get to listen, or failed to accept.
+    /// A server, which did not get to listen.
     Server(Server),
 }
 

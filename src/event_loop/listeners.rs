@@ -194,6 +194,13 @@ impl Attachment {
         }
     }
 
+    /// Puts one registration in front of all others. False when there is none of this name.
+    pub(crate) fn prepend(&mut self, id: ListenerId) -> bool {
+        let Some(entry) = self.remove(id) else { return false };
+        Rc::make_mut(&mut self.table).entries.insert(0, entry);
+        true
+    }
+
     /// Takes one registration out and hands it back.
     pub(crate) fn remove(&mut self, id: ListenerId) -> Option<Entry> {
         let position = self.table.entries.iter().position(|entry| entry.id == id)?;

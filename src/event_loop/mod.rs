@@ -13,6 +13,7 @@
 //! | [`mailbox`], [`loop_handle`] | what other threads hand over |
 //! | [`lookup`], [`custom_lookup`] | name lookup on threads of its own, or by the user |
 //! | [`abort`] | abort signals |
+//! | [`descriptors`] | sockets that somebody else opened |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! wherever user code returns early (a panic, an unhandled error, `stop()`), the phase and its queues say what remains,
@@ -23,6 +24,7 @@ pub(crate) mod callbacks;
 pub(crate) mod core;
 pub(crate) mod current;
 pub(crate) mod custom_lookup;
+pub(crate) mod descriptors;
 pub(crate) mod emit;
 pub(crate) mod events;
 pub(crate) mod handles;

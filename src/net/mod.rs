@@ -7,7 +7,10 @@
 //! | `socket_events` | its listeners |
 //! | `server` | what a [`Server`] can do, and its listeners |
 //! | `pipe` | `pipe` and `unpipe` |
+//! | `server_settings` | whom a server lets in, and what it makes of them |
 //! | `options` | option builders and address forms |
+//! | `descriptors` | sockets that somebody else opened, and giving them back |
+//! | `bound_socket` | [`BoundSocket`]: bound, and not yet anything |
 //! | `chunk` | what can be written |
 //! | `family_selection` | what is done with names that have several addresses |
 //! | `abstract_name` | names of unix sockets without a file |
@@ -37,27 +40,33 @@
 //! ```
 
 mod abstract_name;
+mod bound_socket;
 mod chunk;
+mod descriptors;
 mod family_selection;
 mod options;
 mod pipe;
 mod server;
+mod server_settings;
 mod socket;
 mod socket_events;
 
 pub use crate::event_loop::Encoding;
 pub use crate::event_loop::abort::{AbortController, AbortSignal};
 pub use crate::event_loop::custom_lookup::{LookupAddress, LookupCallback, LookupRequest};
-pub use crate::event_loop::events::{ConnectionAttempt, ErrorSource, Lookup, ServerEvent, SocketEvent};
+pub use crate::event_loop::events::{
+    ConnectionAttempt, DroppedConnection, ErrorSource, Lookup, ServerEvent, SocketEvent,
+};
 pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;
 pub use crate::net::abstract_name::abstract_name;
+pub use crate::net::bound_socket::{BoundSocket, BoundSocketOptions};
 pub use crate::net::chunk::Chunk;
 pub use crate::net::family_selection::{
     get_default_auto_select_family, get_default_auto_select_family_attempt_timeout, set_default_auto_select_family,
     set_default_auto_select_family_attempt_timeout,
 };
-pub use crate::net::options::{ConnectOptions, ListenOptions, ServerOptions, SocketOptions};
+pub use crate::net::options::{ConnectOptions, KeepAliveOptions, ListenOptions, ServerOptions, SocketOptions};
 pub use crate::net::pipe::PipeOptions;
 pub use crate::net::socket::ReadyState;
 pub use crate::sys::Family;

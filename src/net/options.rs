@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::event_loop::abort::AbortSignal;
 use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupRequest};
+use crate::event_loop::descriptors::GivenDescriptor;
 use crate::event_loop::{
     AcceptorOptions, ConnectPlan, ConnectionOptions, ListenRequest, Local, Permissions, ServerSettings, host_text,
     is_abstract,
@@ -33,6 +34,7 @@ pub struct SocketOptions {
     /// `highWaterMark` wins over the other two, whichever is set first (rule F2).
     high_water_mark: Option<usize>,
     signal: Option<AbortSignal>,
+    pub(super) given: Option<GivenDescriptor>,
 }
 
 impl SocketOptions {
@@ -122,6 +124,23 @@ macro_rules! socket_setters {
             #[must_use]
             pub fn signal(mut self, signal: &AbortSignal) -> Self {
                 self.$($field.)*signal = Some(signal.clone());
+                self
+            }
+
+            /// Whether this side reads at all; default true. With false, `data` and `end` never come, nothing is read
+            /// from the system, and the socket is over at `finish`, in every connection it makes. Mirrors `readable`.
+            #[must_use]
+            pub fn readable(mut self, readable: bool) -> Self {
+                self.$($field.)*connection.readable = readable;
+                self
+            }
+
+            /// Whether this side writes at all; default true. With false, a write fails with
+            /// `ERR_STREAM_WRITE_AFTER_END`, and the socket is over when the peer ended, in every connection it makes; the
+            /// FIN is only sent then. Mirrors `writable`.
+            #[must_use]
+            pub fn writable(mut self, writable: bool) -> Self {
+                self.$($field.)*connection.writable = writable;
                 self
             }
         }
@@ -492,6 +511,54 @@ impl ServerOptions {
     }
 }
 
+/// How an idle connection is probed. Mirrors the options of `socket.setKeepAlive()`.
+///
+/// With a delay below one second, or an interval or a count that amounts to none, the connection is probed at the
+/// system's own times.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeepAliveOptions {
+    pub(super) enable: bool,
+    pub(super) initial_delay: Duration,
+    pub(super) interval: Option<Duration>,
+    pub(super) count: Option<u32>,
+}
+
+impl KeepAliveOptions {
+    /// Node's defaults: do not probe.
+    pub fn new() -> KeepAliveOptions {
+        KeepAliveOptions::default()
+    }
+
+    /// Whether to probe; default false. Mirrors `enable`.
+    #[must_use]
+    pub fn enable(mut self, on: bool) -> KeepAliveOptions {
+        self.enable = on;
+        self
+    }
+
+    /// How long the connection must be idle before the first probe: whole seconds, the rest is cut off; zero, the
+    /// default, leaves all times to the system. Mirrors `initialDelay`.
+    #[must_use]
+    pub fn initial_delay(mut self, delay: Duration) -> KeepAliveOptions {
+        self.initial_delay = delay;
+        self
+    }
+
+    /// The time between two probes: whole seconds; default one. Mirrors `interval`.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> KeepAliveOptions {
+        self.interval = Some(interval);
+        self
+    }
+
+    /// How many probes may go unanswered; default ten. Mirrors `count`.
+    #[must_use]
+    pub fn count(mut self, probes: u32) -> KeepAliveOptions {
+        self.count = Some(probes);
+        self
+    }
+}
+
 /// Where to listen. Mirrors the options of `server.listen()`.
 ///
 /// Made with `into()` from a port (of every address), `(host, port)`, a [`SocketAddr`] or the path of a unix socket, or
@@ -515,6 +582,7 @@ pub struct ListenOptions {
     permissions: Permissions,
     /// The port was set, which makes the path mean nothing (rule S2).
     has_port: bool,
+    pub(super) given: Option<GivenDescriptor>,
 }
 
 impl ListenOptions {
@@ -634,6 +702,11 @@ impl ListenOptions {
         let readable = if self.permissions.readable_all { ", readableAll: true" } else { "" };
         let writable = if self.permissions.writable_all { ", writableAll: true" } else { "" };
         format!("{{ path: '{path}'{readable}{writable} }}")
+    }
+
+    /// A socket that is bound already wins over every address.
+    pub(crate) fn take_given(&mut self) -> Option<GivenDescriptor> {
+        self.given.take()
     }
 
     pub(crate) fn into_parts(self) -> (Option<String>, ListenRequest) {

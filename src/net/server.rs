@@ -46,7 +46,8 @@ impl Server {
     /// Starts to listen. Mirrors `server.listen()`.
     ///
     /// `on` is a port of every address, a `(host, port)` pair, a [`SocketAddr`], the [`Path`](std::path::Path) of a unix
-    /// socket, an [`abstract_name`](crate::net::abstract_name), or [`ListenOptions`]. Without a host the
+    /// socket, an [`abstract_name`](crate::net::abstract_name), a socket that is bound already (a
+    /// [`TcpListener`](std::net::TcpListener), a [`BoundSocket`](crate::net::BoundSocket)), or [`ListenOptions`]. Without a host the
     /// server is bound when this returns; with one, even an address, it is bound a little later. In either case
     /// `listening` follows, or `error` (`EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `ENOTFOUND`, …), after which the server
     /// may listen again.
@@ -57,6 +58,7 @@ impl Server {
     /// # Errors
     ///
     /// `ERR_SERVER_ALREADY_LISTEN` while it listens; `ERR_SERVER_NOT_RUNNING` after [`release`](Server::release);
+    /// `ERR_SOCKET_HANDLE_ADOPTED` for a bound socket that was used before;
     /// `ERR_INVALID_ARG_VALUE` for an empty path, and for `readable_all` or `writable_all` with an abstract name.
     ///
     /// ```
@@ -73,7 +75,10 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     pub fn listen(self, on: impl Into<ListenOptions>) -> Result<Server, Error> {
-        let options = on.into();
+        let mut options = on.into();
+        if let Some(given) = options.take_given() {
+            return self.listen_on(&given, options);
+        }
         if let Some((path, permissions)) = options.path_option()? {
             let request = options.into_parts().1;
             let started = current::with(|core| core.listen_at_path(self.handle, path, permissions, request));
@@ -203,6 +208,12 @@ impl Server {
         removed
     }
 
+    /// Puts a listener in front of all others of its event. Mirrors `server.prependListener()` and
+    /// `server.prependOnceListener()`. False when it is gone.
+    pub fn prepend(self, listener: ListenerId) -> bool {
+        current::with(|core| core.prepend(self.handle, SERVER_EVENTS, listener)).unwrap_or(false)
+    }
+
     /// How many listeners an event has. Mirrors `server.listenerCount()`.
     pub fn listener_count(self, event: ServerEvent) -> usize {
         current::with(|core| core.listener_count(self.handle, Event::Server(event))).unwrap_or(0)
@@ -215,11 +226,11 @@ impl Server {
         self
     }
 
-    fn listen_to(self, event: ServerEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
+    pub(super) fn listen_to(self, event: ServerEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
         current::add_listener(self.handle, Event::Server(event), ListenerKind::Lasting, listener)
     }
 
-    fn listen_once(self, event: ServerEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
+    pub(super) fn listen_once(self, event: ServerEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
         current::add_listener_once(self.handle, Event::Server(event), listener)
     }
 }
@@ -264,8 +275,8 @@ impl Server {
         })
     }
 
-    /// `error`: it could not listen (and may try again), or could not accept (and goes on). Unlike a socket's, it is not
-    /// followed by `close`.
+    /// `error`: it could not listen, and may try again. Unlike a socket's, it is not followed by `close`. (That accepting
+    /// failed is no event: Node 26 goes on in silence, and so does this.)
     pub fn on_error(self, mut listener: impl FnMut(Server, &Error) + 'static) -> ListenerId {
         self.listen_to(ServerEvent::Error, move |arguments| {
             if let Arguments::ServerError(server, error) = *arguments {

@@ -14,7 +14,7 @@ use crate::event_loop::current;
 use crate::event_loop::emit::call_lookup;
 use crate::event_loop::listeners::OwnBuffer;
 use crate::event_loop::{Connection, QueuedBytes};
-use crate::net::{Chunk, ConnectOptions, Encoding, Family, Server, Socket, SocketId, SocketOptions};
+use crate::net::{Chunk, ConnectOptions, Encoding, Family, KeepAliveOptions, Server, Socket, SocketId, SocketOptions};
 
 /// Node's `socket.readyState`.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -82,7 +82,7 @@ impl Socket {
     #[track_caller]
     pub fn with_options(options: SocketOptions) -> Socket {
         let connection = options.connection_options();
-        let handle = current::expect(|core| core.new_socket(&connection));
+        let handle = current::expect(|core| core.new_socket_on(&connection, options.given.as_ref()));
         if let Some(signal) = options.signal_option() {
             signal.attach_socket(handle);
         }
@@ -133,8 +133,16 @@ impl Socket {
             return Ok(self);
         }
         let port = options.check()?;
+        let bound = current::with(|core| core.reactor.is_bound(self.handle)).unwrap_or(false);
+        if bound && self.connect_bound(options, port)? {
+            return Ok(self);
+        }
         let host = options.host_or_default();
-        let plan = options.plan()?;
+        let mut plan = options.plan()?;
+        if bound {
+            // One descriptor is bound, so only one address can be tried.
+            plan.attempt_timeout = None;
+        }
         let started = current::with(|core| core.connect(self.handle, host, port, plan));
         let custom_lookup = started.unwrap_or_else(|| Err(Error::socket_closed()))?;
         if let (Some((id, request)), Some(lookup)) = (custom_lookup, options.custom_lookup()) {
@@ -520,7 +528,25 @@ impl Socket {
     /// are made before the connection is given up. Remembered before there is a connection. Means nothing for a unix
     /// socket.
     pub fn set_keep_alive(self, on: bool, initial_delay: Duration) -> Socket {
-        current::with(|core| core.reactor.set_keep_alive(self.handle, on, initial_delay));
+        current::with(|core| core.reactor.set_keep_alive(self.handle, on, initial_delay, None, None));
+        self
+    }
+
+    /// [`set_keep_alive`](Socket::set_keep_alive) with all that can be said. Mirrors `socket.setKeepAlive(options)`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::KeepAliveOptions, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let minute = Duration::from_secs(60);
+    /// let options = KeepAliveOptions::new().enable(true).initial_delay(minute).interval(minute / 6).count(3);
+    /// Socket::new().set_keep_alive_with(options);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn set_keep_alive_with(self, options: KeepAliveOptions) -> Socket {
+        let KeepAliveOptions { enable, initial_delay, interval, count } = options;
+        current::with(|core| core.reactor.set_keep_alive(self.handle, enable, initial_delay, interval, count));
         self
     }
 

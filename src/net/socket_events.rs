@@ -345,6 +345,24 @@ impl Socket {
         removed
     }
 
+    /// Puts a listener in front of all others of its event. Mirrors `socket.prependListener()` and
+    /// `socket.prependOnceListener()`. False when it is gone.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.on_close(|_, _| println!("second"));
+    /// socket.prepend(socket.on_close(|_, _| println!("first")));
+    /// socket.destroy();
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn prepend(self, listener: ListenerId) -> bool {
+        current::with(|core| core.prepend(self.handle, SOCKET_EVENTS, listener)).unwrap_or(false)
+    }
+
     /// How many listeners an event has. Mirrors `socket.listenerCount()`.
     pub fn listener_count(self, event: SocketEvent) -> usize {
         current::with(|core| core.listener_count(self.handle, Event::Socket(event))).unwrap_or(0)

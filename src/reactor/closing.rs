@@ -57,7 +57,9 @@ impl Reactor {
             connection.errored.get_or_insert_with(|| error.clone());
         }
         let link = std::mem::replace(&mut connection.link, Link::Detached);
-        let had_handle = !link.is_detached();
+        let bound = connection.bound.take();
+        let had_handle = !link.is_detached() || bound.is_some();
+        drop(bound);
         let canceled = self.canceled_attempt(socket, &link);
         self.close_link(socket, link);
         let tick = match error {

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 
 use crate::error::Error;
 use crate::reactor::bytes::Completion;
-use crate::reactor::connection::{Attempt, CurrentState, Link, ReadPhase, WritePhase};
+use crate::reactor::connection::{Attempt, CurrentState, Link};
 use crate::reactor::handle::Token;
 use crate::reactor::ready::Readiness;
 use crate::reactor::target::Target;
@@ -90,10 +90,10 @@ impl Reactor {
     }
 
     /// `internalConnect`, up to the `connectionAttempt` event.
-    pub(super) fn attempt(&mut self, socket: Handle, epoch: u32, target: Box<Target>) {
+    pub(crate) fn attempt(&mut self, socket: Handle, epoch: u32, target: Box<Target>) {
         let Some(connection) = self.current(socket, epoch) else { return };
         let Link::Connecting { attempt } = &connection.link else { return };
-        let mut bound = None;
+        let mut bound = connection.bound.take();
         if attempt.is_none() && (target.local.address.is_some() || target.local.port.is_some()) {
             match bind(&target) {
                 Ok(stream) => bound = Some(stream),
@@ -187,7 +187,7 @@ impl Reactor {
                 let _ = stream.set_no_delay(true);
             }
             if connection.keep_alive {
-                let _ = stream.set_keep_alive(true, connection.keep_alive_delay());
+                let _ = stream.set_keep_alive(true, connection.keep_alive_times());
             }
             if let Some(value) = connection.type_of_service {
                 let _ = stream.set_type_of_service(value);
@@ -226,13 +226,13 @@ impl super::connection::Connection {
         self.bytes_dispatched = 0;
         self.peer = None;
         self.peer_was_read = false;
-        self.read.phase = ReadPhase::Open;
+        self.read.phase = self.read.first_phase();
         self.read.reading = false;
         self.read.end_scheduled = false;
         self.read.receiving = false;
         self.read.length = 0;
         self.read.buffer.clear();
-        self.write.phase = WritePhase::Open;
+        self.write.phase = self.write.first_phase();
         self.write.need_drain = false;
         self.write.after_write_pending = false;
         self.write.shutting_down = false;

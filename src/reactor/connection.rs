@@ -61,6 +61,9 @@ pub(crate) struct Connection {
     pub(super) type_of_service: Option<u8>,
     /// An abort signal may destroy it: until it is destroyed for the first time.
     pub(super) abortable: bool,
+    /// Whole seconds too; `None` and no count are libuv's own.
+    pub(super) keep_alive_interval: Option<u32>,
+    pub(super) keep_alive_count: Option<u32>,
 
     pub(super) errored: Option<Error>,
     /// The server that accepted it.
@@ -78,6 +81,8 @@ pub(crate) struct Connection {
     pub(super) peer_was_read: bool,
     /// Lookups and the choice among several addresses.
     pub(super) outbound: Option<Box<Outbound>>,
+    /// Bound already, for the first `connect()`: an adopted `BoundSocket`.
+    pub(super) bound: Option<Stream>,
 }
 
 /// Whether there is a handle, in Node's sense, and what it is doing.
@@ -185,6 +190,8 @@ pub(crate) struct ReadSide {
     /// `setEncoding()`: what is buffered and emitted is the UTF-8 of the decoded text.
     pub(super) decoder: Option<Box<TextDecoder>>,
     pub(super) buffer: VecDeque<Box<[u8]>>,
+    /// The `readable: false` option: this side is over from the start, in every connection.
+    pub(super) disabled: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -225,7 +232,13 @@ impl ReadSide {
             own_buffer: false,
             decoder: None,
             buffer: VecDeque::new(),
+            disabled: false,
         }
+    }
+
+    /// How a connection of this socket begins.
+    pub(super) fn first_phase(&self) -> ReadPhase {
+        if self.disabled { ReadPhase::EndEmitted } else { ReadPhase::Open }
     }
 
     pub(super) fn ended(&self) -> bool {
@@ -319,6 +332,8 @@ pub(crate) struct WriteSide {
     pub(super) length: usize,
     /// Allocated by the first write that the kernel does not take, and released when nothing waits.
     pub(super) queue: Option<Box<WriteQueue>>,
+    /// The `writable: false` option: this side is over from the start, in every connection.
+    pub(super) disabled: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -344,7 +359,13 @@ impl WriteSide {
             high_water_mark,
             length: 0,
             queue: None,
+            disabled: false,
         }
+    }
+
+    /// How a connection of this socket begins.
+    pub(super) fn first_phase(&self) -> WritePhase {
+        if self.disabled { WritePhase::Finished } else { WritePhase::Open }
     }
 
     /// `end()` was called.
@@ -453,6 +474,8 @@ pub(crate) struct ConnectionOptions {
     pub(crate) keep_alive: bool,
     pub(crate) keep_alive_initial_delay: Duration,
     pub(crate) type_of_service: Option<u8>,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
 }
 
 impl Default for ConnectionOptions {
@@ -465,12 +488,23 @@ impl Default for ConnectionOptions {
             keep_alive: false,
             keep_alive_initial_delay: Duration::ZERO,
             type_of_service: None,
+            readable: true,
+            writable: true,
         }
     }
 }
 
 impl Connection {
     pub(crate) fn new(generation: Generation, options: &ConnectionOptions) -> Connection {
+        let mut connection = Connection::open(generation, options);
+        connection.read.disabled = !options.readable;
+        connection.write.disabled = !options.writable;
+        connection.read.phase = connection.read.first_phase();
+        connection.write.phase = connection.write.first_phase();
+        connection
+    }
+
+    fn open(generation: Generation, options: &ConnectionOptions) -> Connection {
         Connection {
             generation,
             epoch: 0,
@@ -494,6 +528,8 @@ impl Connection {
             keep_alive_delay: options.keep_alive_initial_delay.as_secs(),
             type_of_service: options.type_of_service,
             abortable: false,
+            keep_alive_interval: None,
+            keep_alive_count: None,
             errored: None,
             server: None,
             counted_by_server: false,
@@ -504,6 +540,7 @@ impl Connection {
             peer: None,
             peer_was_read: false,
             outbound: None,
+            bound: None,
         }
     }
 

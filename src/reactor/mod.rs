@@ -11,6 +11,8 @@
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
 //! | [`unix`] | listening at and connecting to paths |
+//! | [`admission`] | who is let in |
+//! | [`adopting`] | descriptors that come in from outside, and go out again |
 //! | [`idle`] | the idle timeout |
 //! | [`timers`] | Node's timer lists |
 //! | [`ticks`] | the deferred queue, and what a callback still owes |
@@ -27,6 +29,8 @@
 //! Invariants: every transition runs to its end within one call; what has to follow user code lies on the stack of
 //! [`ticks::Step`]s before that code runs; a stale handle finds nothing ([`Reactor::live`]).
 
+pub(crate) mod admission;
+pub(crate) mod adopting;
 pub(crate) mod bytes;
 pub(crate) mod closing;
 pub(crate) mod connecting;
@@ -278,6 +282,7 @@ impl Reactor {
                 Step::LookupFailed { socket, epoch, error } => self.lookup_failed(socket, epoch, error),
                 Step::AttemptNext { socket, epoch } => self.attempt_next(socket, epoch),
                 Step::StartConnectPath { socket, epoch, target } => self.start_connect_path(socket, epoch, target),
+                Step::TurnAway { stream } => drop(stream),
             }
         }
         None

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::reactor::connection::{Connection, Flow, Link, ReadPhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
+use crate::sys::KeepAliveTimes;
 use crate::sys::errno::Errno;
 
 impl Connection {
@@ -151,11 +152,16 @@ impl Connection {
 
     /// The local end, while there is a descriptor.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.link.stream().and_then(|stream| stream.local_address().ok())
+        self.link.stream().or(self.bound.as_ref()).and_then(|stream| stream.local_address().ok())
     }
 
-    pub(crate) fn keep_alive_delay(&self) -> Option<Duration> {
-        (self.keep_alive_delay > 0).then(|| Duration::from_secs(self.keep_alive_delay))
+    pub(crate) fn keep_alive_times(&self) -> Option<KeepAliveTimes> {
+        let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+        (self.keep_alive_delay > 0).then(|| KeepAliveTimes {
+            delay: Duration::from_secs(self.keep_alive_delay),
+            interval: self.keep_alive_interval.map(seconds),
+            count: self.keep_alive_count,
+        })
     }
 }
 
@@ -173,17 +179,29 @@ impl Reactor {
     }
 
     /// `setKeepAlive()` (rule C45): whole seconds, no system call when nothing changes.
-    pub(crate) fn set_keep_alive(&mut self, socket: Handle, on: bool, delay: Duration) {
+    pub(crate) fn set_keep_alive(
+        &mut self,
+        socket: Handle,
+        on: bool,
+        delay: Duration,
+        interval: Option<Duration>,
+        count: Option<u32>,
+    ) {
         let Some(connection) = self.live(socket) else { return };
-        let seconds = delay.as_secs();
-        let changed = on != connection.keep_alive || (on && seconds != connection.keep_alive_delay);
-        connection.keep_alive = on;
-        connection.keep_alive_delay = seconds;
-        if !changed {
+        let delay = delay.as_secs();
+        // The kernel takes no more than 32,767 seconds; what does not fit is refused by it just the same.
+        let interval = interval.map(|interval| u32::try_from(interval.as_secs()).unwrap_or(u32::MAX));
+        let known = (connection.keep_alive_delay, connection.keep_alive_interval, connection.keep_alive_count);
+        let changed = on != connection.keep_alive || (on && known != (delay, interval, count));
+        if matches!(connection.link, Link::Open { .. }) && !changed {
             return;
         }
+        connection.keep_alive = on;
+        connection.keep_alive_delay = delay;
+        connection.keep_alive_interval = interval;
+        connection.keep_alive_count = count;
         if let Link::Open { stream, .. } = &connection.link {
-            let _ = stream.set_keep_alive(on, connection.keep_alive_delay());
+            let _ = stream.set_keep_alive(on, connection.keep_alive_times());
         }
     }
 

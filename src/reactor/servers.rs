@@ -34,7 +34,7 @@ pub(crate) struct Server {
     /// Grows with every `listen` and `close`: an answer for an earlier call is ignored (rules S11, S24).
     listening_id: u64,
     /// What the pending `listen()` asked for, until its address is known.
-    request: ListenRequest,
+    pub(super) request: ListenRequest,
     /// An abort signal may close it: until its next `close`.
     abortable: bool,
     /// The path that a `listen()` was last given (rule S10).
@@ -52,6 +52,8 @@ pub(super) struct Listener {
 pub(crate) struct ServerSettings {
     pub(crate) connection: ConnectionOptions,
     pub(crate) pause_on_connect: bool,
+    /// `maxConnections`; `None` is no limit.
+    pub(crate) max_connections: Option<usize>,
 }
 
 /// The part of `listen()`'s options that does not depend on the lookup.
@@ -172,7 +174,7 @@ impl Reactor {
         }
     }
 
-    fn listening(&mut self, server: Handle, acceptor: Acceptor, address: SocketAddr) {
+    pub(super) fn listening(&mut self, server: Handle, acceptor: Acceptor, address: SocketAddr) {
         if let Err(error) = self.take_acceptor(server, acceptor) {
             self.listen_failed(server, Errno::from_io(&error), address);
         }
@@ -303,19 +305,16 @@ impl Reactor {
         }
     }
 
-    /// Takes one connection off the backlog. True when a `connection` is to be emitted (or an error).
+    /// Takes one connection off the backlog. True when a `connection` or a `drop` is to be emitted.
     ///
-    /// Errors of one connection (it was aborted before we came) are skipped, bounded by the accept budget; when
-    /// descriptors run out the reserve is spent to turn the waiting peers away (rule S36).
+    /// Errors (this connection was aborted before we came, or the kernel has no memory for it) are skipped, bounded by the
+    /// accept budget; when descriptors run out the reserve is spent to turn the waiting peers away (rule S36).
     pub(crate) fn accept(&mut self, server: Handle) -> bool {
         let found = self.servers.get_mut(server.index());
         let Some(found) = found.filter(|found| found.generation == server.generation()) else { return false };
         let Some(listener) = &found.listener else { return false };
         match listener.acceptor.accept() {
-            Ok((stream, peer)) => {
-                self.accepted(server, stream, peer);
-                true
-            }
+            Ok((stream, peer)) => self.admit(server, stream, peer),
             Err(error) => {
                 let errno = Errno::from_io(&error);
                 if error.kind() == io::ErrorKind::WouldBlock {
@@ -325,18 +324,15 @@ impl Reactor {
                     // who wait stay in the backlog for the next edge.
                     let shed = self.reserve.shed(&listener.acceptor);
                     found.readiness.readable = shed.is_ok_and(|count| count > 0);
-                } else if !errno.is_aborted_connection() {
-                    let error = Error::exception(errno, "accept");
-                    self.ticks.then_emit(Emission::ServerError { server, error });
-                    return true;
                 }
+                // Whatever else it is, libuv says nothing and asks again; so does the budget's next round, or turn.
                 false
             }
         }
     }
 
     /// `onconnection`
-    fn accepted(&mut self, server: Handle, stream: Stream, peer: Option<SocketAddr>) {
+    pub(super) fn accepted(&mut self, server: Handle, stream: Stream, peer: Option<SocketAddr>) {
         let descriptor = self.generations.next();
         let generation = self.generations.next();
         let found = &mut self.servers[server.index()];
@@ -346,7 +342,7 @@ impl Reactor {
             let _ = stream.set_no_delay(true);
         }
         if connection.keep_alive {
-            let _ = stream.set_keep_alive(true, connection.keep_alive_delay());
+            let _ = stream.set_keep_alive(true, connection.keep_alive_times());
         }
         let paused = settings.pause_on_connect;
         connection.server = Some(server);
@@ -370,6 +366,14 @@ impl Reactor {
             self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "accept")));
         }
         self.ticks.then_emit(Emission::Connection { server, socket });
+    }
+}
+
+impl ListenRequest {
+    /// What listen(2) is given: it takes an int, and the kernel lowers it to its own limit.
+    pub(super) fn backlog_for_kernel(&self) -> i32 {
+        let backlog = self.backlog.filter(|&backlog| backlog > 0).unwrap_or(DEFAULT_BACKLOG);
+        i32::try_from(backlog).unwrap_or(i32::MAX)
     }
 }
 

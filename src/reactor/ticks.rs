@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::reactor::admission::Ends;
 use crate::reactor::bytes::Completion;
 use crate::reactor::selecting::Route;
 use crate::reactor::target::{PathTarget, Target};
@@ -135,6 +136,8 @@ pub(crate) enum Step {
     AttemptNext { socket: Handle, epoch: u32 },
     /// `connect(2)` to a unix socket, after the `connectionAttempt` listeners.
     StartConnectPath { socket: Handle, epoch: u32, target: Box<PathTarget> },
+    /// After the `drop` listeners: the connection that was not let in is closed.
+    TurnAway { stream: Stream },
 }
 
 /// One entry into user code, or a question that only the listener tables can answer.
@@ -210,6 +213,10 @@ pub(crate) enum Emission {
         socket: Handle,
         target: Box<PathTarget>,
         error: Error,
+    },
+    Dropped {
+        server: Handle,
+        ends: Box<Ends>,
     },
 }
 

@@ -63,6 +63,11 @@ impl Acceptor {
         self.file.as_ref().map_or(Ok(()), |file| file.set_permissions(permissions))
     }
 
+    /// Takes over a socket that somebody else bound, which is non-blocking and closed on exec already.
+    pub(super) fn from_bound(descriptor: OwnedFd) -> Self {
+        Self { file: None, descriptor, transport: Transport::Tcp }
+    }
+
     /// Starts to listen. The kernel completes up to about `backlog` connections before anyone accepts them.
     pub(crate) fn listen(&self, backlog: i32) -> io::Result<()> {
         self.socket().listen(backlog)
@@ -88,6 +93,13 @@ impl Acceptor {
 
     fn socket(&self) -> SockRef<'_> {
         SockRef::from(&self.descriptor)
+    }
+}
+
+/// The descriptor goes on without this type's promises; it is non-blocking still.
+impl From<Acceptor> for OwnedFd {
+    fn from(acceptor: Acceptor) -> OwnedFd {
+        acceptor.descriptor
     }
 }
 

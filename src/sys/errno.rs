@@ -46,11 +46,6 @@ impl Errno {
         self.0.wrapping_neg()
     }
 
-    /// The client of a waiting connection gave up before it was accepted.
-    pub(crate) fn is_aborted_connection(self) -> bool {
-        self.0 == libc::ECONNABORTED
-    }
-
     /// What std takes this number for.
     pub(crate) fn kind(self) -> io::ErrorKind {
         io::Error::from_raw_os_error(self.0).kind()

@@ -6,6 +6,7 @@
 //! | [`poller`] | readiness (epoll, kqueue) and the wake-up from other threads |
 //! | [`stream`] | one connecting or connected socket |
 //! | [`acceptor`] | one listening socket |
+//! | [`descriptor`] | descriptors that somebody else opened |
 //! | [`reserve`] | the descriptor kept back for the day when there are none left |
 //! | [`resolver`] | host names and address literals |
 //! | [`unix`] | names of unix sockets, and the files they make |
@@ -38,6 +39,7 @@ compile_error!(
 
 mod acceptor;
 pub(crate) mod clock;
+pub(crate) mod descriptor;
 pub(crate) mod errno;
 mod interface;
 mod poller;
@@ -51,7 +53,7 @@ pub(crate) use clock::{Clock, Time};
 pub(crate) use poller::{Poller, WAKE_TOKEN, Waker};
 pub(crate) use reserve::Reserve;
 pub use stream::Family;
-pub(crate) use stream::{ConnectStart, Stream, Transport};
+pub(crate) use stream::{ConnectStart, KeepAliveTimes, Stream, Transport};
 pub(crate) use unix::{Permissions, UnixAddress, is_abstract};
 
 #[cfg(test)]

@@ -55,6 +55,11 @@ impl Poller {
         self.poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), to_mio(token), interest)
     }
 
+    /// Ends the reports of a descriptor that stays open: its owner takes it elsewhere.
+    pub(crate) fn deregister(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        self.poll.registry().deregister(&mut SourceFd(&descriptor.as_raw_fd()))
+    }
+
     /// Waits until a descriptor is ready, the waker is used or `timeout` is over; `None` waits without limit. What is
     /// ready is then in [`Poller::events`].
     ///

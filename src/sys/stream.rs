@@ -168,16 +168,16 @@ impl Stream {
         }
     }
 
-    /// Turns keep-alive probes on or off. `delay` is the idle time before the first probe, in whole seconds; without
-    /// one (or with less than a second) the kernel's own times stay as they are. The peer of a unix socket cannot vanish
-    /// without a word, so there it does nothing.
-    pub(crate) fn set_keep_alive(&self, on: bool, delay: Option<Duration>) -> io::Result<()> {
+    /// Turns keep-alive probes on or off. Without times, or with one that means nothing to the kernel (less than a
+    /// second, no probe at all), its own stay as they are. The peer of a unix socket cannot vanish without a word, so there
+    /// it does nothing.
+    pub(crate) fn set_keep_alive(&self, on: bool, times: Option<KeepAliveTimes>) -> io::Result<()> {
         match self.transport {
             Transport::Tcp => {}
             Transport::Unix => return Ok(()),
         }
-        match delay {
-            Some(delay) if on && delay.as_secs() > 0 => self.socket().set_tcp_keepalive(&keep_alive_times(delay)),
+        match times {
+            Some(times) if on && times.are_usable() => self.socket().set_tcp_keepalive(&keep_alive_times(times)),
             Some(_) | None => self.socket().set_keepalive(on),
         }
     }
@@ -208,6 +208,13 @@ impl Stream {
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
+    }
+}
+
+/// The descriptor goes on without this type's promises; it is non-blocking still.
+impl From<Stream> for OwnedFd {
+    fn from(stream: Stream) -> OwnedFd {
+        stream.descriptor
     }
 }
 
@@ -250,6 +257,25 @@ impl Family {
             Self::IPv4 => Domain::IPV4,
             Self::IPv6 => Domain::IPV6,
         }
+    }
+}
+
+/// When a silent peer is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeepAliveTimes {
+    /// The idle time before the first probe, in whole seconds.
+    pub(crate) delay: Duration,
+    /// The time between two probes, in whole seconds; `None` is libuv's choice.
+    pub(crate) interval: Option<Duration>,
+    /// How many probes may go unanswered; `None` is libuv's choice.
+    pub(crate) count: Option<u32>,
+}
+
+impl KeepAliveTimes {
+    fn are_usable(self) -> bool {
+        self.delay.as_secs() > 0
+            && self.interval.is_none_or(|interval| interval.as_secs() > 0)
+            && self.count.is_none_or(|count| count > 0)
     }
 }
 
@@ -304,11 +330,13 @@ fn with_zone(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// What the system can set of the three numbers; OpenBSD has system-wide ones only.
-fn keep_alive_times(delay: Duration) -> TcpKeepalive {
-    let times = TcpKeepalive::new().with_time(delay);
+fn keep_alive_times(times: KeepAliveTimes) -> TcpKeepalive {
+    let parameters = TcpKeepalive::new().with_time(times.delay);
     #[cfg(not(target_os = "openbsd"))]
-    let times = times.with_interval(PROBE_INTERVAL).with_retries(PROBE_COUNT);
-    times
+    let parameters = parameters
+        .with_interval(times.interval.unwrap_or(PROBE_INTERVAL))
+        .with_retries(times.count.unwrap_or(PROBE_COUNT));
+    parameters
 }
 
 /// Makes a call until a signal does not interrupt it. A non-blocking call hardly ever is interrupted; the bound is the
@@ -510,12 +538,21 @@ mod tests {
     #[cfg(not(target_os = "openbsd"))]
     fn keep_alive_with_a_delay_sets_all_three_times() {
         let (client, _server) = connected_pair();
-        client.set_keep_alive(true, Some(Duration::from_secs(5))).unwrap();
+        client.set_keep_alive(true, Some(after(Duration::from_secs(5)))).unwrap();
         let socket = client.socket();
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(5));
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_INTERVAL);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBE_COUNT);
+        let own = KeepAliveTimes { interval: Some(Duration::from_secs(7)), count: Some(4), ..after(PROBE_INTERVAL) };
+        client.set_keep_alive(true, Some(own)).unwrap();
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE_INTERVAL);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(7));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+    }
+
+    fn after(delay: Duration) -> KeepAliveTimes {
+        KeepAliveTimes { delay, interval: None, count: None }
     }
 
     #[test]
@@ -524,12 +561,15 @@ mod tests {
         let (client, _server) = connected_pair();
         let socket = client.socket();
         let before = socket.tcp_keepalive_time().unwrap();
-        for delay in [None, Some(Duration::ZERO), Some(Duration::from_millis(999))] {
-            client.set_keep_alive(true, delay).unwrap();
+        let no_interval = KeepAliveTimes { interval: Some(Duration::ZERO), ..after(Duration::from_secs(5)) };
+        let no_count = KeepAliveTimes { count: Some(0), ..after(Duration::from_secs(5)) };
+        let no_delay = [Duration::ZERO, Duration::from_millis(999)].map(|delay| Some(after(delay)));
+        for times in no_delay.into_iter().chain([None, Some(no_interval), Some(no_count)]) {
+            client.set_keep_alive(true, times).unwrap();
             assert!(socket.keepalive().unwrap());
             assert_eq!(socket.tcp_keepalive_time().unwrap(), before);
         }
-        client.set_keep_alive(false, Some(Duration::from_secs(5))).unwrap();
+        client.set_keep_alive(false, Some(after(Duration::from_secs(5)))).unwrap();
         assert!(!socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), before);
     }

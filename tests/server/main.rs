@@ -11,6 +11,7 @@ mod kernel;
 mod support;
 
 mod accepting;
+mod admission;
 mod binding;
 mod closing;
 mod listening;

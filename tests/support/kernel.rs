@@ -87,6 +87,30 @@ pub(crate) fn forbid_ipv6() -> bool {
         statement(answer, libc::SECCOMP_RET_ERRNO | libc::EAFNOSUPPORT as u32),
         statement(answer, libc::SECCOMP_RET_ALLOW),
     ];
+    install(&mut program)
+}
+
+/// Makes `accept4` fail on this thread, as when the kernel has no memory for buffers, for the rest of its life. False, and
+/// announced, where the system does not allow it.
+pub(crate) fn forbid_accept() -> bool {
+    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let answer = libc::BPF_RET | libc::BPF_K;
+    let mut program = [
+        // The number of the call comes first.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+        libc::sock_filter {
+            code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+            jt: 0,
+            jf: 1,
+            k: libc::SYS_accept4 as u32,
+        },
+        statement(answer, libc::SECCOMP_RET_ERRNO | libc::ENOBUFS as u32),
+        statement(answer, libc::SECCOMP_RET_ALLOW),
+    ];
+    install(&mut program)
+}
+
+fn install(program: &mut [libc::sock_filter]) -> bool {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the first call takes numbers only. The second reads the program through pointers that are valid for the
     // length of the call, and installs a copy for this thread.

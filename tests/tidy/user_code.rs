@@ -72,7 +72,7 @@ pub(crate) fn closures_are_called_in_one_file(source: &Source) -> Vec<String> {
         let name = name_before(&code, open);
         let start = open - name.len();
         let is_variable = name.starts_with(|letter: char| letter.is_ascii_lowercase() || letter == '_')
-            && !code[..start].ends_with(['.', ':', '!', '$', '\''])
+            && !code[..start].ends_with(['.', ':', '!', '$', '\'', '#'])
             && !KEYWORDS.contains(&name)
             && !known.contains(&name)
             && name_before(&code, code[..start].trim_end().len()) != "fn";

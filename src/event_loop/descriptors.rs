@@ -1,0 +1,129 @@
+//! Commands that take descriptors from outside, or give them back.
+//!
+//! This module may touch the reactor, and `sys` for what a descriptor is. Invariant: a descriptor is adopted once; one
+//! that cannot be used is closed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Errno, Error};
+use crate::event_loop::core::Core;
+use crate::reactor::Handle;
+pub(crate) use crate::reactor::adopting::BoundBy;
+use crate::reactor::connection::ConnectionOptions;
+use crate::reactor::servers::ListenRequest;
+use crate::reactor::target::{Local, Target};
+pub(crate) use crate::sys::descriptor::Kind;
+use crate::sys::{Acceptor, AcceptorOptions, Stream, resolver};
+
+/// A descriptor that waits to be adopted. Its clones are the same one, and the first of them to be used has it.
+///
+/// Behind a lock because a bound socket may go to another thread before it is adopted, as in Node.
+#[derive(Clone, Debug)]
+pub(crate) struct GivenDescriptor {
+    place: Arc<Mutex<Option<OwnedFd>>>,
+    by: BoundBy,
+}
+
+impl GivenDescriptor {
+    pub(crate) fn new(descriptor: OwnedFd, by: BoundBy) -> GivenDescriptor {
+        GivenDescriptor { place: Arc::new(Mutex::new(Some(descriptor))), by }
+    }
+
+    /// # Errors
+    ///
+    /// `ERR_SOCKET_HANDLE_ADOPTED` when it was taken before.
+    pub(crate) fn take(&self) -> Result<OwnedFd, Error> {
+        self.lock().take().ok_or_else(Error::socket_handle_adopted)
+    }
+
+    /// # Errors
+    ///
+    /// `ERR_SOCKET_HANDLE_ADOPTED` when it was taken before.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(BorrowedFd<'_>) -> R) -> Result<R, Error> {
+        let place = self.lock();
+        let descriptor = place.as_ref().ok_or_else(Error::socket_handle_adopted)?;
+        Ok(look(descriptor.as_fd()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Binds a TCP socket that is nothing yet.
+pub(crate) fn bind(address: SocketAddr, options: AcceptorOptions) -> Result<OwnedFd, Errno> {
+    let acceptor = Acceptor::tcp(address, options).map_err(|error| Errno::from_io(&error))?;
+    Ok(OwnedFd::from(acceptor))
+}
+
+/// The address that a descriptor is bound to.
+pub(crate) fn local_address(descriptor: BorrowedFd<'_>) -> Option<SocketAddr> {
+    crate::sys::descriptor::local_address(descriptor)
+}
+
+/// An address without a port, from text that is one.
+pub(crate) fn parse_address(host: &str) -> Option<SocketAddr> {
+    resolver::parse_address(host)
+}
+
+impl Core {
+    /// `new Socket(options)`, with a descriptor perhaps. A descriptor that cannot be used makes an `error`.
+    pub(crate) fn new_socket_on(&mut self, options: &ConnectionOptions, given: Option<&GivenDescriptor>) -> Handle {
+        let socket = self.new_socket(options);
+        if let Some(given) = given {
+            match given.take() {
+                Ok(descriptor) => self.adopt(socket, descriptor, given.by),
+                Err(error) => self.reactor.destroy(socket, Some(error)),
+            }
+        }
+        socket
+    }
+
+    fn adopt(&mut self, socket: Handle, descriptor: OwnedFd, by: BoundBy) {
+        let stream = Stream::adopt(descriptor);
+        match by {
+            BoundBy::Stranger => self.reactor.adopt_stream(socket, stream),
+            BoundBy::BoundSocket => self.reactor.adopt_bound(socket, stream),
+        }
+    }
+
+    /// `listen({ fd })` and `listen(boundSocket)`. What cannot listen makes an `error`.
+    pub(crate) fn listen_on(
+        &mut self,
+        server: Handle,
+        given: &GivenDescriptor,
+        request: ListenRequest,
+    ) -> Result<(), Error> {
+        self.can_listen(server)?;
+        let descriptor = given.take()?;
+        self.reactor.begin_listen(server, request)?;
+        let acceptor = match Kind::of(descriptor.as_fd()) {
+            Kind::Tcp => Acceptor::adopt(descriptor),
+            Kind::Udp | Kind::Pipe | Kind::Terminal | Kind::File | Kind::Unknown => {
+                Err(io::Error::from_raw_os_error(Errno::INVALID.0))
+            }
+        };
+        self.reactor.listen_adopted(server, acceptor, given.by);
+        Ok(())
+    }
+
+    /// `connect()` of a socket that is bound already. An address is tried within the call, so that the local end is
+    /// known when it returns; false for a name, which is looked up as always.
+    pub(crate) fn connect_bound(&mut self, socket: Handle, host: &str, port: u16) -> Result<bool, Error> {
+        let Some(mut address) = resolver::parse_address(host) else { return Ok(false) };
+        address.set_port(port);
+        let epoch = self.reactor.begin_connect(socket)?;
+        let target = Target { address, text: host.into(), local: Local::default() };
+        self.reactor.attempt(socket, epoch, Box::new(target));
+        Ok(true)
+    }
+
+    /// Gives a connection's descriptor up.
+    pub(crate) fn detach(&mut self, socket: Handle) -> Result<(OwnedFd, Vec<u8>), Error> {
+        let (stream, buffered) = self.reactor.detach(socket)?;
+        Ok((OwnedFd::from(stream), buffered))
+    }
+}

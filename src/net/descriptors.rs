@@ -1,0 +1,194 @@
+//! Sockets that somebody else opened, and giving them back.
+//!
+//! It may touch the event loop's commands. Invariant: what was given is owned from then on, and closed or given back.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::error::Error;
+use crate::event_loop::current;
+use crate::event_loop::descriptors::{BoundBy, GivenDescriptor, Kind};
+use crate::net::{BoundSocket, ListenOptions, Server, Socket, SocketOptions};
+
+impl SocketOptions {
+    /// A connection that exists already: a [`TcpStream`], or the descriptor of one. Mirrors `fd`.
+    ///
+    /// The socket made of it is connected and reads from the start; `connect` and `ready` are not emitted. The descriptor
+    /// becomes non-blocking (for all who have a copy of it) and closed on exec. It makes one socket: a second one made with
+    /// a clone of these options fails with `ERR_SOCKET_HANDLE_ADOPTED`, as `error` event.
+    ///
+    /// # Errors
+    ///
+    /// `ERR_INVALID_FD_TYPE` when it is no TCP socket; it is closed then.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket, net::SocketOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let stream = TcpStream::connect(listener.local_addr()?)?;
+    /// let socket = Socket::with_options(SocketOptions::new().fd(stream)?.allow_half_open(true));
+    /// assert!(!socket.pending());
+    /// socket.destroy();
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fd(mut self, descriptor: impl Into<OwnedFd>) -> Result<SocketOptions, Error> {
+        let descriptor = descriptor.into();
+        match Kind::of(descriptor.as_fd()) {
+            Kind::Tcp => {
+                self.given = Some(GivenDescriptor::new(descriptor, BoundBy::Stranger));
+                Ok(self)
+            }
+            kind @ (Kind::Udp | Kind::Pipe | Kind::Terminal | Kind::File | Kind::Unknown) => {
+                Err(Error::invalid_fd_type(kind.name()))
+            }
+        }
+    }
+
+    /// A bound socket to connect from; it is adopted by these options. Mirrors `handle` with a `net.BoundSocket`.
+    ///
+    /// # Errors
+    ///
+    /// `ERR_SOCKET_HANDLE_ADOPTED` when it was adopted or closed before.
+    pub fn handle(mut self, bound: &BoundSocket) -> Result<SocketOptions, Error> {
+        self.given = Some(GivenDescriptor::new(bound.given().take()?, BoundBy::BoundSocket));
+        Ok(self)
+    }
+}
+
+impl ListenOptions {
+    /// A socket that is bound already, and may be listening: a [`TcpListener`], or its descriptor, for instance one that
+    /// this process inherited. It wins over port and host. Mirrors `fd`.
+    ///
+    /// The server listens when `listen` returns. What cannot listen makes an `error`: `listen EINVAL: invalid argument`.
+    /// The descriptor becomes non-blocking (for all who have a copy of it) and closed on exec. It serves one `listen`: a
+    /// second one with a clone of these options is `ERR_SOCKET_HANDLE_ADOPTED`.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::ListenOptions};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let server = net::create_server(|_| {});
+    /// server.listen(ListenOptions::new().fd(listener).backlog(64))?;
+    /// assert_eq!(server.address(), Some(address));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn fd(mut self, descriptor: impl Into<OwnedFd>) -> ListenOptions {
+        self.given = Some(GivenDescriptor::new(descriptor.into(), BoundBy::Stranger));
+        self
+    }
+
+    /// A bound socket; the `listen` that succeeds with it adopts it. It wins over port and host. Mirrors `handle` with a
+    /// `net.BoundSocket`.
+    #[must_use]
+    pub fn handle(mut self, bound: &BoundSocket) -> ListenOptions {
+        self.given = Some(bound.given().clone());
+        self
+    }
+}
+
+/// As [`ListenOptions::fd`].
+impl From<TcpListener> for ListenOptions {
+    fn from(listener: TcpListener) -> ListenOptions {
+        ListenOptions::new().fd(listener)
+    }
+}
+
+/// As [`ListenOptions::handle`].
+impl From<&BoundSocket> for ListenOptions {
+    fn from(bound: &BoundSocket) -> ListenOptions {
+        ListenOptions::new().handle(bound)
+    }
+}
+
+impl Server {
+    pub(super) fn listen_on(self, given: &GivenDescriptor, options: ListenOptions) -> Result<Server, Error> {
+        let (_, request) = options.into_parts();
+        let started = current::with(|core| core.listen_on(self.handle, given, request));
+        started.unwrap_or_else(|| Err(Error::server_not_running()))?;
+        Ok(self)
+    }
+}
+
+/// In and out.
+impl Socket {
+    /// A socket of a connection that exists already. Mirrors `new net.Socket({ fd })`; with other options, see
+    /// [`SocketOptions::fd`].
+    ///
+    /// It is connected and reads from the start; `connect` and `ready` are not emitted. A system that cannot watch it makes
+    /// an `error` (`open ENOSPC`, …).
+    ///
+    /// # Errors
+    ///
+    /// `ERR_INVALID_FD_TYPE` when it is no TCP socket, whatever its type says.
+    ///
+    /// # Panics
+    ///
+    /// Without an [`EventLoop`](crate::EventLoop) on this thread.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let mut peer = TcpStream::connect(listener.local_addr()?)?;
+    /// let socket = Socket::from_std(listener.accept()?.0)?;
+    /// socket.on_data(|socket, bytes| {
+    ///     assert_eq!(bytes, b"hello");
+    ///     socket.destroy();
+    /// });
+    /// peer.write_all(b"hello")?;
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn from_std(stream: TcpStream) -> Result<Socket, Error> {
+        Ok(Socket::with_options(SocketOptions::new().fd(stream)?))
+    }
+
+    /// Takes the connection away from the loop: its stream, and the bytes that were read ahead and not consumed. Node's
+    /// nearest is the transfer of a socket to another thread.
+    ///
+    /// The connection goes on; the peer notices nothing. The stream is non-blocking still. This socket is destroyed, and
+    /// `close` follows in a tick. Bytes that a `data` listener is being given when it calls this are delivered: they are not
+    /// among those returned.
+    ///
+    /// # Errors
+    ///
+    /// `ERR_WORKER_HANDLE_NOT_TRANSFERABLE`, and nothing changes, when there is no connection, output waits to be sent, or
+    /// an [`end`](Socket::end) is under way.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (stream, read_ahead) = socket.into_std()?;
+    /// stream.set_nonblocking(false)?;
+    /// assert!(read_ahead.is_empty());
+    /// assert!(socket.destroyed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_std(self) -> Result<(TcpStream, Vec<u8>), Error> {
+        let (descriptor, read_ahead) = self.into_fd()?;
+        Ok((TcpStream::from(descriptor), read_ahead))
+    }
+
+    /// [`into_std`](Socket::into_std) as a bare descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`into_std`](Socket::into_std).
+    pub fn into_fd(self) -> Result<(OwnedFd, Vec<u8>), Error> {
+        current::with(|core| core.detach(self.handle)).unwrap_or_else(|| Err(Error::not_transferable()))
+    }
+}

@@ -1,0 +1,157 @@
+//! Whom a [`Server`] lets in, and what it makes of them: the properties that are read at each accept, and `drop`.
+//!
+//! It may touch the event loop's commands. Properties that are set hold from the next connection on; on a stale handle
+//! they do nothing, and read as Node's defaults.
+
+use std::time::Duration;
+
+use crate::event_loop::ServerSettings;
+use crate::event_loop::current;
+use crate::event_loop::events::Arguments;
+use crate::event_loop::listeners::ListenerId;
+use crate::net::{DroppedConnection, Server, ServerEvent};
+
+/// The limit.
+impl Server {
+    /// How many connections may live at a time; `None`, the default, is no limit. Mirrors `server.maxConnections`.
+    pub fn max_connections(self) -> Option<usize> {
+        self.settings().max_connections
+    }
+
+    /// Limits how many connections live at a time; 0 lets nobody in. Mirrors `server.maxConnections = …`.
+    ///
+    /// It is compared when a connection is accepted: one too many is closed, and `drop` is emitted instead of `connection`.
+    /// Lowering the limit ends nobody, and a place that becomes free is free at once.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let server = net::create_server(|_| unreachable!("nobody is let in"));
+    /// server.set_max_connections(Some(0));
+    /// server.on_drop(|server, dropped| {
+    ///     println!("turned away: {:?}", dropped.remote_address());
+    ///     server.close();
+    /// });
+    /// server.on_listening(|server| {
+    ///     let client = net::connect(server.address().unwrap()).unwrap();
+    ///     client.resume();
+    /// });
+    /// server.listen(("127.0.0.1", 0))?;
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn set_max_connections(self, most: Option<usize>) -> Server {
+        self.write_setting(|settings| settings.max_connections = most)
+    }
+
+    /// Gives `callback`, in a tick, how many accepted sockets are not destroyed at the time of this call. Mirrors
+    /// `server.getConnections()`, which cannot fail here; [`connections`](Server::connections) tells it at once.
+    ///
+    /// Before `listen`, after `close` and on a released server it is called too.
+    pub fn get_connections(self, callback: impl FnOnce(usize) + 'static) -> Server {
+        let count = self.connections();
+        if current::loop_number().is_some() {
+            crate::timers::next_tick(move || callback(count));
+        }
+        self
+    }
+
+    /// `drop`: a connection above [`max_connections`](Server::max_connections) was accepted and is closed after this
+    /// event. Comes instead of `connection`.
+    pub fn on_drop(self, mut listener: impl FnMut(Server, &DroppedConnection) + 'static) -> ListenerId {
+        self.listen_to(ServerEvent::Drop, move |arguments| {
+            if let Arguments::Dropped(server, dropped) = *arguments {
+                listener(server, dropped);
+            }
+        })
+    }
+
+    /// [`on_drop`](Server::on_drop), once.
+    pub fn once_drop(self, listener: impl FnOnce(Server, &DroppedConnection) + 'static) -> ListenerId {
+        self.listen_once(ServerEvent::Drop, move |arguments| {
+            if let Arguments::Dropped(server, dropped) = *arguments {
+                listener(server, dropped);
+            }
+        })
+    }
+}
+
+/// What accepted sockets get.
+impl Server {
+    /// Whether accepted sockets may write on after their peer ended. Mirrors `server.allowHalfOpen`.
+    pub fn allow_half_open(self) -> bool {
+        self.settings().connection.allow_half_open
+    }
+
+    /// Sets [`allow_half_open`](Server::allow_half_open) for the connections to come. Mirrors `server.allowHalfOpen = …`.
+    pub fn set_allow_half_open(self, allow: bool) -> Server {
+        self.write_setting(|settings| settings.connection.allow_half_open = allow)
+    }
+
+    /// Whether nothing is read from accepted sockets before `resume()`. Mirrors `server.pauseOnConnect`.
+    pub fn pause_on_connect(self) -> bool {
+        self.settings().pause_on_connect
+    }
+
+    /// Sets [`pause_on_connect`](Server::pause_on_connect) for the connections to come. Mirrors
+    /// `server.pauseOnConnect = …`.
+    pub fn set_pause_on_connect(self, pause: bool) -> Server {
+        self.write_setting(|settings| settings.pause_on_connect = pause)
+    }
+
+    /// Whether accepted sockets send small writes at once. Mirrors `server.noDelay`.
+    pub fn no_delay(self) -> bool {
+        self.settings().connection.no_delay
+    }
+
+    /// Sets [`no_delay`](Server::no_delay) for the connections to come. Mirrors `server.noDelay = …`.
+    pub fn set_no_delay(self, on: bool) -> Server {
+        self.write_setting(|settings| settings.connection.no_delay = on)
+    }
+
+    /// Whether accepted sockets are probed when they are idle. Mirrors `server.keepAlive`.
+    pub fn keep_alive(self) -> bool {
+        self.settings().connection.keep_alive
+    }
+
+    /// Sets [`keep_alive`](Server::keep_alive) for the connections to come. Mirrors `server.keepAlive = …`.
+    pub fn set_keep_alive(self, on: bool) -> Server {
+        self.write_setting(|settings| settings.connection.keep_alive = on)
+    }
+
+    /// How long an accepted socket is idle before it is probed; only whole seconds count. Mirrors
+    /// `server.keepAliveInitialDelay`, which is a number of seconds although the option is one of milliseconds.
+    pub fn keep_alive_initial_delay(self) -> Duration {
+        self.settings().connection.keep_alive_initial_delay
+    }
+
+    /// Sets [`keep_alive_initial_delay`](Server::keep_alive_initial_delay) for the connections to come. Mirrors
+    /// `server.keepAliveInitialDelay = …`.
+    pub fn set_keep_alive_initial_delay(self, delay: Duration) -> Server {
+        self.write_setting(|settings| settings.connection.keep_alive_initial_delay = delay)
+    }
+
+    /// Both high-water marks of accepted sockets, in bytes. Mirrors `server.highWaterMark`.
+    pub fn high_water_mark(self) -> usize {
+        self.settings().connection.readable_high_water_mark
+    }
+
+    /// Sets [`high_water_mark`](Server::high_water_mark) for the connections to come. Mirrors `server.highWaterMark = …`.
+    pub fn set_high_water_mark(self, bytes: usize) -> Server {
+        self.write_setting(|settings| {
+            settings.connection.readable_high_water_mark = bytes;
+            settings.connection.writable_high_water_mark = bytes;
+        })
+    }
+
+    fn settings(self) -> ServerSettings {
+        let found = current::with(|core| core.reactor.server(self.handle).map(|server| server.settings().clone()));
+        found.flatten().unwrap_or_default()
+    }
+
+    fn write_setting(self, write: impl FnOnce(&mut ServerSettings)) -> Server {
+        current::with(|core| core.reactor.settings_mut(self.handle).map(write));
+        self
+    }
+}

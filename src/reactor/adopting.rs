@@ -1,0 +1,117 @@
+//! Descriptors that come in from outside, and go out again (rules C47, S14, 1.7).
+//!
+//! This module touches `sys::Stream`, `sys::Acceptor` and the poller's registration. Invariant: a descriptor that was
+//! given is closed by the reactor or handed out, never both; while it is here it is registered like any other.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+
+use crate::error::Error;
+use crate::reactor::connection::{Link, WritePhase};
+use crate::reactor::handle::Token;
+use crate::reactor::ready::Readiness;
+use crate::reactor::ticks::{ServerTick, Tick};
+use crate::reactor::{Handle, Reactor};
+use crate::sys::errno::Errno;
+use crate::sys::{Acceptor, Stream};
+
+/// How Node's errors show that there was no address to bind.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum BoundBy {
+    /// `listen({ fd })`: no port at all.
+    Stranger,
+    /// `listen(boundSocket)`: port -1.
+    BoundSocket,
+}
+
+impl Reactor {
+    /// `new Socket({ fd })`: connected and reading from the start, without `connect` and `ready`.
+    ///
+    /// Node remembers `noDelay` and `keepAlive` for a connect that never comes; here they are set now.
+    pub(crate) fn adopt_stream(&mut self, socket: Handle, stream: io::Result<Stream>) {
+        let descriptor = self.generations.next();
+        let now = self.now;
+        let token = Token::Connection { index: socket.index(), descriptor }.pack();
+        let registered = stream.and_then(|stream| self.poller.register(stream.as_fd(), token).map(|()| stream));
+        let Some(connection) = self.live(socket) else { return };
+        let stream = match registered {
+            Ok(stream) => stream,
+            Err(error) => return self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "open"))),
+        };
+        if connection.no_delay {
+            let _ = stream.set_no_delay(true);
+        }
+        if connection.keep_alive {
+            let _ = stream.set_keep_alive(true, connection.keep_alive_times());
+        }
+        // Asked rather than waited for: a socket without a connection is reported as hung up, and never as readable.
+        connection.readiness = Readiness { readable: true, ..Readiness::default() };
+        connection.idle.last_activity = now;
+        connection.peer = stream.peer_address().ok();
+        connection.link = Link::Open { stream, descriptor };
+        self.read_zero(socket);
+    }
+
+    /// `new Socket({ handle: boundSocket })`: the first `connect()` uses it.
+    pub(crate) fn adopt_bound(&mut self, socket: Handle, stream: io::Result<Stream>) {
+        match stream {
+            Ok(stream) => {
+                if let Some(connection) = self.live(socket) {
+                    connection.bound = Some(stream);
+                }
+            }
+            Err(error) => self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "open"))),
+        }
+    }
+
+    pub(crate) fn is_bound(&mut self, socket: Handle) -> bool {
+        self.live(socket).is_some_and(|connection| connection.bound.is_some())
+    }
+
+    /// `setupListenHandle` with a handle: bound already, listening perhaps. The caller has begun the `listen`.
+    pub(crate) fn listen_adopted(&mut self, server: Handle, acceptor: io::Result<Acceptor>, by: BoundBy) {
+        let Some(found) = self.server_mut(server) else { return };
+        let backlog = found.request.backlog_for_kernel();
+        match acceptor.and_then(|acceptor| acceptor.listen(backlog).map(|()| acceptor)) {
+            Ok(acceptor) => {
+                let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+                let address = acceptor.local_address().unwrap_or(unknown);
+                self.listening(server, acceptor, address);
+            }
+            Err(error) => {
+                let port = match by {
+                    BoundBy::Stranger => 0,
+                    BoundBy::BoundSocket => -1,
+                };
+                let error = Error::uv_with_host_port(Errno::from_io(&error), "listen", None, port);
+                self.ticks.push(Tick::Server { server, tick: ServerTick::Error(error) });
+            }
+        }
+    }
+
+    /// Gives the descriptor of a connection up, with what was read ahead, and destroys the socket. As in Node's transfer
+    /// to another thread, `close` comes from a tick then: the socket has no handle any more.
+    ///
+    /// What waits to be written cannot go along, and a shutdown that is due or under way has callbacks waiting for it.
+    pub(crate) fn detach(&mut self, socket: Handle) -> Result<(Stream, Vec<u8>), Error> {
+        let Some(connection) = self.live(socket) else { return Err(Error::not_transferable()) };
+        let ending = match connection.write.phase {
+            WritePhase::Open | WritePhase::Finished => false,
+            WritePhase::Ending | WritePhase::Final | WritePhase::Prefinished => true,
+        };
+        let writing = connection.write.length > 0 || connection.write.is_writing() || connection.write.has_buffered();
+        if ending || writing || !matches!(connection.link, Link::Open { .. }) {
+            return Err(Error::not_transferable());
+        }
+        let Link::Open { stream, .. } = std::mem::replace(&mut connection.link, Link::Detached) else {
+            return Err(Error::not_transferable());
+        };
+        connection.read.length = 0;
+        let buffered = std::mem::take(&mut connection.read.buffer).into_iter().flatten().collect();
+        // It can only fail on a descriptor that is not registered, and then there is nothing to end.
+        let _ = self.poller.deregister(stream.as_fd());
+        self.destroy(socket, None);
+        Ok((stream, buffered))
+    }
+}
