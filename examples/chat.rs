@@ -131,6 +131,7 @@ fn speak(room: &Room, socket: Socket, line: &str) {
             tell(room, None, format!("* {name} is here\n"));
             let _ = socket.with_data(|member: &mut Member| member.name = Some(name));
             room.borrow_mut().insert(socket);
+            send(socket, "* you are in\n");
         }
     }
 }
@@ -224,6 +225,12 @@ fn start_members(server: Server, outcome: Rc<Cell<Outcome>>) -> Result<(), Error
     ann.write("ann\n");
     lines_of(ann, move |ann, line| match line {
         "your name?" => {}
+        "* you are in" => match net::connect(address) {
+            Ok(bob) => start_bob(bob, ann, server, outcome.clone()),
+            Err(error) => {
+                ann.destroy_with(error);
+            }
+        },
         "* bob is here" => {
             println!("ann hears: {line}");
             ann.write("hello bob, wherever you are\n");
@@ -234,14 +241,6 @@ fn start_members(server: Server, outcome: Rc<Cell<Outcome>>) -> Result<(), Error
         }
         _ => println!("ann hears: {line}"),
     });
-
-    // `bob` and `cat` come one after the other, so that everybody hears of the next.
-    ann.once_data(move |ann, _| match net::connect(address) {
-        Ok(bob) => start_bob(bob, ann, server, outcome),
-        Err(error) => {
-            ann.destroy_with(error);
-        }
-    });
     Ok(())
 }
 
@@ -250,7 +249,7 @@ fn start_bob(bob: Socket, ann: Socket, server: Server, outcome: Rc<Cell<Outcome>
     let mut cat: Option<Socket> = None;
     let mut heard = 0;
     lines_of(bob, move |bob, line| match line {
-        "your name?" => {}
+        "your name?" | "* you are in" => {}
         "* cat is here" => println!("bob hears: {line}"),
         "* cat is gone" => {
             println!("bob hears: {line}");
