@@ -89,11 +89,7 @@ fn f53_false_stops_the_reading() {
             });
         });
         event_loop.run().expect("run");
-        log.assert_after(
-            "C",
-            "ready",
-            "| 0123 None | resume 4 | 4567 Some(true) | ~ end | ~ finish |x close(false)",
-        );
+        log.assert_after("C", "ready", "| 0123 None | resume 4 | 4567 Some(true) | ~ end | ~ finish |x close(false)");
     });
 }
 

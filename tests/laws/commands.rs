@@ -123,7 +123,7 @@ const COMMANDS: [Command; 42] = [
         scene.client.destroy_soon();
     }),
     ("reset_and_destroy", |scene| {
-        scene.client.reset_and_destroy();
+        let _ = scene.client.reset_and_destroy();
     }),
     ("pause", |scene| {
         scene.client.pause();

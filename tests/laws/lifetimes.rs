@@ -476,13 +476,13 @@ fn law_3_descriptors_are_closed_within_the_call() {
             socket.destroy_with("an error");
         }),
         ("reset_and_destroy", |socket| {
-            socket.reset_and_destroy();
+            let _ = socket.reset_and_destroy();
         }),
         ("write after end", |socket| {
             socket.end().write("too late");
         }),
         ("reset while shutting down", |socket| {
-            socket.end().reset_and_destroy();
+            let _ = socket.end().reset_and_destroy();
         }),
     ];
     law_alone(|| {

@@ -110,7 +110,7 @@ pub(crate) fn use_up(subject: Subject) {
             socket.end_data("bytes");
             socket.end();
             socket.destroy_soon();
-            socket.reset_and_destroy();
+            let _ = socket.reset_and_destroy();
             socket.destroy_with("used up");
             socket.destroy();
             socket.retain().release();

@@ -4,7 +4,8 @@ use halfclose::net::{ConnectOptions, Socket, SocketOptions};
 use halfclose::next_tick;
 
 use crate::{
-    add_read, destroy_later, feed, feed_then, later, play, play_from_start, play_with, state, watch_each_data, watch_flow,
+    add_read, destroy_later, feed, feed_then, later, play, play_from_start, play_with, state, watch_each_data,
+    watch_flow,
 };
 
 /// F29: `read` takes one chunk, or nothing. (Node 26; before it took all of them.)
@@ -38,8 +39,12 @@ fn f29_read_exactly() {
             client.destroy();
         });
     });
-    log.assert_after("C", "ready", "| read(2)=ab, read(4)=cdef, read(2)=None, 1 undecided, read(1)=g, read(1)=None, 0 undecided \
-         |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| read(2)=ab, read(4)=cdef, read(2)=None, 1 undecided, read(1)=g, read(1)=None, 0 undecided \
+         |x close(false)",
+    );
 }
 
 /// F29: at the end of the stream it takes what is left.
@@ -57,7 +62,11 @@ fn f29_read_exactly_at_the_end_of_the_stream() {
             });
         });
     });
-    log.assert_after("C", "ready", "| read(4)=abcd, read(4)=ef, read(4)=None, - ~ end ~ tick | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| read(4)=abcd, read(4)=ef, read(4)=None, - ~ end ~ tick | ~ finish |x close(false)",
+    );
 }
 
 /// F29: `end` follows the read that took the last byte, unless it asked for exactly as many as there were: then it
@@ -147,8 +156,12 @@ fn f29_a_size_beyond_the_mark_raises_it() {
             });
         });
     });
-    log.assert_after("C", "ready", "| 10 undecided, read(100)=None, hwm 128 \
-         | 14 undecided, read(14)=0123456789more, read(11)=None, hwm 128 |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| 10 undecided, read(100)=None, hwm 128 \
+         | 14 undecided, read(14)=0123456789more, read(11)=None, hwm 128 |x close(false)",
+    );
 }
 
 /// F29: never beyond a gigabyte, where Node throws.
@@ -190,8 +203,12 @@ fn f29_reads_emit_data() {
             client.destroy();
         });
     });
-    log.assert_after("C", "ready", "| pause ~ resume | data abc, read=abc, data de, read(2)=de, read(5)=None, data f, read(1)=f \
-         |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| pause ~ resume | data abc, read=abc, data de, read(2)=de, read(5)=None, data f, read(1)=f \
+         |x close(false)",
+    );
 }
 
 /// F29: a read in a `data` listener emits to it, too: after it has returned (in Node within the call).
@@ -235,7 +252,11 @@ fn f29_read_starts_a_paused_socket() {
             });
         },
     );
-    log.assert_after("C", "ready", "| 0 stopped paused, read=None, 0 stopped paused | 3 stopped paused, read=abc |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| 0 stopped paused, read=None, 0 stopped paused | 3 stopped paused, read=abc |x close(false)",
+    );
     let log = play_from_start(
         ConnectOptions::new(),
         |_, client| {
@@ -398,11 +419,7 @@ fn f31_unshift_while_flowing() {
         });
         feed(client, &peer, &["world"]);
     });
-    log.assert_after(
-        "C",
-        "ready",
-        "| data world, 0 flowing, out, data again, out | ~ end | ~ finish |x close(false)",
-    );
+    log.assert_after("C", "ready", "| data world, 0 flowing, out, data again, out | ~ end | ~ finish |x close(false)");
 }
 
 /// F31: in front of what is buffered, the last one first.
@@ -457,8 +474,12 @@ fn f31_unshift_and_readable() {
         });
         feed(client, &peer, &["go"]);
     });
-    log.assert_after("C", "ready", "| ~ readable 2, read=go ~ readable 4, read=back | readable 0, read=None ~ end | ~ finish \
-         |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ readable 2, read=go ~ readable 4, read=back | readable 0, read=None ~ end | ~ finish \
+         |x close(false)",
+    );
 }
 
 /// F31: between the end of the stream and `end` it is welcome, and keeps `end` back.
@@ -503,7 +524,11 @@ fn f31_unshift_after_end() {
         });
         feed(client, &peer, &["b"]);
     });
-    log.assert_after("C", "ready", "| data b | ~ end, 0 flowing ~ error(ERR_STREAM_UNSHIFT_AFTER_END_EVENT) |x close(true)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| data b | ~ end, 0 flowing ~ error(ERR_STREAM_UNSHIFT_AFTER_END_EVENT) |x close(true)",
+    );
     let log = play(|log, client, peer| {
         watch_each_data(log, client);
         client.on_end(|client| {
