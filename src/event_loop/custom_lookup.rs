@@ -13,11 +13,14 @@ use crate::event_loop::current;
 use crate::event_loop::mailbox::Mailbox;
 use crate::reactor::selecting::LookupId;
 use crate::sys::Family;
-use crate::sys::resolver::{LookupHints, Query};
+pub use crate::sys::resolver::LookupHints;
+use crate::sys::resolver::Query;
 
 /// A lookup function of the user's.
 #[derive(Clone)]
-pub(crate) struct CustomLookup(pub(crate) Rc<dyn Fn(&LookupRequest, LookupCallback)>);
+pub(crate) struct CustomLookup(pub(crate) Rc<LookupFunction>);
+
+type LookupFunction = dyn Fn(&LookupRequest, LookupCallback);
 
 impl fmt::Debug for CustomLookup {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -42,7 +42,7 @@ mod socket;
 mod socket_events;
 
 pub use crate::event_loop::abort::{AbortController, AbortSignal};
-pub use crate::event_loop::custom_lookup::{LookupAddress, LookupCallback, LookupRequest};
+pub use crate::event_loop::custom_lookup::{LookupAddress, LookupCallback, LookupHints, LookupRequest};
 pub use crate::event_loop::events::{ConnectionAttempt, ErrorSource, Lookup, ServerEvent, SocketEvent};
 pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;
@@ -54,9 +54,11 @@ pub use crate::net::family_selection::{
 pub use crate::net::options::{ConnectOptions, ListenOptions, ServerOptions, SocketOptions};
 pub use crate::net::socket::ReadyState;
 pub use crate::sys::Family;
-pub use crate::sys::resolver::LookupHints;
 
 use crate::error::Error;
+
+#[cfg(test)]
+mod tests;
 
 /// Makes a server whose `connection` listener is `on_connection`. Mirrors `net.createServer(listener)`.
 ///
