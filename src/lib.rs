@@ -95,8 +95,9 @@
 //!
 //! Each has tests (`tests/laws.rs`).
 //!
-//! 1. A command never delivers an event; it queues one. The one exception so far is Node's: a reset that fails because a
-//!    shutdown is under way emits `error` within [`reset_and_destroy`](net::Socket::reset_and_destroy).
+//! 1. A command never delivers an event; it queues one. The exceptions are Node's: a reset that fails because a
+//!    shutdown is under way emits `error` within [`reset_and_destroy`](net::Socket::reset_and_destroy), and a lookup of
+//!    the user's own that answers at once emits `lookup` and `connectionAttempt` within the call that answers.
 //! 2. User code is entered from one file, with nothing borrowed: listeners, callbacks, timers, posts, the unhandled-error
 //!    hook, and every drop of what users gave. What is to be dropped goes to the graves, which are emptied before each
 //!    tick drain and when the loop is dropped.

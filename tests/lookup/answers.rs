@@ -25,10 +25,7 @@ fn l2_a_name_of_the_system() {
                 server.close();
             });
         });
-        log.assert_of(
-            "C",
-            "connect() | lookup(127.0.0.1), attempt(127.0.0.1) | connect, ready |x close(false)",
-        );
+        log.assert_of("C", "connect() | lookup(127.0.0.1), attempt(127.0.0.1) | connect, ready |x close(false)");
     });
 }
 
@@ -42,10 +39,7 @@ fn l9_a_name_that_is_none() {
         watch(&log, client);
         log.add("C", "connect()");
         event_loop.run().expect("no unhandled error");
-        log.assert_of(
-            "C",
-            "connect() | lookup(getaddrinfo ENOTFOUND) ~ error(getaddrinfo ENOTFOUND) |x close(true)",
-        );
+        log.assert_of("C", "connect() | lookup(getaddrinfo ENOTFOUND) ~ error(getaddrinfo ENOTFOUND) |x close(true)");
         assert_eq!(event_loop.timers(), 0, "the lookup's deadline is gone");
     });
 }
@@ -69,13 +63,8 @@ fn c10_what_a_lookup_is_asked() {
             let asked = Rc::new(RefCell::new(String::new()));
             let seen = asked.clone();
             let options = options.host("h").port(1).lookup(move |request, callback| {
-                *seen.borrow_mut() = format!(
-                    "{} {:?} {:?} all={}",
-                    request.host(),
-                    request.family(),
-                    request.hints(),
-                    request.all()
-                );
+                *seen.borrow_mut() =
+                    format!("{} {:?} {:?} all={}", request.host(), request.family(), request.hints(), request.all());
                 callback.reject("enough");
             });
             let client = net::connect(options).expect("connect");
@@ -138,10 +127,7 @@ fn c14_an_answer_within_connect() {
                 server.close();
             });
         });
-        log.assert_of(
-            "C",
-            "before, lookup(127.0.0.1), attempt(127.0.0.1), after | connect, ready |x close(false)",
-        );
+        log.assert_of("C", "before, lookup(127.0.0.1), attempt(127.0.0.1), after | connect, ready |x close(false)");
     });
 }
 
@@ -262,10 +248,7 @@ fn a_lookup_that_is_dropped_fails() {
         watch(&log, net::connect(options).expect("connect"));
         log.add("C", "connect()");
         event_loop.run().expect("no unhandled error");
-        log.assert_of(
-            "C",
-            "connect() | lookup(getaddrinfo ECANCELLED) ~ error(getaddrinfo ECANCELLED) |x close(true)",
-        );
+        log.assert_of("C", "connect() | lookup(getaddrinfo ECANCELLED) ~ error(getaddrinfo ECANCELLED) |x close(true)");
     });
 }
 
@@ -311,10 +294,9 @@ fn addresses_with_zone_and_port() {
     support::test(|event_loop| {
         let log = Log::new();
         let zoned = SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().expect("an address"), 99, 0, 1));
-        let options =
-            ConnectOptions::new().host("h").port(1).lookup(move |_, callback| {
-                halfclose::next_tick(move || callback.resolve([zoned]));
-            });
+        let options = ConnectOptions::new().host("h").port(1).lookup(move |_, callback| {
+            halfclose::next_tick(move || callback.resolve([zoned]));
+        });
         let client = net::connect(options).expect("connect");
         assert_eq!(client.listener_count(SocketEvent::Lookup), 0);
         client.on_lookup(move |_, lookup| {

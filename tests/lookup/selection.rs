@@ -213,11 +213,9 @@ fn a_reconnect_chooses_anew() {
 #[test]
 fn c23_attempt_timeouts_out_of_range() {
     support::test(|event_loop| {
-        for (timeout, received) in [
-            (Duration::ZERO, "0"),
-            (Duration::from_micros(500), "0.5"),
-            (Duration::from_millis(1 << 31), "2147483648"),
-        ] {
+        for (timeout, received) in
+            [(Duration::ZERO, "0"), (Duration::from_micros(500), "0.5"), (Duration::from_millis(1 << 31), "2147483648")]
+        {
             let options = ConnectOptions::new().host("h").port(1).auto_select_family_attempt_timeout(timeout);
             let error = halfclose::net::connect(options).expect_err("out of range");
             assert_eq!(error.code(), Some("ERR_OUT_OF_RANGE"));
