@@ -177,7 +177,7 @@ impl Reactor {
     }
 
     /// `afterConnect`
-    fn connected(&mut self, socket: Handle, epoch: u32) {
+    pub(super) fn connected(&mut self, socket: Handle, epoch: u32) {
         self.touch(socket);
         self.end_selection(socket);
         let connection = &mut self.connections[socket.index()];
