@@ -93,6 +93,7 @@ pub(crate) struct ConnectPlan {
     pub(crate) local: Local,
     /// How long each of several addresses is tried; `None`: only the first one is.
     pub(crate) attempt_timeout: Option<Duration>,
+    pub(crate) race: bool,
     /// The user looks the name up.
     pub(crate) custom_lookup: bool,
 }
@@ -259,7 +260,7 @@ impl Core {
         plan: ConnectPlan,
     ) -> Result<Option<(LookupId, LookupRequest)>, Error> {
         let epoch = self.reactor.begin_connect(socket)?;
-        let ConnectPlan { family, hints, local, attempt_timeout, custom_lookup } = plan;
+        let ConnectPlan { family, hints, local, attempt_timeout, race, custom_lookup } = plan;
         if let Some(mut address) = resolver::parse_address(host) {
             address.set_port(port);
             self.reactor.attempt_later(socket, Target { address, text: host.into(), local });
@@ -270,7 +271,7 @@ impl Core {
         let attempt_timeout = attempt_timeout.filter(|_| all);
         let hints = if family.is_none() && hints == LookupHints::NONE { LookupHints::ADDRCONFIG } else { hints };
         let query = Query { host: host.into(), family, hints };
-        let route = Box::new(Route { host: host.into(), port, local, attempt_timeout });
+        let route = Box::new(Route { host: host.into(), port, local, attempt_timeout, race });
         let id = self.new_lookup(LookupOwner::Connect { socket, epoch, route });
         self.reactor.connect_lookup_started(socket, id);
         if custom_lookup {

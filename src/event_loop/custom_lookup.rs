@@ -13,7 +13,8 @@ use crate::event_loop::current;
 use crate::event_loop::mailbox::Mailbox;
 use crate::reactor::selecting::LookupId;
 use crate::sys::Family;
-use crate::sys::resolver::{LookupHints, Query};
+pub use crate::sys::resolver::LookupHints;
+use crate::sys::resolver::Query;
 
 /// A lookup function of the user's.
 #[derive(Clone)]

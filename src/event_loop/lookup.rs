@@ -11,25 +11,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::event_loop::mailbox::{Addresses, Answer, Mailbox};
+pub(crate) use crate::event_loop::mailbox::Addresses;
+use crate::event_loop::mailbox::{Answer, Mailbox};
 use crate::reactor::selecting::LookupId;
-use crate::sys::resolver::{self, LookupFailure, Query};
+pub(crate) use crate::sys::resolver::Query;
+use crate::sys::resolver::{self, LookupFailure};
 
 /// How many lookups run at once: as many as libuv's thread pool has.
-const MAX_THREADS: usize = 4;
+pub(crate) const MAX_THREADS: usize = 4;
 
 /// How long a lookup may take unless the loop's options say otherwise: what `resolv.conf` allows by default with the most
 /// servers it can name, that is 5 seconds, two attempts, three servers. Then the system itself has given up.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the threads call: the system's resolver, except in tests.
-type Resolve = Arc<dyn Fn(&Query) -> Addresses + Send + Sync>;
+/// What the threads ask: the system, except in tests.
+pub(crate) trait Resolver: Send + Sync {
+    /// May block.
+    fn resolve(&self, query: &Query) -> Addresses;
+}
+
+struct SystemResolver;
+
+impl Resolver for SystemResolver {
+    fn resolve(&self, query: &Query) -> Addresses {
+        resolver::resolve(query)
+    }
+}
 
 /// The loop's side.
 pub(crate) struct Lookups {
     queue: Arc<Mutex<Queue>>,
     mailbox: Arc<Mailbox>,
-    resolve: Resolve,
+    resolver: Arc<dyn Resolver>,
     /// What each request that is not answered asked for.
     queries: BTreeMap<LookupId, Query>,
 }
@@ -52,12 +65,7 @@ struct Asked {
 
 impl Lookups {
     pub(crate) fn new(mailbox: Arc<Mailbox>) -> Lookups {
-        Lookups {
-            queue: Arc::default(),
-            mailbox,
-            resolve: Arc::new(|query: &Query| resolver::resolve(query)),
-            queries: BTreeMap::new(),
-        }
+        Lookups { queue: Arc::default(), mailbox, resolver: Arc::new(SystemResolver), queries: BTreeMap::new() }
     }
 
     pub(crate) fn start(&mut self, id: LookupId, query: Query) {
@@ -68,8 +76,8 @@ impl Lookups {
         }
         queue.threads += 1;
         drop(queue);
-        let (queue, mailbox, resolve) = (self.queue.clone(), self.mailbox.clone(), self.resolve.clone());
-        let work = move || work(&queue, &mailbox, &*resolve);
+        let (queue, mailbox, resolver) = (self.queue.clone(), self.mailbox.clone(), self.resolver.clone());
+        let work = move || work(&queue, &mailbox, &*resolver);
         if thread::Builder::new().name("halfclose-lookup".into()).spawn(work).is_err() {
             // No thread to be had: if another one runs, it takes the question; else everybody who waits is told.
             let mut queue = lock(&self.queue);
@@ -81,6 +89,19 @@ impl Lookups {
                 }
             }
         }
+    }
+
+    /// Another resolver, for tests.
+    #[cfg(test)]
+    pub(crate) fn set_resolver(&mut self, resolver: Arc<dyn Resolver>) {
+        self.resolver = resolver;
+    }
+
+    /// How many requests are not answered, how many questions they are, and how many of these no thread has taken.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let queue = lock(&self.queue);
+        (self.queries.len(), queue.asked.len(), queue.waiting.len())
     }
 
     /// Nobody waits for this one any more, or it was answered.
@@ -131,7 +152,7 @@ impl Queue {
 }
 
 /// One thread: takes questions until there are none.
-fn work(queue: &Mutex<Queue>, mailbox: &Mailbox, resolve: &(dyn Fn(&Query) -> Addresses + Send + Sync)) {
+fn work(queue: &Mutex<Queue>, mailbox: &Mailbox, resolver: &dyn Resolver) {
     loop {
         let mut waiting = lock(queue);
         let Some(query) = waiting.take() else {
@@ -139,7 +160,7 @@ fn work(queue: &Mutex<Queue>, mailbox: &Mailbox, resolve: &(dyn Fn(&Query) -> Ad
             return;
         };
         drop(waiting);
-        let result = resolve(&query);
+        let result = resolver.resolve(&query);
         let asked = lock(queue).asked.remove(&query);
         for id in asked.into_iter().flat_map(|asked| asked.ids) {
             mailbox.answer(Answer { id, result: result.clone() });
@@ -151,6 +172,3 @@ fn work(queue: &Mutex<Queue>, mailbox: &Mailbox, resolve: &(dyn Fn(&Query) -> Ad
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-#[cfg(test)]
-mod tests;

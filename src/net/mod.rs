@@ -53,7 +53,7 @@ mod socket_events;
 
 pub use crate::event_loop::Encoding;
 pub use crate::event_loop::abort::{AbortController, AbortSignal};
-pub use crate::event_loop::custom_lookup::{LookupAddress, LookupCallback, LookupRequest};
+pub use crate::event_loop::custom_lookup::{LookupAddress, LookupCallback, LookupHints, LookupRequest};
 pub use crate::event_loop::events::{
     ConnectionAttempt, DroppedConnection, ErrorSource, Lookup, ServerEvent, SocketEvent,
 };
@@ -70,9 +70,11 @@ pub use crate::net::options::{ConnectOptions, KeepAliveOptions, ListenOptions, S
 pub use crate::net::pipe::PipeOptions;
 pub use crate::net::socket::ReadyState;
 pub use crate::sys::Family;
-pub use crate::sys::resolver::LookupHints;
 
 use crate::error::Error;
+
+#[cfg(test)]
+mod tests;
 
 /// Makes a server whose `connection` listener is `on_connection`. Mirrors `net.createServer(listener)`.
 ///

@@ -187,6 +187,7 @@ pub struct ConnectOptions {
     auto_select_family: Option<bool>,
     attempt_timeout: Option<Duration>,
     path: Option<PathBuf>,
+    race: bool,
 }
 
 impl ConnectOptions {
@@ -298,6 +299,19 @@ impl ConnectOptions {
         self
     }
 
+    /// Whether an address goes on being tried when its time is over and the next one begins, and the first that answers
+    /// is taken, as RFC 8305 ("happy eyeballs") has it; default false: it is given up, as in Node, which has no such
+    /// option.
+    ///
+    /// The events are the same: `connectionAttemptTimeout` then says that the next address joins, and
+    /// `connectionAttemptFailed` may follow for an address that is not the latest. The errors of an aggregate are in the
+    /// order in which the attempts failed.
+    #[must_use]
+    pub fn race_addresses(mut self, race: bool) -> ConnectOptions {
+        self.race = race;
+        self
+    }
+
     pub(crate) fn custom_lookup(&self) -> Option<&CustomLookup> {
         self.lookup.as_ref()
     }
@@ -310,6 +324,7 @@ impl ConnectOptions {
             hints: self.hints,
             local: self.local()?,
             attempt_timeout: select.then_some(attempt_timeout),
+            race: self.race,
             custom_lookup: self.lookup.is_some(),
         })
     }

@@ -18,8 +18,8 @@ pub(crate) struct Closing {
     owner: Owner,
     /// What an abandoned connection owed to callbacks (its socket connected again before `close`).
     pub(super) owed: Vec<(CallbackId, Error)>,
-    /// An attempt among several that was cut short (rule L34).
-    canceled: Option<Box<Target>>,
+    /// Attempts among several that were cut short (rule L34), last one first.
+    canceled: Vec<Box<Target>>,
 }
 
 #[derive(Copy, Clone)]
@@ -60,7 +60,7 @@ impl Reactor {
         let bound = connection.bound.take();
         let had_handle = !link.is_detached() || bound.is_some();
         drop(bound);
-        let canceled = self.canceled_attempt(socket, &link);
+        let canceled = self.canceled_attempts(socket, &link);
         self.close_link(socket, link);
         let tick = match error {
             Some(error) => ConnectionTick::ErrorThenClosed(error),
@@ -192,7 +192,7 @@ impl Reactor {
     }
 
     pub(super) fn acceptor_closed(&mut self) {
-        self.closing.push(Closing { owner: Owner::Server, owed: Vec::new(), canceled: None });
+        self.closing.push(Closing { owner: Owner::Server, owed: Vec::new(), canceled: Vec::new() });
     }
 
     /// Begins the closing phase: what is destroyed from now on closes in the next turn (rule M9).
@@ -211,7 +211,7 @@ impl Reactor {
             self.closing_now.pop();
             return true;
         };
-        if let Some(target) = entry.canceled.take() {
+        if let Some(target) = entry.canceled.pop() {
             self.emit_canceled_attempt(socket, target);
             return true;
         }

@@ -2,7 +2,8 @@
 //! several addresses (rules L2, L9, L34, C11-C14, C20-C28).
 //!
 //! The addresses are tried one after the other. Only one attempt is alive at a time: the next one begins when the one
-//! before it failed, or was given up because its time was over.
+//! before it failed, or was given up because its time was over. With racing (which Node does not have) it is not given
+//! up then, and the first that succeeds wins.
 //!
 //! This module touches the timers. Invariant: a selection belongs to one `connect()`; it is gone once that one
 //! succeeded, failed or was destroyed, and its timer with it.
@@ -14,7 +15,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::reactor::connecting::{any_address, attempt_error, bind, connect_error};
-use crate::reactor::connection::{Attempt, Link};
+use crate::reactor::connection::{Attempt, Connection, Link};
+use crate::reactor::handle::Token;
+use crate::reactor::ready::Readiness;
 use crate::reactor::target::{Local, Target};
 use crate::reactor::ticks::{ConnectionTick, Emission, Step};
 use crate::reactor::timers::TimerKey;
@@ -34,6 +37,8 @@ pub(crate) struct Route {
     pub(crate) local: Local,
     /// How long each address but the last is tried, if all of them are to be (rule C20); else the first is.
     pub(crate) attempt_timeout: Option<Duration>,
+    /// An address whose time is over goes on beside the next one.
+    pub(crate) race: bool,
 }
 
 /// What only sockets that connect have: kept apart, so that a connection without it owns one word.
@@ -55,6 +60,15 @@ pub(super) struct Selection {
     /// Ends the attempt under way; the last one has none (rule C25).
     timer: Option<TimerKey>,
     errors: Vec<Error>,
+    race: bool,
+    /// Attempts whose time is over, and which may win all the same.
+    racing: Vec<Racing>,
+}
+
+/// An attempt beside the one that the link holds.
+struct Racing {
+    attempt: Attempt,
+    readiness: Readiness,
 }
 
 /// The lookups.
@@ -140,7 +154,7 @@ impl Reactor {
 impl Reactor {
     /// One address is connected to as if it had been given; several are tried in turn (rules C21, C22).
     fn select(&mut self, socket: Handle, epoch: u32, route: Route, addresses: &[SocketAddr]) {
-        let Route { host: _, port, local, attempt_timeout } = route;
+        let Route { host: _, port, local, attempt_timeout, race } = route;
         let mut waiting = alternating(addresses);
         self.touch(socket);
         match (attempt_timeout, waiting.len()) {
@@ -166,6 +180,8 @@ impl Reactor {
                     waiting,
                     timer: None,
                     errors: Vec::new(),
+                    race,
+                    racing: Vec::new(),
                 });
                 self.attempt_next(socket, epoch);
             }
@@ -177,6 +193,9 @@ impl Reactor {
         // Bounded by the number of addresses: each round takes one.
         while let Some(selection) = self.selection(socket, epoch) {
             let Some(address) = selection.waiting.pop_front() else {
+                if !selection.racing.is_empty() {
+                    return;
+                }
                 let errors = std::mem::take(&mut selection.errors);
                 return self.destroy(socket, Some(Error::aggregate(errors)));
             };
@@ -264,7 +283,8 @@ impl Reactor {
     pub(super) fn end_selection(&mut self, socket: Handle) {
         self.forget_attempt_timer(socket);
         if let Some(outbound) = self.live(socket).and_then(|connection| connection.outbound.as_mut()) {
-            outbound.selection = None;
+            let racing = outbound.selection.take().map_or(0, |selection| selection.racing.len());
+            self.requests -= racing;
         }
     }
 
@@ -282,10 +302,16 @@ impl Reactor {
         }
         selection.timer = None;
         let Link::Connecting { attempt } = &mut connection.link else { return false };
-        let Some(Attempt { stream, target, .. }) = attempt.take() else { return false };
-        drop(stream);
-        selection.errors.push(attempt_error(Errno::TIMED_OUT, &target));
-        self.requests -= 1;
+        let Some(attempt) = attempt.take() else { return false };
+        let target = attempt.target.clone();
+        if selection.race {
+            let readiness = std::mem::take(&mut connection.readiness);
+            selection.racing.push(Racing { attempt, readiness });
+        } else {
+            drop(attempt);
+            selection.errors.push(attempt_error(Errno::TIMED_OUT, &target));
+            self.requests -= 1;
+        }
         self.ticks.then(Step::AttemptNext { socket, epoch });
         self.ticks.then_emit(Emission::AttemptTimedOut { socket, target });
         true
@@ -310,13 +336,55 @@ impl Reactor {
         self.live(socket)?.outbound.as_ref()?.attempted.clone()
     }
 
-    /// What libuv reports of an attempt that `destroy()` cut short: an event of its own, but only where there were
-    /// several addresses (rule L34).
-    pub(super) fn canceled_attempt(&mut self, socket: Handle, link: &Link) -> Option<Box<Target>> {
-        let Link::Connecting { attempt: Some(attempt) } = link else { return None };
-        let target = &attempt.target;
-        self.live(socket)?.outbound.as_ref()?.selection.as_ref()?;
-        Some(target.clone())
+    /// The kernel said something about an attempt beside the one that the link holds. True when it is decided.
+    pub(super) fn serve_racing(&mut self, token: u64) -> bool {
+        let index = Token::index(token);
+        let Some(connection) = self.connections.get_mut(index) else { return false };
+        let socket = Handle::new(index, connection.generation);
+        let epoch = connection.epoch;
+        let Link::Connecting { attempt: latest } = &mut connection.link else { return false };
+        let selection = connection.outbound.as_mut().and_then(|outbound| outbound.selection.as_mut());
+        let Some(selection) = selection else { return false };
+        let Some(position) = selection.racing.iter().position(|racing| racing.is(token)) else { return false };
+        let readiness = &mut selection.racing[position].readiness;
+        readiness.queued = false;
+        if !readiness.writable && !readiness.hang_up {
+            return false;
+        }
+        let Racing { attempt, mut readiness } = selection.racing.remove(position);
+        let Attempt { stream, descriptor, target, refused: _ } = attempt;
+        self.requests -= 1;
+        match stream.take_error() {
+            Ok(None) => {
+                if latest.take().is_some() {
+                    self.requests -= 1;
+                }
+                readiness.writable = false;
+                connection.readiness = readiness;
+                connection.peer = Some(target.address);
+                connection.link = Link::Open { stream, descriptor };
+                self.connected(socket, epoch);
+            }
+            Ok(Some(error)) | Err(error) => {
+                let error = attempt_error(Errno::from_io(&error), &target);
+                selection.errors.push(error.clone());
+                if latest.is_none() {
+                    self.ticks.then(Step::AttemptNext { socket, epoch });
+                }
+                self.ticks.then_emit(Emission::AttemptFailed { socket, target, error });
+            }
+        }
+        true
+    }
+
+    /// What libuv reports of attempts that `destroy()` cut short: an event of its own for each, but only where there were
+    /// several addresses (rule L34). The last one comes first.
+    pub(super) fn canceled_attempts(&mut self, socket: Handle, link: &Link) -> Vec<Box<Target>> {
+        let Link::Connecting { attempt } = link else { return Vec::new() };
+        let outbound = self.live(socket).and_then(|connection| connection.outbound.as_ref());
+        let Some(selection) = outbound.and_then(|outbound| outbound.selection.as_ref()) else { return Vec::new() };
+        let racing = selection.racing.iter().map(|racing| &racing.attempt);
+        racing.chain(attempt).rev().map(|attempt| attempt.target.clone()).collect()
     }
 
     pub(super) fn emit_canceled_attempt(&mut self, socket: Handle, target: Box<Target>) {
@@ -327,6 +395,23 @@ impl Reactor {
     /// Looked at by the closing of streams that never began to connect.
     pub(crate) fn take_abandoned_lookups(&mut self) -> Vec<LookupId> {
         std::mem::take(&mut self.abandoned_lookups)
+    }
+}
+
+impl Connection {
+    /// The readiness of the descriptor that `token` names, if it is one of this connection's.
+    pub(super) fn readiness_of(&mut self, token: u64) -> Option<&mut Readiness> {
+        if self.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
+            return Some(&mut self.readiness);
+        }
+        let racing = &mut self.outbound.as_mut()?.selection.as_mut()?.racing;
+        racing.iter_mut().find(|racing| racing.is(token)).map(|racing| &mut racing.readiness)
+    }
+}
+
+impl Racing {
+    fn is(&self, token: u64) -> bool {
+        Token::matches(token, self.attempt.descriptor)
     }
 }
 

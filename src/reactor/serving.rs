@@ -84,10 +84,7 @@ impl Reactor {
                 })
             } else {
                 let connection = self.connections.get_mut(Token::index(event.token));
-                connection.and_then(|connection| {
-                    let descriptor = connection.link.descriptor()?;
-                    Token::matches(event.token, descriptor).then_some(&mut connection.readiness)
-                })
+                connection.and_then(|connection| connection.readiness_of(event.token))
             };
             let Some(readiness) = readiness else { continue };
             readiness.readable |= event.readable;
@@ -147,9 +144,14 @@ impl Reactor {
     fn serve_connection(&mut self, token: u64, buffer: &mut [u8]) -> Served {
         let index = Token::index(token);
         let Some(connection) = self.connections.get_mut(index) else { return Served::Nothing };
-        let Some(descriptor) = connection.link.descriptor() else { return Served::Nothing };
-        if !Token::matches(token, descriptor) {
-            return Served::Nothing;
+        if !connection.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
+            if !self.serve_racing(token) {
+                return Served::Nothing;
+            }
+            // If it won it is connected now, and as below its input waits for the next turn.
+            self.serving.left = Some(0);
+            self.serving.progress = Progress::Done;
+            return Served::Callback;
         }
         let socket = Handle::new(index, connection.generation);
         if self.serving.left.is_none() {

@@ -60,13 +60,17 @@ impl LookupHints {
         self.0 & hints.0 == hints.0
     }
 
+    /// The C library's flags.
     fn flags(self) -> i32 {
-        let flag = |hint, flag| if self.contains(hint) { flag } else { 0 };
-        let flags = flag(Self::ADDRCONFIG, libc::AI_ADDRCONFIG);
-        // Their C libraries have no mapped addresses to give.
-        #[cfg(not(any(target_os = "netbsd", target_os = "openbsd")))]
-        let flags = flags | flag(Self::V4MAPPED, libc::AI_V4MAPPED) | flag(Self::ALL, libc::AI_ALL);
-        flags
+        let known = [
+            (Self::ADDRCONFIG, libc::AI_ADDRCONFIG),
+            // The C libraries of these two have no mapped addresses to give.
+            #[cfg(not(any(target_os = "netbsd", target_os = "openbsd")))]
+            (Self::V4MAPPED, libc::AI_V4MAPPED),
+            #[cfg(not(any(target_os = "netbsd", target_os = "openbsd")))]
+            (Self::ALL, libc::AI_ALL),
+        ];
+        known.into_iter().filter(|(hint, _)| self.contains(*hint)).fold(0, |flags, (_, flag)| flags | flag)
     }
 }
 

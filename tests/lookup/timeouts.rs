@@ -14,32 +14,44 @@ use crate::{connect_to, watch, with_server};
 /// Node's smallest attempt timeout.
 const SHORT: Duration = Duration::from_millis(10);
 
-/// 127.0.0.2 at a port: a listener that accepts nobody and whose backlog is full, so that further attempts hang.
+/// 127.0.0.2 (or .3) at a port: a listener that accepts nobody and whose backlog is full, so that further attempts hang.
 struct Hole {
-    _sockets: Vec<socket2::Socket>,
+    listener: socket2::Socket,
+    _fillers: Vec<socket2::Socket>,
     port: u16,
 }
 
 impl Hole {
     fn new(port: u16) -> Hole {
+        Hole::at(2, port)
+    }
+
+    fn at(host: u8, port: u16) -> Hole {
         let listener = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        listener.bind(&address(port).into()).expect("bind");
+        listener.bind(&address(host, port).into()).expect("bind");
         listener.listen(0).expect("listen");
+        listener.set_nonblocking(true).expect("non-blocking");
         let port = listener.local_addr().expect("an address").as_socket().expect("an IP address").port();
-        let mut sockets = vec![listener];
+        let mut fillers = Vec::new();
         // The kernel takes one more than the backlog says; the second is there to be sure.
         for _ in 0..2 {
             let filler = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
             filler.set_nonblocking(true).expect("non-blocking");
-            let _ = filler.connect(&address(port).into());
-            sockets.push(filler);
+            let _ = filler.connect(&address(host, port).into());
+            fillers.push(filler);
         }
-        Hole { _sockets: sockets, port }
+        Hole { listener, _fillers: fillers, port }
+    }
+
+    /// Makes room: when the kernel sends its next SYN, the attempts that hang succeed.
+    fn open(&self) {
+        self.listener.listen(8).expect("a larger backlog");
+        while self.listener.accept().is_ok() {}
     }
 }
 
-fn address(port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), port)
+fn address(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), port)
 }
 
 fn options(port: u16) -> ConnectOptions {
@@ -214,6 +226,87 @@ fn t1_an_answer_restarts_the_idle_timer() {
             client.destroy();
         });
         event_loop.run().expect("no unhandled error");
+    });
+}
+
+/// Racing: an address whose time was over goes on, and wins when it answers first. (Its answer comes when the kernel
+/// asks for the second time, a second after the first.)
+#[test]
+fn racing_a_late_answer_wins() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let late = Hole::at(2, 0);
+        let port = late.port;
+        let never = Hole::at(3, port);
+        let client = connect_to(&["127.0.0.2", "127.0.0.3"], options(port).race_addresses(true));
+        watch(&log, client);
+        client.on_connection_attempt_timeout(move |_, _| late.open());
+        client.on_ready(move |client| {
+            let _kept = &never;
+            assert_eq!(client.remote_address(), Some(address(2, port).ip()));
+            assert_eq!(client.auto_select_family_attempted_addresses().map(|attempted| attempted.len()), Some(2));
+            client.destroy();
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_of(
+            "C",
+            "lookup(127.0.0.2), lookup(127.0.0.3), attempt(127.0.0.2) | timeout(127.0.0.2), attempt(127.0.0.3) | \
+             connect, ready |x close(false)",
+        );
+        assert_eq!((event_loop.connections(), event_loop.timers()), (0, 0));
+    });
+}
+
+/// Racing: when the last address fails, those before it are waited for; `destroy()` cancels them, each in a callback of
+/// its own.
+#[test]
+fn racing_addresses_are_waited_for_and_canceled() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let first = Hole::at(2, 0);
+        let _second = Hole::at(3, first.port);
+        let addresses = ["127.0.0.2", "127.0.0.3", "127.0.0.1"];
+        let client = connect_to(&addresses, options(first.port).race_addresses(true));
+        watch(&log, client);
+        client.on_connection_attempt_failed(move |client, attempt, _| {
+            if attempt.address() == "127.0.0.1" {
+                assert!(client.connecting());
+                destroy_soon(client, log, None);
+            }
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_after(
+            "C",
+            "attempt(127.0.0.2)",
+            "| timeout(127.0.0.2), attempt(127.0.0.3) | timeout(127.0.0.3), attempt(127.0.0.1) | failed(127.0.0.1 \
+             ECONNREFUSED) | destroyed |x failed(127.0.0.2 ECANCELED) |x failed(127.0.0.3 ECANCELED) |x close(false)",
+        );
+        assert_eq!((event_loop.connections(), event_loop.timers()), (0, 0));
+    });
+}
+
+/// Racing: what is late and fails is told too; only then have all failed.
+#[test]
+fn racing_all_fail() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let hole = Hole::at(2, 0);
+        let client = connect_to(&["127.0.0.2", "127.0.0.1"], options(hole.port).race_addresses(true));
+        watch(&log, client);
+        let mut hole = Some(hole);
+        client.on_connection_attempt_failed(move |_, attempt, _| {
+            if attempt.address() == "127.0.0.1" {
+                // Nobody listens there any more: the kernel's next SYN is refused.
+                hole = None;
+            }
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_after(
+            "C",
+            "attempt(127.0.0.2)",
+            "| timeout(127.0.0.2), attempt(127.0.0.1) | failed(127.0.0.1 ECONNREFUSED) | failed(127.0.0.2 \
+             ECONNREFUSED) ~ error([ECONNREFUSED 127.0.0.1, ECONNREFUSED 127.0.0.2]) |x close(true)",
+        );
     });
 }
 

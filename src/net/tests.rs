@@ -1,12 +1,13 @@
-//! The pool with a resolver that answers when a test lets it.
+//! Connects to names, with a resolver that answers when a test lets it. (It is set where users cannot reach.)
 
 use std::cell::{Cell, RefCell};
 use std::net::Ipv4Addr;
 use std::rc::Rc;
-use std::sync::{Condvar, mpsc};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::*;
+use crate::event_loop::lookup::{Addresses, MAX_THREADS, Query, Resolver};
 use crate::event_loop::{EventLoop, EventLoopOptions, current};
 use crate::net::{self, Socket};
 
@@ -25,15 +26,7 @@ impl Gate {
     fn install(timeout: Duration) -> (EventLoop, Arc<Gate>) {
         let event_loop = EventLoop::with_options(EventLoopOptions::new().lookup_timeout(timeout)).unwrap();
         let gate = Arc::<Gate>::default();
-        let resolver = gate.clone();
-        let resolve = move |query: &Query| {
-            resolver.asked.lock().unwrap().push(query.host.clone());
-            let open = resolver.open.lock().unwrap();
-            let (open, waited) = resolver.opened.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap();
-            assert!(*open && !waited.timed_out());
-            Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])
-        };
-        current::with(|core| core.lookups.resolve = Arc::new(resolve));
+        current::with(|core| core.lookups.set_resolver(gate.clone()));
         (event_loop, gate)
     }
 
@@ -53,6 +46,16 @@ impl Gate {
             assert!(began.elapsed() < PATIENCE);
             thread::yield_now();
         }
+    }
+}
+
+impl Resolver for Gate {
+    fn resolve(&self, query: &Query) -> Addresses {
+        self.asked.lock().unwrap().push(query.host.clone());
+        let open = self.open.lock().unwrap();
+        let (open, waited) = self.opened.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap();
+        assert!(*open && !waited.timed_out());
+        Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])
     }
 }
 
@@ -108,11 +111,7 @@ fn whoever_is_destroyed_leaves_the_queue_and_the_loop() {
     }
     // Although four threads hang still: nobody waits for them.
     event_loop.run().unwrap();
-    current::with(|core| {
-        let queue = core.lookups.queue.lock().unwrap();
-        assert!(queue.waiting.is_empty() && core.lookups.queries.is_empty());
-        assert_eq!(queue.asked.len(), MAX_THREADS);
-    });
+    assert_eq!(current::with(|core| core.lookups.counts()), Some((0, MAX_THREADS, 0)));
     // Who asks for the same name meanwhile gets that answer.
     look_up("busy0", &count);
     gate.open();
