@@ -1,5 +1,5 @@
-//! Node's `net` for Rust: TCP servers and clients with Node's exact event semantics, on a single-threaded reactor, with no
-//! async runtime.
+//! Node's `net` for Rust: TCP and unix-socket servers and clients with Node's exact event semantics, on a
+//! single-threaded reactor, with no async runtime.
 //!
 //! Whoever knows Node's documentation knows this crate: the names are Node's in snake_case, and so are the order of every
 //! event, half-close, the idle timeout as a notification, and backpressure with `drain`. Underneath is a reactor written

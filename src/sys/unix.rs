@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use socket2::SockAddr;
+use socket2::{SockAddr, SockAddrStorage};
 
 /// How many bytes a name may have: as many as the kernel's structure (108 on Linux, 104 elsewhere). The zero byte that C
 /// programs like to see behind a path need not fit, as in libuv.
@@ -54,26 +54,20 @@ pub(crate) fn is_abstract(name: &Path) -> bool {
     cfg!(any(target_os = "linux", target_os = "android")) && name.as_os_str().as_bytes().first() == Some(&0)
 }
 
-/// The kernel's form of a name that fits it.
+/// The kernel's form of a name, which has to fit it.
 fn raw_address(bytes: &[u8]) -> SockAddr {
-    // SAFETY: the storage is zeroed, and larger and more strictly aligned than a `sockaddr_un`, as which it is filled; the
-    // length is that of what was written.
-    let filled = unsafe {
-        SockAddr::try_init(|storage, length| {
-            let address = storage.cast::<libc::sockaddr_un>();
-            (*address).sun_family = libc::AF_UNIX as libc::sa_family_t;
-            let name = (&raw mut (*address).sun_path).cast::<u8>();
-            // The caller has checked that they fit.
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), name, bytes.len().min(MOST_BYTES));
-            // The exact length, because in an abstract name zero bytes count.
-            *length = (NAME_OFFSET + bytes.len().min(MOST_BYTES)) as libc::socklen_t;
-            Ok(())
-        })
-    };
-    match filled {
-        Ok(((), address)) => address,
-        Err(_) => unreachable!("the closure above returns nothing but Ok"),
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: a `sockaddr_un` is integers only, for which all zeros are values, and the storage is large enough and aligned
+    // for every socket address.
+    let address = unsafe { storage.view_as::<libc::sockaddr_un>() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    for (place, byte) in address.sun_path.iter_mut().zip(bytes) {
+        *place = *byte as libc::c_char;
     }
+    // The exact length, because in an abstract name zero bytes count. It is that of a small structure.
+    let length = (NAME_OFFSET + bytes.len()) as libc::socklen_t;
+    // SAFETY: the storage holds a `sockaddr_un` whose name ends after this many bytes.
+    unsafe { SockAddr::new(storage, length) }
 }
 
 /// Who may connect, beside those whom the process's file mode mask lets.
