@@ -123,7 +123,7 @@ const COMMANDS: [Command; 42] = [
         scene.client.destroy_soon();
     }),
     ("reset_and_destroy", |scene| {
-        let _ = scene.client.reset_and_destroy();
+        scene.client.reset_and_destroy().expect("a TCP socket");
     }),
     ("pause", |scene| {
         scene.client.pause();

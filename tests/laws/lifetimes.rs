@@ -476,13 +476,13 @@ fn law_3_descriptors_are_closed_within_the_call() {
             socket.destroy_with("an error");
         }),
         ("reset_and_destroy", |socket| {
-            let _ = socket.reset_and_destroy();
+            socket.reset_and_destroy().expect("a TCP socket");
         }),
         ("write after end", |socket| {
             socket.end().write("too late");
         }),
         ("reset while shutting down", |socket| {
-            let _ = socket.end().reset_and_destroy();
+            socket.end().reset_and_destroy().expect("a TCP socket");
         }),
     ];
     law_alone(|| {

@@ -110,7 +110,7 @@ pub(crate) fn use_up(subject: Subject) {
             socket.end_data("bytes");
             socket.end();
             socket.destroy_soon();
-            let _ = socket.reset_and_destroy();
+            socket.reset_and_destroy().expect("a TCP socket");
             socket.destroy_with("used up");
             socket.destroy();
             socket.retain().release();

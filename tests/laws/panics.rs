@@ -179,7 +179,7 @@ fn law_8_a_panic_does_not_skip_what_the_library_does_itself() {
         (
             "reset_and_destroy",
             |_, client| {
-                let _ = client.reset_and_destroy();
+                client.reset_and_destroy().expect("a TCP socket");
             },
             "connect, ready, close(false)",
             2,
@@ -360,7 +360,7 @@ fn law_8_an_error_within_a_command_is_returned_by_the_running_loop() {
         let server = connected_pair(log, |client| {
             client.on_ready(|client| {
                 client.end();
-                let _ = client.reset_and_destroy();
+                client.reset_and_destroy().expect("a TCP socket");
             });
         });
         let error = event_loop.run().expect_err("nobody listens");
@@ -379,7 +379,7 @@ fn law_8_an_error_of_a_command_that_waited_is_returned_by_the_running_loop() {
         let log = Log::new();
         let server = connected_pair(log, |client| {
             client.end();
-            let _ = client.reset_and_destroy();
+            client.reset_and_destroy().expect("a TCP socket");
         });
         let error = event_loop.run().expect_err("nobody listens");
         assert_eq!((error.code(), error.syscall()), (Some("EINVAL"), Some("reset")));
