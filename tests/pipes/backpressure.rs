@@ -110,9 +110,11 @@ fn f60_drain_resumes_the_source() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I data 6, I pause | I stopped paused \
+    log.assert_whole(
+        "O pipe ~ I resume | I data 6, I pause | I stopped paused \
          | I stopped paused ~ O drain ~ T tick ~ I resume, I data 2 | T bye |x O close(false), O unpipe \
-         |x I close(false)");
+         |x I close(false)",
+    );
 }
 
 /// F60: into a destination whose `drain` is awaited already.
@@ -133,8 +135,10 @@ fn f60_pipe_into_a_full_destination() {
             });
         });
     });
-    log.assert_whole("O pipe, I pause, T stopped paused 0122222 ~ I resume | T stopped paused 1 ~ O drain ~ I resume \
-         | T flowing 0 | T bye |x O close(false), O unpipe |x I close(false)");
+    log.assert_whole(
+        "O pipe, I pause, T stopped paused 0122222 ~ I resume | T stopped paused 1 ~ O drain ~ I resume \
+         | T flowing 0 | T bye |x O close(false), O unpipe |x I close(false)",
+    );
 }
 
 /// F60: a user who resumes the source overrules the pipe, until the next chunk.
@@ -157,8 +161,10 @@ fn f60_resume_while_the_destination_is_full() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I data 6, I pause | ~ I resume | I data 2, I pause \
-         | I stopped paused 8 ~ O drain ~ I resume | T bye |x O close(false), O unpipe |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I data 6, I pause | ~ I resume | I data 2, I pause \
+         | I stopped paused 8 ~ O drain ~ I resume | T bye |x O close(false), O unpipe |x I close(false)",
+    );
 }
 
 /// F60: and `drain` overrules a user who paused it.
@@ -178,8 +184,10 @@ fn f60_drain_overrules_a_pause() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I data 6, I pause | ~ O drain ~ I resume | I flowing | T bye \
-         |x O close(false), O unpipe |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I data 6, I pause | ~ O drain ~ I resume | I flowing | T bye \
+         |x O close(false), O unpipe |x I close(false)",
+    );
 }
 
 /// F26: `pipe` resumes a source that was paused.
@@ -211,8 +219,10 @@ fn f30_pipe_beside_a_readable_listener() {
             scene.bye();
         });
     });
-    log.assert_whole("O pipe, T stopped paused ~ I resume | ~ I readable 3 | T bye |x O close(false), O unpipe \
-         |x I close(false)");
+    log.assert_whole(
+        "O pipe, T stopped paused ~ I resume | ~ I readable 3 | T bye |x O close(false), O unpipe \
+         |x I close(false)",
+    );
 }
 
 /// F60, F61: the end of a source with a full destination: its last chunk went there before it was paused.
@@ -228,8 +238,10 @@ fn f61_the_end_behind_a_full_destination() {
             scene.bye();
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause | ~ I end | ~ O finish, O unpipe | T stopped paused true | T bye \
-         |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause | ~ I end | ~ O finish, O unpipe | T stopped paused true | T bye \
+         |x O close(false) |x I close(false)",
+    );
 }
 
 /// F60: two destinations, the source itself among them; the slower one decides.
@@ -269,8 +281,10 @@ fn f60_two_destinations() {
             });
         });
     });
-    log.assert_whole("I pipe, O pipe ~ I resume | I pause | T stopped paused | T 2 6 ~ O drain ~ I resume \
-         | T flowing 8 | T bye |x O close(false), O unpipe |x I close(false), I unpipe");
+    log.assert_whole(
+        "I pipe, O pipe ~ I resume | I pause | T stopped paused | T 2 6 ~ O drain ~ I resume \
+         | T flowing 8 | T bye |x O close(false), O unpipe |x I close(false), I unpipe",
+    );
 }
 
 /// F60: both are full: the source goes on when both have drained.
@@ -295,9 +309,11 @@ fn f60_two_full_destinations() {
             });
         });
     });
-    log.assert_whole("I pipe, O pipe ~ I resume | I pause | T stopped paused ~ O drain \
+    log.assert_whole(
+        "I pipe, O pipe ~ I resume | I pause | T stopped paused ~ O drain \
          | T stopped paused ~ I drain ~ I resume | T flowing | T bye |x O close(false), O unpipe \
-         |x I close(false), I unpipe");
+         |x I close(false), I unpipe",
+    );
 }
 
 /// F60, F62: the full one is destroyed: the source goes on with the other.
@@ -320,6 +336,8 @@ fn f62_the_full_one_of_two_is_destroyed() {
             });
         });
     });
-    log.assert_whole("I pipe, O pipe ~ I resume | I pause | T stopped paused |x O close(false), O unpipe ~ I resume \
-         | T flowing 8 | T bye |x I close(false), I unpipe");
+    log.assert_whole(
+        "I pipe, O pipe ~ I resume | I pause | T stopped paused |x O close(false), O unpipe ~ I resume \
+         | T flowing 8 | T bye |x I close(false), I unpipe",
+    );
 }

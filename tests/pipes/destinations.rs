@@ -24,7 +24,9 @@ fn f62_destroyed() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume |x O close(false), I pause, O unpipe | I stopped paused | I len=1 |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume |x O close(false), I pause, O unpipe | I stopped paused | I len=1 |x I close(false)",
+    );
 }
 
 /// F62: failed: unpiped before its own `error` listeners, whenever they were added.
@@ -43,8 +45,10 @@ fn f62_failed() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | ~ I pause, O unpipe, O error(no), O mine true, O later |x O close(true) \
-         |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | ~ I pause, O unpipe, O error(no), O mine true, O later |x O close(true) \
+         |x I close(false)",
+    );
     let log = play(|scene| {
         scene.source.pipe(scene.destination);
         scene.later(|scene| {
@@ -55,8 +59,10 @@ fn f62_failed() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | ~ I pause, O unpipe, O error(no) |x O close(true) | I stopped paused \
-         |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | ~ I pause, O unpipe, O error(no) |x O close(true) | I stopped paused \
+         |x I close(false)",
+    );
 }
 
 /// F62: the pipe's listener does not handle the error: without another one `run()` returns it, after the unpiping; the
@@ -130,8 +136,10 @@ fn f62_ended() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | ~ O finish, I pause, O unpipe | I stopped paused, T 0111111 / 0111111 \
-         | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | ~ O finish, I pause, O unpipe | I stopped paused, T 0111111 / 0111111 \
+         | T bye |x O close(false) |x I close(false)",
+    );
 }
 
 /// F62: ended by a listener before the pipe writes: the write fails.
@@ -149,8 +157,10 @@ fn f62_ended_within_the_delivery() {
             scene.source.destroy();
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause ~ O unpipe, O error(ERR_STREAM_WRITE_AFTER_END) ~ I resume \
-         |x O close(true) | I flowing |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause ~ O unpipe, O error(ERR_STREAM_WRITE_AFTER_END) ~ I resume \
+         |x O close(true) | I flowing |x I close(false)",
+    );
 }
 
 /// F62: piped into after it has ended, or was destroyed, or is closed.
@@ -167,8 +177,10 @@ fn f62_piped_into_too_late() {
             });
         });
     });
-    log.assert_whole("O finish | O pipe ~ I resume | I pause ~ O unpipe, O error(ERR_STREAM_WRITE_AFTER_END) \
-         |x O close(true) | T stopped paused 0 |x I close(false)");
+    log.assert_whole(
+        "O finish | O pipe ~ I resume | I pause ~ O unpipe, O error(ERR_STREAM_WRITE_AFTER_END) \
+         |x O close(true) | T stopped paused 0 |x I close(false)",
+    );
     let log = play(|scene| {
         scene.destination.destroy();
         scene.source.pipe(scene.destination);
@@ -179,8 +191,10 @@ fn f62_piped_into_too_late() {
             scene.source.destroy();
         });
     });
-    log.assert_whole("O pipe, T flowing ~ I resume |x O close(false), I pause, O unpipe | T stopped paused 1 \
-         |x I close(false)");
+    log.assert_whole(
+        "O pipe, T flowing ~ I resume |x O close(false), I pause, O unpipe | T stopped paused 1 \
+         |x I close(false)",
+    );
     // A socket that was kept after its `close`.
     let log = play(|scene| {
         scene.destination.retain();
@@ -213,7 +227,9 @@ fn f62_destroyed_in_pipe() {
             scene.source.destroy();
         });
     });
-    log.assert_whole("O pipe, T flowing ~ I resume |x O close(false), I pause, O unpipe | T stopped paused |x I close(false)");
+    log.assert_whole(
+        "O pipe, T flowing ~ I resume |x O close(false), I pause, O unpipe | T stopped paused |x I close(false)",
+    );
 }
 
 /// F62: a handle that is no longer anybody's takes the bytes nowhere, and breaks nothing.

@@ -29,8 +29,10 @@ fn f60_from_the_beginning_to_the_end() {
             });
         });
     });
-    log.assert_whole("O pipe, T returned true flowing ~ I resume | ~ I end | ~ O finish, I pause, O unpipe \
-         | ~ I finish |x I close(false) | ~ O end |x O close(false)");
+    log.assert_whole(
+        "O pipe, T returned true flowing ~ I resume | ~ I end | ~ O finish, I pause, O unpipe \
+         | ~ I finish |x I close(false) | ~ O end |x O close(false)",
+    );
 }
 
 /// F60: the listeners that make a pipe, and that `unpipe` takes them away.
@@ -44,8 +46,10 @@ fn f60_its_listeners() {
         scene.add(scene.counts());
         scene.bye();
     });
-    log.assert_whole("T 0111111 / 0111111, O pipe, T 1211111 / 0112222, I pause, O unpipe, T 0111111 / 0111111 ~ I resume \
-         | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "T 0111111 / 0111111, O pipe, T 1211111 / 0112222, I pause, O unpipe, T 0111111 / 0111111 ~ I resume \
+         | T bye |x O close(false) |x I close(false)",
+    );
 }
 
 /// F60: its listener has its place among the source's own.
@@ -78,9 +82,11 @@ fn f61_end_false() {
             scene.bye();
         });
     });
-    log.assert_whole("O pipe ~ I resume | ~ I end, I pause, O unpipe \
+    log.assert_whole(
+        "O pipe ~ I resume | ~ I end, I pause, O unpipe \
          | T stopped paused / undecided false, T 0111111 / 0111111 | T bye |x O close(false) \
-         |x I close(false)");
+         |x I close(false)",
+    );
     let log = play(|scene| {
         scene.source.pipe_with(scene.destination, PipeOptions::new().end(false));
         scene.a.end_with("1");
@@ -89,8 +95,10 @@ fn f61_end_false() {
             scene.destination.destroy();
         });
     });
-    log.assert_whole("O pipe ~ I resume | ~ I end, I pause, O unpipe | ~ I finish |x I close(false) \
-         | T undecided false |x O close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | ~ I end, I pause, O unpipe | ~ I finish |x I close(false) \
+         | T undecided false |x O close(false)",
+    );
 }
 
 /// F61: piping a socket that has ended already ends the destination in a tick.
@@ -107,8 +115,10 @@ fn f61_pipe_after_end() {
             scene.bye();
         });
     });
-    log.assert_whole("I resume | ~ I end | O pipe, T flowing ~ T tick | ~ O finish, I pause, O unpipe | T bye \
-         |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "I resume | ~ I end | O pipe, T flowing ~ T tick | ~ O finish, I pause, O unpipe | T bye \
+         |x O close(false) |x I close(false)",
+    );
     let log = play_with(half_open(), ConnectOptions::new(), |scene| {
         scene.source.resume();
         scene.a.end();
@@ -120,8 +130,10 @@ fn f61_pipe_after_end() {
             scene.bye();
         });
     });
-    log.assert_whole("I resume | ~ I end | O pipe, T flowing ~ I pause, O unpipe ~ T tick | T bye |x O close(false) \
-         |x I close(false)");
+    log.assert_whole(
+        "I resume | ~ I end | O pipe, T flowing ~ I pause, O unpipe ~ T tick | T bye |x O close(false) \
+         |x I close(false)",
+    );
 }
 
 /// F61: what was buffered when the end of the stream was read still comes before it.
@@ -137,7 +149,9 @@ fn f61_pipe_with_everything_buffered() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume ~ I end | ~ O finish, I pause, O unpipe | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume ~ I end | ~ O finish, I pause, O unpipe | T bye |x O close(false) |x I close(false)",
+    );
 }
 
 /// F65: an echo.
@@ -212,8 +226,10 @@ fn f66_a_proxy_cuts_the_answer() {
             });
         });
     });
-    log.assert_whole("O pipe, I pipe ~ I resume ~ O resume | ~ I end | ~ O finish, I pause, O unpipe \
-         | ~ I finish, O pause, I unpipe |x I close(false) | T bye |x O close(false)");
+    log.assert_whole(
+        "O pipe, I pipe ~ I resume ~ O resume | ~ I end | ~ O finish, I pause, O unpipe \
+         | ~ I finish, O pause, I unpipe |x I close(false) | T bye |x O close(false)",
+    );
 }
 
 /// F66: with half-open sockets it arrives.

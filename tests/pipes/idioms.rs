@@ -44,7 +44,9 @@ fn pipe_in_the_first_data() {
             });
         });
     });
-    log.assert_whole("I resume | I data head, O pipe, I flowing | T 4 | T bye |x O close(false), O unpipe |x I close(false)");
+    log.assert_whole(
+        "I resume | I data head, O pipe, I flowing | T 4 | T bye |x O close(false), O unpipe |x I close(false)",
+    );
 }
 
 /// The first bytes taken off, the rest put back, and piped later.
@@ -69,8 +71,10 @@ fn sniff_with_data() {
         });
         scene.a.write("hdbody");
     });
-    log.assert_whole("I resume | I data hdbody, I pause | I stopped paused, O pipe ~ I resume | T 4 | T bye \
-         |x O close(false), O unpipe |x I close(false)");
+    log.assert_whole(
+        "I resume | I data hdbody, I pause | I stopped paused, O pipe ~ I resume | T 4 | T bye \
+         |x O close(false), O unpipe |x I close(false)",
+    );
 }
 
 /// The same with a one-shot `readable` listener.
@@ -87,8 +91,10 @@ fn sniff_with_readable() {
         });
         write_twice(&scene, "hdbody", "more");
     });
-    log.assert_whole("I read=hdbody, O pipe, I stopped paused ~ I resume | T 8 flowing | T bye \
-         |x O close(false), O unpipe |x I close(false)");
+    log.assert_whole(
+        "I read=hdbody, O pipe, I stopped paused ~ I resume | T 8 flowing | T bye \
+         |x O close(false), O unpipe |x I close(false)",
+    );
 }
 
 /// The same with a listener that removes itself when it has enough.
@@ -107,8 +113,10 @@ fn sniff_with_read_exactly() {
         })));
         write_twice(&scene, "hdbody", "more");
     });
-    log.assert_whole("I read=hd, O pipe, I stopped paused ~ I resume | T 8 flowing | T bye \
-         |x O close(false), O unpipe |x I close(false)");
+    log.assert_whole(
+        "I read=hd, O pipe, I stopped paused ~ I resume | T 8 flowing | T bye \
+         |x O close(false), O unpipe |x I close(false)",
+    );
 }
 
 /// The destination destroyed by a `data` listener before the pipe writes.
@@ -129,7 +137,9 @@ fn f62_destination_destroyed_in_data() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause |x O close(false), O unpipe ~ I resume | I flowing 0 |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause |x O close(false), O unpipe ~ I resume | I flowing 0 |x I close(false)",
+    );
 }
 
 /// The source destroyed there: that chunk still goes through.
@@ -191,8 +201,10 @@ fn f62_a_full_destination_goes() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause | ~ O finish, O unpipe | I stopped paused, T 0111111 / 0111111 \
-         | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause | ~ O finish, O unpipe | I stopped paused, T 0111111 / 0111111 \
+         | T bye |x O close(false) |x I close(false)",
+    );
     let log = play_with(ConnectOptions::new(), small_mark(), |scene| {
         scene.destination.cork();
         scene.source.pipe(scene.destination);
@@ -206,7 +218,9 @@ fn f62_a_full_destination_goes() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause |x O close(false), O unpipe | I stopped paused, T 0111111 |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause |x O close(false), O unpipe | I stopped paused, T 0111111 |x I close(false)",
+    );
 }
 
 /// F64: unpiped by a `drain` listener, before or after the pipe's own.
@@ -229,8 +243,10 @@ fn f64_unpipe_in_drain() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause | ~ O drain, O unpipe | I stopped paused, T 0111111 / 0121111 \
-         | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause | ~ O drain, O unpipe | I stopped paused, T 0111111 / 0121111 \
+         | T bye |x O close(false) |x I close(false)",
+    );
     let log = play_with(ConnectOptions::new(), small_mark(), |scene| {
         scene.destination.cork();
         scene.source.pipe(scene.destination);
@@ -248,8 +264,10 @@ fn f64_unpipe_in_drain() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause | ~ O drain, I pause, O unpipe ~ I resume \
-         | I stopped paused, T 0111111 / 0121111 | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause | ~ O drain, I pause, O unpipe ~ I resume \
+         | I stopped paused, T 0111111 / 0121111 | T bye |x O close(false) |x I close(false)",
+    );
 }
 
 /// F60: `drain` resumes a source even if its `data` listeners were all removed at once: as in Node, only removing them
@@ -270,8 +288,10 @@ fn f60_drain_after_all_data_listeners_were_removed() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause | T stopped paused ~ O drain ~ I resume | T flowing | T bye \
-         |x O close(false), O unpipe |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause | T stopped paused ~ O drain ~ I resume | T flowing | T bye \
+         |x O close(false), O unpipe |x I close(false)",
+    );
 }
 
 /// F60: `pipe` returns the destination, so that calls chain; here back to where it came from.
@@ -288,8 +308,10 @@ fn f60_a_chain() {
             });
         });
     });
-    log.assert_whole("O pipe, I pipe ~ I resume ~ O resume | T 1 1 | T bye |x O close(false), O unpipe \
-         |x I close(false), I unpipe");
+    log.assert_whole(
+        "O pipe, I pipe ~ I resume ~ O resume | T 1 1 | T bye |x O close(false), O unpipe \
+         |x I close(false), I unpipe",
+    );
 }
 
 /// F64: piped and unpiped again and again within one callback.
@@ -306,6 +328,8 @@ fn f64_toggling_within_a_callback() {
             scene.bye();
         });
     });
-    log.assert_whole("O pipe, I pause, O unpipe, O pipe, I pause, O unpipe ~ I resume | I 3 stopped paused | T bye \
-         |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe, I pause, O unpipe, O pipe, I pause, O unpipe ~ I resume | I 3 stopped paused | T bye \
+         |x O close(false) |x I close(false)",
+    );
 }

@@ -1,7 +1,7 @@
 //! Pipes from one socket to another: rules F26 and F60 to F66, and `pipe_to`.
 //!
-//! May touch: the public API and the shared test support. Invariants: every expected sequence was observed in Node first;
-//! the source is `I` and its peer `a`, the destination `O` and its peer `b`; peers of std do nothing before a test lets
+//! May touch: the public API and the shared test support. Invariants: every expected sequence was observed in Node
+//! first; the source is `I` and its peer `a`, the destination `O` and its peer `b`; peers of std do nothing before a test lets
 //! them.
 
 #[path = "../support/mod.rs"]
@@ -24,13 +24,15 @@ use halfclose::net::{self, ConnectOptions, Socket, SocketEvent};
 use halfclose::{set_immediate, set_timeout};
 use support::{Log, RawListener, RawPeer};
 
-/// More than the kernel takes from a writer while nobody reads: its largest send and receive buffers together hold less.
+/// More than the kernel takes from a writer while nobody reads: its largest send and receive buffers together hold
+/// less.
 const MORE_THAN_THE_KERNEL_TAKES: usize = 20_000_000;
 
 /// The default high-water mark (rule F1), and the most that one read of the kernel returns (rule F21).
 const HIGH_WATER_MARK: usize = 65_536;
 
-/// How long bytes on the loopback interface, or what they lead to, may take. Longer than they ever did, and still short.
+/// How long bytes on the loopback interface, or what they lead to, may take. Longer than they ever did, and still
+/// short.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The other end of a client: a socket of std. Any number of listeners may hold it; it is closed with the last of them,
@@ -134,11 +136,16 @@ impl Scene {
 fn play_with(source: ConnectOptions, destination: ConnectOptions, body: impl FnOnce(Scene) + 'static) -> Log {
     let log = Log::new();
     support::test(|event_loop| {
-        connect_both(source, destination, move |scene| {
-            watch(scene.log, "I", scene.source);
-            watch(scene.log, "O", scene.destination);
-            body(scene);
-        }, log);
+        connect_both(
+            source,
+            destination,
+            move |scene| {
+                watch(scene.log, "I", scene.source);
+                watch(scene.log, "O", scene.destination);
+                body(scene);
+            },
+            log,
+        );
         event_loop.run().expect("no unhandled error");
     });
     log
@@ -149,12 +156,7 @@ fn play(body: impl FnOnce(Scene) + 'static) -> Log {
 }
 
 /// Connects both, and runs `body` in a callback of its own.
-fn connect_both(
-    source: ConnectOptions,
-    destination: ConnectOptions,
-    body: impl FnOnce(Scene) + 'static,
-    log: Log,
-) {
+fn connect_both(source: ConnectOptions, destination: ConnectOptions, body: impl FnOnce(Scene) + 'static, log: Log) {
     let raw = RawListener::bind();
     let source = net::connect(source.host("127.0.0.1").port(raw.port())).expect("connect");
     source.once_connect(move |source| {

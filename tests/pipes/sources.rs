@@ -39,7 +39,9 @@ fn f63_failed() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | ~ I error(no) |x I close(true) | O undecided true |x O close(false), O unpipe");
+    log.assert_whole(
+        "O pipe ~ I resume | ~ I error(no) |x I close(true) | O undecided true |x O close(false), O unpipe",
+    );
 }
 
 /// F63: the destination is destroyed when the source closes.

@@ -34,9 +34,11 @@ fn f64_unpipe_and_pipe_again() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause, O unpipe, T returned true stopped paused \
+    log.assert_whole(
+        "O pipe ~ I resume | I pause, O unpipe, T returned true stopped paused \
          | I len=2, T 0111111 / 0111111, O pipe ~ I resume | T bye |x O close(false), O unpipe \
-         |x I close(false)");
+         |x I close(false)",
+    );
 }
 
 /// F64: what is not piped is not unpiped.
@@ -68,8 +70,10 @@ fn f64_unpipe_all() {
         scene.source.unpipe_all();
         scene.bye();
     });
-    log.assert_whole("O pipe, I pipe, T -, I pause, O unpipe, I unpipe, T stopped paused / 0111111 / 0111111 ~ I resume \
-         | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe, I pipe, T -, I pause, O unpipe, I unpipe, T stopped paused / 0111111 / 0111111 ~ I resume \
+         | T bye |x O close(false) |x I close(false)",
+    );
 }
 
 /// F64: the source is paused with the last of them only.
@@ -85,8 +89,10 @@ fn f64_unpipe_one_of_two() {
         scene.add(state(scene.source));
         scene.bye();
     });
-    log.assert_whole("I pipe, O pipe, T -, O unpipe, T flowing, I pause, I unpipe, T stopped paused ~ I resume \
-         | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "I pipe, O pipe, T -, O unpipe, T flowing, I pause, I unpipe, T stopped paused ~ I resume \
+         | T bye |x O close(false) |x I close(false)",
+    );
 }
 
 /// F64: piped twice into one destination, everything goes there twice; each `unpipe` takes one away.
@@ -110,8 +116,10 @@ fn f64_two_pipes_into_one_destination() {
             });
         });
     });
-    log.assert_whole("O pipe, O pipe ~ I resume | T 2311111 / 0113333, O unpipe, T flowing / 1211111 / 0112222 \
-         | I pause, O unpipe, T stopped paused / 0111111 | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe, O pipe ~ I resume | T 2311111 / 0113333, O unpipe, T flowing / 1211111 / 0112222 \
+         | I pause, O unpipe, T stopped paused / 0111111 | T bye |x O close(false) |x I close(false)",
+    );
 }
 
 /// F64: in a `data` listener, behind the pipe's own or before it: that chunk still goes through.
@@ -130,7 +138,9 @@ fn f64_unpipe_in_data() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I data 1, I pause, O unpipe | I len=1 | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I data 1, I pause, O unpipe | I len=1 | T bye |x O close(false) |x I close(false)",
+    );
     let log = play(|scene| {
         add_data(scene.log, scene.source, scene.destination);
         scene.source.pipe(scene.destination);
@@ -171,8 +181,10 @@ fn f64_unpipe_and_pipe_in_unpipe() {
             scene.bye();
         });
     });
-    log.assert_whole("O pipe, I pause, O unpipe, O pipe, T flowing / 1211111 ~ I resume | T bye \
-         |x O close(false), O unpipe |x I close(false)");
+    log.assert_whole(
+        "O pipe, I pause, O unpipe, O pipe, T flowing / 1211111 ~ I resume | T bye \
+         |x O close(false), O unpipe |x I close(false)",
+    );
 }
 
 /// F64: in a `pipe` listener: the flow starts all the same, and the bytes are lost.
@@ -191,8 +203,10 @@ fn f64_unpipe_in_pipe() {
             scene.bye();
         });
     });
-    log.assert_whole("O pipe, I pause, O unpipe, T flowing / 0111111 / 0111111 ~ I resume | I len=0 | T bye \
-         |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe, I pause, O unpipe, T flowing / 0111111 / 0111111 ~ I resume | I len=0 | T bye \
+         |x O close(false) |x I close(false)",
+    );
 }
 
 /// F60, F64: in the `pause` listener of a source whose destination is full.
@@ -215,8 +229,10 @@ fn f64_unpipe_in_pause() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause, O unpipe | T stopped paused / 0111111 / 0121111 ~ O drain \
-         | T stopped paused | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause, O unpipe | T stopped paused / 0111111 / 0121111 ~ O drain \
+         | T stopped paused | T bye |x O close(false) |x I close(false)",
+    );
 }
 
 /// F60, F64: a source that waits for `drain` stays paused.
@@ -237,8 +253,10 @@ fn f64_unpipe_from_a_full_destination() {
             });
         });
     });
-    log.assert_whole("O pipe ~ I resume | I pause | O unpipe, T stopped paused / 0111111 ~ T tick stopped paused \
-         | T stopped paused | T bye |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe ~ I resume | I pause | O unpipe, T stopped paused / 0111111 ~ T tick stopped paused \
+         | T stopped paused | T bye |x O close(false) |x I close(false)",
+    );
 }
 
 /// F64: the pipe's listeners are ordinary ones: whoever removes them all removes a part of the pipe.
@@ -256,8 +274,10 @@ fn f64_remove_all_listeners() {
             scene.bye();
         });
     });
-    log.assert_whole("O pipe, I pause, T stopped paused / 1211111 / 0112220 ~ I resume | T bye |x O close(false) \
-         |x I close(false)");
+    log.assert_whole(
+        "O pipe, I pause, T stopped paused / 1211111 / 0112220 ~ I resume | T bye |x O close(false) \
+         |x I close(false)",
+    );
     let log = play(|scene| {
         scene.source.pipe(scene.destination);
         scene.source.remove_all_listeners(Some(SocketEvent::Data));
@@ -270,8 +290,10 @@ fn f64_remove_all_listeners() {
             scene.bye();
         });
     });
-    log.assert_whole("O pipe, T flowing ~ I resume | I pause, O unpipe, T 0111111 / 0111111 | T bye |x O close(false) \
-         |x I close(false)");
+    log.assert_whole(
+        "O pipe, T flowing ~ I resume | I pause, O unpipe, T 0111111 / 0111111 | T bye |x O close(false) \
+         |x I close(false)",
+    );
 }
 
 /// The source is the second argument of both events; their one-shot forms.
@@ -285,6 +307,8 @@ fn once_pipe_and_once_unpipe() {
         source.unpipe(scene.destination);
         scene.bye();
     });
-    log.assert_whole("O pipe, O once pipe true, I pause, O unpipe, O once unpipe true ~ I resume | T bye \
-         |x O close(false) |x I close(false)");
+    log.assert_whole(
+        "O pipe, O once pipe true, I pause, O unpipe, O once unpipe true ~ I resume | T bye \
+         |x O close(false) |x I close(false)",
+    );
 }

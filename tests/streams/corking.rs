@@ -111,8 +111,12 @@ fn f16_drain_follows_uncork_in_a_tick() {
             destroy_later(client);
         });
     });
-    log.assert_after("C", "ready", "| true, false, 5 corked 1 needs drain | 0 corked 0 needs drain ~ drain, cb 1, cb 2 ~ tick \
-         |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| true, false, 5 corked 1 needs drain | 0 corked 0 needs drain ~ drain, cb 1, cb 2 ~ tick \
+         |x close(false)",
+    );
 }
 
 /// F8, F16: the same without a callback.
@@ -131,7 +135,8 @@ fn f16_drain_needs_no_callback() {
     log.assert_after("C", "ready", "| false | 0 corked 0 needs drain ~ drain ~ tick |x close(false)");
 }
 
-/// F8, F16: a `drain` listener may cork and uncork again; its write is sent before the callback of the one that drained.
+/// F8, F16: a `drain` listener may cork and uncork again; its write is sent before the callback of the one that
+/// drained.
 #[test]
 fn f16_cork_in_drain() {
     let log = play_with(ConnectOptions::new().high_water_mark(2), |log, client, _| {
@@ -146,7 +151,11 @@ fn f16_cork_in_drain() {
         client.uncork();
         destroy_later(client);
     });
-    log.assert_after("C", "ready", "| false ~ drain, false, 0 corked 0 needs drain, cb 1 ~ drain, cb 2 |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| false ~ drain, false, 0 corked 0 needs drain, cb 1 ~ drain, cb 2 |x close(false)",
+    );
 }
 
 /// F8, F15: what the kernel does not take at `uncork` completes later as one: `drain`, then all callbacks.
@@ -183,7 +192,11 @@ fn f15_a_cork_outlasts_the_write_in_flight() {
         write(log, client, "x", "cb 2");
         peer.flow();
     });
-    log.assert_after("C", "ready", "| cb 1 | 1 corked 1 needs drain, 0 corked 0 needs drain ~ drain, cb 2 |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| cb 1 | 1 corked 1 needs drain, 0 corked 0 needs drain ~ drain, cb 2 |x close(false)",
+    );
 }
 
 /// F15: `uncork` while a write is in flight sends nothing; the completion does.

@@ -118,7 +118,11 @@ fn resume_in_a_pause_listener() {
             });
         });
     });
-    log.assert_after("C", "ready", "| ~ resume | pause, in 0 flowing, returned 0 flowing paused ~ resume | 0 flowing paused |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ resume | pause, in 0 flowing, returned 0 flowing paused ~ resume | 0 flowing paused |x close(false)",
+    );
 }
 
 /// The same with data: it arrives.
@@ -136,8 +140,12 @@ fn data_after_resume_in_a_pause_listener() {
             feed(client, &peer, &["a", "b"]);
         });
     });
-    log.assert_after("C", "ready", "| ~ resume | pause, returned 0 flowing paused ~ resume | data a | data b | ~ end | ~ finish \
-         |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ resume | pause, returned 0 flowing paused ~ resume | data a | data b | ~ end | ~ finish \
+         |x close(false)",
+    );
 }
 
 /// `pause()` in a `resume` listener stops the buffered data that would have followed.
@@ -202,7 +210,11 @@ fn pause_in_a_data_listener() {
             destroy_later(client);
         });
     });
-    log.assert_after("C", "ready", "| ~ resume | data a, pause, out, second a | ~ resume, data b, pause, out, second b |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ resume | data a, pause, out, second a | ~ resume, data b, pause, out, second b |x close(false)",
+    );
 }
 
 /// The events come after `end`, too.
@@ -306,7 +318,11 @@ fn remove_all_listeners_of_a_paused_socket() {
             });
         });
     });
-    log.assert_after("C", "ready", "| pause ~ resume | 0 stopped paused, 0 stopped paused ~ tick 0 flowing | later 0 flowing");
+    log.assert_after(
+        "C",
+        "ready",
+        "| pause ~ resume | 0 stopped paused, 0 stopped paused ~ tick 0 flowing | later 0 flowing",
+    );
 }
 
 /// Without a `data` listener it is undecided again, but still paused.

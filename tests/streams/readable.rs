@@ -5,7 +5,8 @@ use halfclose::{next_tick, set_immediate};
 
 use crate::support::Log;
 use crate::{
-    add_read, destroy_later, feed, feed_then, later, play, play_from_start, play_with, state, watch_each_data, watch_flow,
+    add_read, destroy_later, feed, feed_then, later, play, play_from_start, play_with, state, watch_each_data,
+    watch_flow,
 };
 
 /// Records `readable` and how much is buffered.
@@ -29,8 +30,8 @@ fn bye_later(log: Log, client: Socket) {
     });
 }
 
-/// F28: for each arrival after the buffer was drained, in a tick; at the end of the stream within the read callback, with
-/// an empty buffer.
+/// F28: for each arrival after the buffer was drained, in a tick; at the end of the stream within the read callback,
+/// with an empty buffer.
 #[test]
 fn f28_reading_everything() {
     let log = play(|log, client, peer| {
@@ -43,13 +44,21 @@ fn f28_reading_everything() {
         });
         feed(client, &peer, &["a", "b"]);
     });
-    log.assert_after("C", "ready", "| ~ readable 1, read=a, null | ~ readable 1, read=b, null | readable 0, null ~ end | ~ finish \
-         |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ readable 1, read=a, null | ~ readable 1, read=b, null | readable 0, null ~ end | ~ finish \
+         |x close(false)",
+    );
     let log = play(|log, client, peer| {
         read_once_each(log, client);
         feed(client, &peer, &["a", "b"]);
     });
-    log.assert_after("C", "ready", "| ~ readable 1, read=a | ~ readable 1, read=b | readable 0, read=None ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ readable 1, read=a | ~ readable 1, read=b | readable 0, read=None ~ end | ~ finish |x close(false)",
+    );
 }
 
 /// F28: a listener that does not read is called again below the mark and at the end; `end` never comes.
@@ -88,7 +97,12 @@ fn f28_reading_a_part() {
         });
         feed(client, &peer, &["abc", "def"]);
     });
-    log.assert_after("C", "ready", "| ~ readable 3, read(2)=ab | ~ readable 4, read(2)=cd | readable 2, read(2)=ef ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ readable 3, read(2)=ab | ~ readable 4, read(2)=cd | readable 2, read(2)=ef ~ end | ~ finish \
+         |x close(false)",
+    );
 }
 
 /// F28: at the end of an empty stream, whether or not the listener reads.
@@ -123,8 +137,12 @@ fn f28_added_late() {
             later(move || peer.end());
         });
     });
-    log.assert_after("C", "ready", "| 2 undecided, added 2 stopped paused ~ readable 2, read=a, read=b, read=None ~ tick \
-         | readable 0, read=None, read=None, read=None ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| 2 undecided, added 2 stopped paused ~ readable 2, read=a, read=b, read=None ~ tick \
+         | readable 0, read=None, read=None, read=None ~ end | ~ finish |x close(false)",
+    );
 }
 
 /// F28: added after the end of the stream was read, with bytes left.
@@ -144,7 +162,11 @@ fn f28_added_after_the_end_of_the_stream() {
             });
         });
     });
-    log.assert_after("C", "ready", "| 1 undecided ~ readable 1, read=a, read=None ~ tick ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| 1 undecided ~ readable 1, read=a, read=None ~ tick ~ end | ~ finish |x close(false)",
+    );
 }
 
 /// F26, F28: after `end` it changes nothing.
@@ -195,8 +217,12 @@ fn f26_readable_stops_the_flow() {
             client.destroy();
         });
     });
-    log.assert_after("C", "ready", "| 0 undecided, 0 stopped paused, 0 stopped paused, 0 stopped paused, 0 stopped paused ~ resume \
-         | 0 stopped paused |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| 0 undecided, 0 stopped paused, 0 stopped paused, 0 stopped paused, 0 stopped paused ~ resume \
+         | 0 stopped paused |x close(false)",
+    );
     let log = play(|log, client, _| {
         watch_flow(log, client);
         client.resume();
@@ -224,8 +250,12 @@ fn f30_readable_wins() {
         read_once_each(log, client);
         feed(client, &peer, &["abc", "def"]);
     });
-    log.assert_after("C", "ready", "| ~ resume | ~ readable 3, data abc false, read=abc | ~ readable 3, data def false, read=def \
-         | readable 0, read=None ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ resume | ~ readable 3, data abc false, read=abc | ~ readable 3, data def false, read=def \
+         | readable 0, read=None ~ end | ~ finish |x close(false)",
+    );
     let log = play(move |log, client, peer| {
         watch_flow(log, client);
         read_once_each(log, client);
@@ -233,9 +263,13 @@ fn f30_readable_wins() {
         log.add("C", state(client));
         feed(client, &peer, &["abc", "def"]);
     });
-    log.assert_after("C", "ready", "| 0 stopped paused | ~ readable 3, data abc false, read=abc \
+    log.assert_after(
+        "C",
+        "ready",
+        "| 0 stopped paused | ~ readable 3, data abc false, read=abc \
          | ~ readable 3, data def false, read=def | readable 0, read=None ~ end | ~ finish \
-         |x close(false)");
+         |x close(false)",
+    );
     let log = play(|log, client, peer| {
         watch_each_data(log, client);
         client.on_readable(move |client| add_readable(log, client));
@@ -260,7 +294,11 @@ fn f30_added_in_data() {
         });
         feed(client, &peer, &["a", "b"]);
     });
-    log.assert_after("C", "ready", "| data a | ~ readable 1, data b, read=b | readable 0, read=None ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| data a | ~ readable 1, data b, read=b | readable 0, read=None ~ end | ~ finish |x close(false)",
+    );
 }
 
 /// F26: when the last one is removed the socket flows again, in a tick, if somebody listens to `data`.
@@ -277,8 +315,12 @@ fn f26_removing_the_last_readable_listener_resumes() {
             later(move || peer.end());
         });
     });
-    log.assert_after("C", "ready", "| ~ readable 3 | 3 stopped paused ~ tick 3 flowing ~ resume, data abc | ~ end | ~ finish \
-         |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ readable 3 | 3 stopped paused ~ tick 3 flowing ~ resume, data abc | ~ end | ~ finish \
+         |x close(false)",
+    );
 }
 
 /// F26: it is undecided again if nobody does.
@@ -380,7 +422,11 @@ fn f26_once_readable() {
             client.destroy();
         });
     });
-    log.assert_after("C", "ready", "| ~ readable 1 stopped paused, read=a ~ tick 0 undecided | 1 undecided |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ readable 1 stopped paused, read=a ~ tick 0 undecided | 1 undecided |x close(false)",
+    );
 }
 
 /// F26: a one-shot listener may add itself again.
@@ -399,8 +445,12 @@ fn f26_once_readable_again_and_again() {
         listen(log, client);
         feed(client, &peer, &["a", "b", "c"]);
     });
-    log.assert_after("C", "ready", "| ~ readable 1, read=a | ~ readable 1, read=b | ~ readable 1, read=c | readable 0 ~ end \
-         | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ readable 1, read=a | ~ readable 1, read=b | ~ readable 1, read=c | readable 0 ~ end \
+         | ~ finish |x close(false)",
+    );
 }
 
 /// F26, F30: after a one-shot listener the `data` listener gets what it left.
@@ -412,7 +462,11 @@ fn f26_once_readable_before_data() {
         client.once_readable(move |client| add_readable(log, client));
         feed(client, &peer, &["a", "b"]);
     });
-    log.assert_after("C", "ready", "| ~ resume | ~ readable 1 ~ resume, data a | data b | ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ resume | ~ readable 1 ~ resume, data a | data b | ~ end | ~ finish |x close(false)",
+    );
 }
 
 /// F26: `remove_all_listeners` removes them, too.
@@ -440,7 +494,11 @@ fn f26_remove_all_readable_listeners() {
             set_immediate(move || feed(client, &peer, &["x"]));
         });
     });
-    log.assert_after("C", "ready", "| ~ resume | 0 stopped paused ~ tick 0 flowing ~ resume | data x | ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ resume | 0 stopped paused ~ tick 0 flowing ~ resume | data x | ~ end | ~ finish |x close(false)",
+    );
 }
 
 /// F28: destroyed in a listener: the next one is still called, and what is buffered can still be read.
@@ -472,6 +530,10 @@ fn f28_pause_in_readable() {
         });
         feed(client, &peer, &["a", "b"]);
     });
-    log.assert_after("C", "ready", "| ~ readable, 1 stopped paused, read=a | ~ readable, 1 stopped paused, read=b \
-         | readable, 0 stopped paused, read=None ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ readable, 1 stopped paused, read=a | ~ readable, 1 stopped paused, read=b \
+         | readable, 0 stopped paused, read=None ~ end | ~ finish |x close(false)",
+    );
 }
