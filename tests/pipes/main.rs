@@ -1,8 +1,8 @@
 //! Pipes from one socket to another: rules F26 and F60 to F66, and `pipe_to`.
 //!
 //! May touch: the public API and the shared test support. Invariants: every expected sequence was observed in Node
-//! first; the source is `I` and its peer `a`, the destination `O` and its peer `b`; peers of std do nothing before a test lets
-//! them.
+//! first; the source is `I` and its peer `a`, the destination `O` and its peer `b`; peers of std do nothing before a
+//! test lets them.
 
 #[path = "../support/mod.rs"]
 mod support;

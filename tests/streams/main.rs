@@ -2,8 +2,8 @@
 //! hand and `unshift` (F29, F31), `pause` and `resume` as events.
 //!
 //! May touch: the public API and the shared test support. Invariants: every expected sequence was observed in Node
-//! first; a peer of std sends the next chunk only when the one before was read, so that what is buffered does not depend on a
-//! scheduler.
+//! first; a peer of std sends the next chunk only when the one before was read, so that what is buffered does not
+//! depend on a scheduler.
 
 #[path = "../support/mod.rs"]
 mod support;
