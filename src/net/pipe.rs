@@ -213,14 +213,22 @@ impl Pipe {
             let pipes = &core.sockets.get(source.handle)?.pipes;
             Some(pipes.iter().any(|pipe| pipe.awaits_drain.get()))
         });
-        if anyone_waits.flatten() == Some(false) && source.listener_count(SocketEvent::Data) > 0 {
+        if anyone_waits.flatten() == Some(false) && source.listens_to_data() {
             source.resume();
         }
     }
 
     fn unpipe_from(&self, source: Socket) {
-        if !self.over.get() {
+        if self.over.get() {
+            return;
+        }
+        let alive = current::with(|core| core.sockets.get(source.handle).is_some()) == Some(true);
+        if alive {
             source.unpipe(self.destination);
+        } else {
+            // The list went with the source's slot; the destination is told all the same.
+            let arguments = Arguments::Pipe(self.destination, source);
+            current::emit_pipe(self.destination.handle, SocketEvent::Unpipe, &arguments);
         }
     }
 

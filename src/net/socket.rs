@@ -395,8 +395,8 @@ impl Socket {
 
 /// Reading by hand.
 impl Socket {
-    /// Takes what was read ahead, all of it, or while flowing the first chunk; `None` when there is nothing. Mirrors
-    /// `socket.read()`.
+    /// Takes the first chunk of what was read ahead (of text, while not flowing: all of it); `None` when there is nothing.
+    /// Call it until then. Mirrors `socket.read()`.
     ///
     /// Meant for use with [`on_readable`](Socket::on_readable). `data` is emitted within the call, with the same bytes.
     /// When the buffer is empty afterwards and the peer ended, `end` follows.
@@ -897,6 +897,11 @@ impl Socket {
     /// This end's address and port together; `None` without a connection. Mirrors `socket.address()`.
     pub fn address(self) -> Option<SocketAddr> {
         self.ask(None, |connection| connection.local_address())
+    }
+
+    /// Node's own mark, which `removeAllListeners` leaves standing.
+    pub(super) fn listens_to_data(self) -> bool {
+        self.ask(false, |connection| connection.listens_to_data())
     }
 
     /// Asks the connection, or answers as a stale handle does.

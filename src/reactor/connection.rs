@@ -262,7 +262,7 @@ impl ReadSide {
     /// `howMuchToRead`
     pub(super) fn how_much(&self, size: Option<usize>) -> usize {
         match size {
-            None if self.is_flowing() => self.buffer.front().map_or(0, |chunk| chunk.len()),
+            None if self.is_flowing() || self.decoder.is_none() => self.buffer.front().map_or(0, |chunk| chunk.len()),
             None => self.length,
             Some(size) if size <= self.length => size,
             Some(_) if self.ended() => self.length,

@@ -53,6 +53,10 @@ impl Connection {
         self.write.need_drain && !self.destroyed && !self.write.ending()
     }
 
+    pub(crate) fn listens_to_data(&self) -> bool {
+        self.read.data_listening
+    }
+
     pub(crate) fn encoding(&self) -> Option<Encoding> {
         self.read.decoder.as_ref().map(|decoder| decoder.encoding())
     }

@@ -110,10 +110,7 @@ impl Reactor {
                     length,
                     completion: Completion::one(callback),
                 };
-                connection.write.queue_mut().current = Some(current);
-                self.request(socket, Internal::FlushWrites);
-                self.request(socket, Internal::FailWrites);
-                return;
+                return self.await_connect(socket, current);
             }
             Link::Detached => {
                 let completion = Completion::one(callback);
@@ -140,6 +137,13 @@ impl Reactor {
                 self.written(socket, length, Completion::one(callback), Some(error), Moment::Synchronous);
             }
         }
+    }
+
+    /// Keeps a write for the `connect` dispatch, or for the `close` that comes instead (rules L5, L8).
+    fn await_connect(&mut self, socket: Handle, current: CurrentWrite) {
+        self.connections[socket.index()].write.queue_mut().current = Some(current);
+        self.request(socket, Internal::FlushWrites);
+        self.request(socket, Internal::FailWrites);
     }
 
     fn put_in_flight(
@@ -177,10 +181,17 @@ impl Reactor {
     fn dispatch_current(&mut self, socket: Handle, mut current: CurrentWrite, moment: Moment) {
         let now = self.now;
         let connection = &mut self.connections[socket.index()];
-        let Link::Open { stream, .. } = &connection.link else {
-            let (length, completion) = self.discard(current);
-            self.written(socket, length, completion, Some(Error::socket_closed()), moment);
-            return;
+        let stream = match &connection.link {
+            Link::Open { stream, .. } => stream,
+            Link::Connecting { .. } | Link::ConnectingPath { .. } => {
+                current.state = CurrentState::AwaitsConnect;
+                return self.await_connect(socket, current);
+            }
+            Link::Detached => {
+                let (length, completion) = self.discard(current);
+                self.written(socket, length, completion, Some(Error::socket_closed()), moment);
+                return;
+            }
         };
         connection.bytes_dispatched += current.length as u64;
         connection.idle.last_activity = now;

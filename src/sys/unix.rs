@@ -264,7 +264,8 @@ mod tests {
     fn tcp_options_mean_nothing() {
         let client = Stream::unix().unwrap();
         client.set_no_delay(true).unwrap();
-        let times = crate::sys::KeepAliveTimes { delay: std::time::Duration::from_secs(1), interval: None, count: None };
+        let times =
+            crate::sys::KeepAliveTimes { delay: std::time::Duration::from_secs(1), interval: None, count: None };
         client.set_keep_alive(true, Some(times)).unwrap();
         assert!(client.local_address().is_err());
     }
