@@ -353,6 +353,10 @@ impl Error {
         Self::coded("ERR_MISSING_ARGS", "The \"options\" or \"port\" or \"path\" argument must be specified")
     }
 
+    pub(crate) fn ip_blocked(address: &str) -> Self {
+        Self::coded("ERR_IP_BLOCKED", format!("IP({address}) is blocked by net.BlockList"))
+    }
+
     /// Node's `AggregateError` of a connect.
     pub(crate) fn aggregate(errors: Vec<Error>) -> Self {
         let kind = errors.first().map_or(io::ErrorKind::Other, Error::kind);

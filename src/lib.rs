@@ -69,7 +69,8 @@
 //! | 2 | `reactor` | servers, connections and timers as state machines: facts go in, decisions come out |
 //! | 1 | `sys` | every system call, every `unsafe`, every `cfg(target…)`, the clock |
 //!
-//! `error` lies below all of them: the vocabulary of failures, with Node's codes and messages.
+//! `error` and `addresses` lie below all of them: the vocabulary of failures, with Node's codes and messages, and addresses
+//! as values, the block list among them.
 //!
 //! **A turn** has libuv's phases: pending results, poll, pending results again, immediates, closing, timers. Each phase
 //! takes one callback after the other, and after each the tick queue is drained. It is written out in one function,
@@ -124,6 +125,7 @@
 
 #![warn(missing_docs, unreachable_pub)]
 
+mod addresses;
 mod error;
 mod event_loop;
 pub mod net;

@@ -51,6 +51,7 @@ mod server_settings;
 mod socket;
 mod socket_events;
 
+pub use crate::addresses::{BlockList, BlockListAddress, SocketAddress, SocketAddressOptions, is_ip, is_ipv4, is_ipv6};
 pub use crate::event_loop::Encoding;
 pub use crate::event_loop::abort::{AbortController, AbortSignal};
 pub use crate::event_loop::custom_lookup::{LookupAddress, LookupCallback, LookupHints, LookupRequest};

@@ -127,6 +127,14 @@ macro_rules! socket_setters {
                 self
             }
 
+            /// Addresses that must not be connected to: `ERR_IP_BLOCKED`; default none. A copy: later changes of the list
+            /// do not count, as they would in Node. Mirrors `blockList`.
+            #[must_use]
+            pub fn block_list(mut self, list: &crate::net::BlockList) -> Self {
+                self.$($field.)*connection.block_list = Some(list.clone());
+                self
+            }
+
             /// Whether this side reads at all; default true. With false, `data` and `end` never come, nothing is read
             /// from the system, and the socket is over at `finish`, in every connection it makes. Mirrors `readable`.
             #[must_use]
@@ -499,6 +507,14 @@ impl ServerOptions {
     #[must_use]
     pub fn no_delay(mut self, on: bool) -> ServerOptions {
         self.settings.connection.no_delay = on;
+        self
+    }
+
+    /// Peers that are not let in: their connections are closed without an event; default none. A copy; see
+    /// [`Server::set_block_list`](crate::net::Server::set_block_list). Mirrors `blockList`.
+    #[must_use]
+    pub fn block_list(mut self, list: &crate::net::BlockList) -> ServerOptions {
+        self.settings.block_list = Some(list.clone());
         self
     }
 

@@ -9,10 +9,28 @@ use crate::event_loop::ServerSettings;
 use crate::event_loop::current;
 use crate::event_loop::events::Arguments;
 use crate::event_loop::listeners::ListenerId;
-use crate::net::{DroppedConnection, Server, ServerEvent};
+use crate::net::{BlockList, DroppedConnection, Server, ServerEvent};
 
-/// The limit.
+/// Who is let in.
 impl Server {
+    /// Sets, or with `None` takes away, the list of peers that are not let in. It holds from the next connection on, and is
+    /// a copy: to change it, change yours and set it again. Mirrors `server.blockList = …`.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::BlockList};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let server = net::create_server(|_| {});
+    /// let mut list = BlockList::new();
+    /// list.add_subnet("10.0.0.0", 8)?;
+    /// server.set_block_list(Some(&list));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn set_block_list(self, list: Option<&BlockList>) -> Server {
+        let list = list.cloned();
+        self.write_setting(|settings| settings.block_list = list)
+    }
+
     /// How many connections may live at a time; `None`, the default, is no limit. Mirrors `server.maxConnections`.
     pub fn max_connections(self) -> Option<usize> {
         self.settings().max_connections

@@ -27,6 +27,9 @@ impl Reactor {
             let ends = Ends { local: stream.local_address().ok(), remote: peer };
             self.ticks.then(Step::TurnAway { stream });
             self.ticks.then_emit(Emission::Dropped { server, ends: Box::new(ends) });
+        } else if found.refuses(peer) {
+            // Silently, and not counted; the peer sees an end.
+            return false;
         } else {
             self.accepted(server, stream, peer);
         }
@@ -42,6 +45,11 @@ impl Reactor {
 impl Server {
     fn is_full(&self) -> bool {
         self.options.max_connections.is_some_and(|most| self.connections >= most)
+    }
+
+    fn refuses(&self, peer: Option<SocketAddr>) -> bool {
+        let list = self.options.block_list.as_ref();
+        list.zip(peer).is_some_and(|(list, peer)| list.check(peer.ip()))
     }
 
     pub(crate) fn settings(&self) -> &ServerSettings {

@@ -114,6 +114,10 @@ impl Reactor {
             let error = connect_error(Errno::ALREADY, &target, local);
             return self.destroy(socket, Some(error));
         }
+        if self.selection(socket, epoch).is_none() && self.is_blocked(socket, &target) {
+            // With several addresses a blocked one is passed over before it is announced; a single one only here (C30).
+            return self.destroy(socket, Some(Error::ip_blocked(&target.text)));
+        }
         self.note_attempt(socket, epoch, &target);
         let stream = match bound.map_or_else(|| Stream::tcp(target.family()), Ok) {
             Ok(stream) => stream,
@@ -144,6 +148,13 @@ impl Reactor {
         if refused {
             self.pending.push_back(Pending::Refused { socket, epoch });
         }
+    }
+
+    /// Whether the socket's own block list forbids to connect there.
+    pub(super) fn is_blocked(&mut self, socket: Handle, target: &Target) -> bool {
+        let connection = self.live(socket);
+        let list = connection.and_then(|connection| connection.block_list.as_ref());
+        list.is_some_and(|list| list.check(target.address.ip()))
     }
 
     /// The kernel said that the attempt is decided, or (in the pending phase) that it was refused at once.

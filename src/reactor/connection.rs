@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::addresses::BlockList;
 use crate::error::Error;
 use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
 use crate::reactor::ready::Readiness;
@@ -79,6 +80,8 @@ pub(crate) struct Connection {
     pub(super) peer: Option<SocketAddr>,
     /// `remoteAddress` was read while connected (rule C44).
     pub(super) peer_was_read: bool,
+    /// Where it must not connect to (rule C30).
+    pub(super) block_list: Option<BlockList>,
     /// Lookups and the choice among several addresses.
     pub(super) outbound: Option<Box<Outbound>>,
     /// Bound already, for the first `connect()`: an adopted `BoundSocket`.
@@ -474,6 +477,7 @@ pub(crate) struct ConnectionOptions {
     pub(crate) keep_alive: bool,
     pub(crate) keep_alive_initial_delay: Duration,
     pub(crate) type_of_service: Option<u8>,
+    pub(crate) block_list: Option<BlockList>,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
 }
@@ -488,6 +492,7 @@ impl Default for ConnectionOptions {
             keep_alive: false,
             keep_alive_initial_delay: Duration::ZERO,
             type_of_service: None,
+            block_list: None,
             readable: true,
             writable: true,
         }
@@ -539,6 +544,7 @@ impl Connection {
             bytes_dispatched: 0,
             peer: None,
             peer_was_read: false,
+            block_list: options.block_list.clone(),
             outbound: None,
             bound: None,
         }

@@ -216,6 +216,10 @@ impl Reactor {
                     }
                 }
             }
+            if self.is_blocked(socket, &target) {
+                let error = Error::ip_blocked(&target.text);
+                return self.attempt_failed(socket, epoch, target, error, true);
+            }
             self.ticks.then(Step::StartConnect { socket, epoch, target: target.clone(), bound });
             self.ticks.then_emit(Emission::Attempt { socket, target });
             return;

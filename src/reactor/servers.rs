@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use crate::addresses::BlockList;
 use crate::error::Error;
 use crate::reactor::connection::{Connection, ConnectionOptions, Flow, Link};
 use crate::reactor::handle::{Generation, Token};
@@ -54,6 +55,8 @@ pub(crate) struct ServerSettings {
     pub(crate) pause_on_connect: bool,
     /// `maxConnections`; `None` is no limit.
     pub(crate) max_connections: Option<usize>,
+    /// Who is not let in (rule S30).
+    pub(crate) block_list: Option<BlockList>,
 }
 
 /// The part of `listen()`'s options that does not depend on the lookup.
