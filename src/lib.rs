@@ -123,6 +123,7 @@
 mod error;
 mod event_loop;
 pub mod net;
+pub mod porting;
 mod reactor;
 mod sys;
 pub mod timers;
