@@ -107,12 +107,15 @@ fn hear(room: &Room, socket: Socket, text: &str) {
     if !socket.writable() {
         return; // shown the door already
     }
-    let lines = socket.with_data(|member: &mut Member| member.take_lines(text));
-    for line in lines.unwrap_or_default() {
-        speak(room, socket, &line);
-    }
-    if socket.with_data(|member: &mut Member| member.unfinished.len() > LINE).unwrap_or(false) {
+    let heard = socket.with_data(|member: &mut Member| (member.take_lines(text), member.unfinished.len()));
+    // It fails only without a member, and every socket here has one until it is freed.
+    let Ok((lines, unfinished)) = heard else { return };
+    if unfinished > LINE || lines.iter().any(|line| line.len() > LINE) {
         socket.end_data("this line is too long\n").destroy_soon();
+        return;
+    }
+    for line in lines {
+        speak(room, socket, &line);
     }
 }
 

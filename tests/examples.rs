@@ -1,7 +1,8 @@
 //! The examples' demonstrations, run as their users run them: exit code and output are checked, each with a deadline.
 //!
-//! May touch: child processes and loopback sockets of std, not the library. `cargo test` builds the examples; `cargo test
-//! --test examples` alone does not, and runs what was built before. Invariant: no child outlives its test.
+//! May touch: child processes, loopback sockets of std and libc for signals, not the library. `cargo test` builds the
+//! examples; `cargo test --test examples` alone does not, and needs `cargo build --examples` before it, or it runs what was
+//! built last. Invariant: no child outlives its test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
