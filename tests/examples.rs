@@ -1,7 +1,7 @@
 //! The examples' demonstrations, run as their users run them: exit code and output are checked, each with a deadline.
 //!
 //! May touch: child processes, loopback sockets of std and libc for signals, not the library. `cargo test` builds the
-//! examples; `cargo test --test examples` alone does not, and needs `cargo build --examples` before it, or it runs what was
+//! examples; `cargo test --test examples` alone does not, and needs `cargo build --examples` before it, or runs what was
 //! built last. Invariant: no child outlives its test.
 
 use std::io::{BufRead, BufReader, Read, Write};
