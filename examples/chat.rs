@@ -4,13 +4,13 @@
 //! cargo run --release --example chat -- --port 7000
 //! ```
 //!
-//! It prints `listening on ADDRESS` and serves until a signal ends the process. Join with `cargo run --example client --
-//! 127.0.0.1 7000`; the first line is the name. Without arguments it demonstrates itself and ends: two members talk, and
-//! a third one that never reads is dropped.
+//! It prints `listening on ADDRESS` and serves until a signal ends the process. Join with `cargo run --example client
+//! -- 127.0.0.1 7000`; the first line is the name. Without arguments it demonstrates itself and ends: two members talk,
+//! and a third one that never reads is dropped.
 //!
-//! A line is made once, and every socket's queue shares it: the cost of a member who is behind is a pointer per line, not
-//! a copy. But `write` queues without a limit, and a chat cannot pause a room for its slowest reader as a pipe would. So
-//! there is one: who is too far behind is dropped.
+//! A line is made once, and every socket's queue shares it: the cost of a member who is behind is a pointer per line,
+//! not a copy. But `write` queues without a limit, and a chat cannot pause a room for its slowest reader as a pipe
+//! would. So there is one: who is too far behind is dropped.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -24,8 +24,8 @@ use halfclose::{Error, EventLoop};
 
 const USAGE: &str = "usage: chat --port PORT [--host HOST]\n       chat";
 
-/// How much may wait for one member, in bytes, beside what the kernel holds for it (which is megabytes): hundreds of lines
-/// that a person will not catch up with. With it, `members × BEHIND` bounds what the server keeps.
+/// How much may wait for one member, in bytes, beside what the kernel holds for it (which is megabytes): hundreds of
+/// lines that a person will not catch up with. With it, `members × BEHIND` bounds what the server keeps.
 const BEHIND: usize = 256 * 1024;
 
 /// The longest line, in bytes: a screenful. A member whose line never ends is dropped instead of remembered.
@@ -107,12 +107,15 @@ fn hear(room: &Room, socket: Socket, text: &str) {
     if !socket.writable() {
         return; // shown the door already
     }
-    let lines = socket.with_data(|member: &mut Member| member.take_lines(text));
-    for line in lines.unwrap_or_default() {
-        speak(room, socket, &line);
-    }
-    if socket.with_data(|member: &mut Member| member.unfinished.len() > LINE).unwrap_or(false) {
+    let heard = socket.with_data(|member: &mut Member| (member.take_lines(text), member.unfinished.len()));
+    // It fails only without a member, and every socket here has one until it is freed.
+    let Ok((lines, unfinished)) = heard else { return };
+    if unfinished > LINE || lines.iter().any(|line| line.len() > LINE) {
         socket.end_data("this line is too long\n").destroy_soon();
+        return;
+    }
+    for line in lines {
+        speak(room, socket, &line);
     }
 }
 
@@ -182,8 +185,8 @@ impl Member {
     }
 }
 
-/// How many lines the demonstration's talker says at once: together less than [`BEHIND`], so that a member who is at most
-/// one volley behind is never dropped.
+/// How many lines the demonstration's talker says at once: together less than [`BEHIND`], so that a member who is at
+/// most one volley behind is never dropped.
 const VOLLEY: usize = 64;
 
 /// Their length: with the name in front less than [`LINE`], and a multiple of four.
@@ -191,8 +194,8 @@ const VOLLEY_LINE: usize = 4000;
 
 /// A room with three members in one process. `ann` talks, `bob` listens, and `cat` sleeps.
 ///
-/// `ann` says a volley, and the next one when `bob` has heard the last line of it: so `bob` is never far behind, and it is
-/// known that `cat` is the one who is dropped.
+/// `ann` says a volley, and the next one when `bob` has heard the last line of it: so `bob` is never far behind, and it
+/// is known that `cat` is the one who is dropped.
 fn demonstrate() -> Result<(), Error> {
     let mut event_loop = EventLoop::new()?;
     let outcome = Rc::new(Cell::new(Outcome::Unknown));

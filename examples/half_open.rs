@@ -5,9 +5,9 @@
 //! ```
 //!
 //! A client asks and ends its side at once; the server needs a moment for its answer. Without `allow_half_open` the
-//! accepted socket is ended by itself when the client's end arrives, and the answer comes too late. With it, the server's
-//! side stays open until the server ends it. Both ends' events are printed in the order in which each saw them. It ends by
-//! itself.
+//! accepted socket is ended by itself when the client's end arrives, and the answer comes too late. With it, the
+//! server's side stays open until the server ends it. Both ends' events are printed in the order in which each saw
+//! them. It ends by itself.
 
 use std::process::ExitCode;
 use std::time::Duration;

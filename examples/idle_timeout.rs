@@ -4,10 +4,10 @@
 //! cargo run --example idle_timeout
 //! ```
 //!
-//! A server asks to be told when nothing happened on a connection for a while. A client that keeps talking never lets that
-//! happen. When it falls silent the server is told once, and the connection stays open: nothing more comes until there is
-//! activity again. At the second silence the server destroys the connection, which is what most servers do at the first.
-//! Every line begins with the milliseconds since the start. It ends by itself, in less than two seconds.
+//! A server asks to be told when nothing happened on a connection for a while. A client that keeps talking never lets
+//! that happen. When it falls silent the server is told once, and the connection stays open: nothing more comes until
+//! there is activity again. At the second silence the server destroys the connection, which is what most servers do at
+//! the first. Every line begins with the milliseconds since the start. It ends by itself, in less than two seconds.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

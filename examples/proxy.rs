@@ -4,9 +4,9 @@
 //! cargo run --release --example proxy -- --port 7001 --to 127.0.0.1:7000
 //! ```
 //!
-//! It prints `listening on ADDRESS` and serves until a signal ends the process. Without arguments it demonstrates itself
-//! and ends: a client asks and ends its side at once, an upstream server takes its time for a large answer, and the answer
-//! arrives whole.
+//! It prints `listening on ADDRESS` and serves until a signal ends the process. Without arguments it demonstrates
+//! itself and ends: a client asks and ends its side at once, an upstream server takes its time for a large answer, and
+//! the answer arrives whole.
 //!
 //! Two pipes are nearly all of it. The rest are the two things that `pipe` leaves to its user: both sockets must allow
 //! half-open connections, or the end of the question would cut the answer; and a connection that fails must take the
@@ -78,7 +78,8 @@ fn create_proxy(host: String, port: u16) -> Server {
     })
 }
 
-/// What is read before `far` is connected waits in its queue, up to the high-water mark; then `near` is read no further.
+/// What is read before `far` is connected waits in its queue, up to the high-water mark; then `near` is read no
+/// further.
 fn join(near: Socket, far: Socket) {
     near.pipe(far);
     far.pipe(near);
@@ -110,8 +111,8 @@ fn announce(server: Server) {
     let _ = writeln!(output, "listening on {address}").and_then(|()| output.flush());
 }
 
-/// How much the demonstration's upstream answers: many times what the pipes and the kernel hold, so that it cannot arrive
-/// without backpressure.
+/// How much the demonstration's upstream answers: many times what the pipes and the kernel hold, so that it cannot
+/// arrive without backpressure.
 const ANSWER: usize = 32 << 20;
 
 /// How long it thinks: long enough that a proxy that cuts the answer has done so.

@@ -1,17 +1,17 @@
-//! A service that ends well: on SIGTERM or SIGINT it accepts nothing more, ends every connection politely, and exits when
-//! the last one has closed.
+//! A service that ends well: on SIGTERM or SIGINT it accepts nothing more, ends every connection politely, and exits
+//! when the last one has closed.
 //!
 //! ```sh
 //! cargo run --example sigterm_drain -- --port 7000
 //! ```
 //!
-//! It echoes what it is sent. Stop it with Ctrl-C or `kill`; connections that do not end within eight seconds are reset, and
-//! a second signal resets them at once. Without arguments, or with `--self-test`, it demonstrates itself and ends: it
-//! sends SIGTERM to its own process while one connection is polite and another one would talk for ever.
+//! It echoes what it is sent. Stop it with Ctrl-C or `kill`; connections that do not end within eight seconds are
+//! reset, and a second signal resets them at once. Without arguments, or with `--self-test`, it demonstrates itself and
+//! ends: it sends SIGTERM to its own process while one connection is polite and another one would talk for ever.
 //!
 //! A signal handler may do next to nothing. `signal-hook` notes the signal and wakes a thread, which posts a closure to
-//! the event loop. What is posted must be `Send`, and sockets are not; so the closure finds the service in a variable of
-//! the loop's thread.
+//! the event loop. What is posted must be `Send`, and sockets are not; so the closure finds the service in a variable
+//! of the loop's thread.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -29,8 +29,8 @@ use signal_hook::iterator::Signals;
 
 const USAGE: &str = "usage: sigterm_drain --port PORT\n       sigterm_drain [--self-test]";
 
-/// How long peers have to end their side: less than the ten seconds after which the impatient among the supervisors follow
-/// SIGTERM with SIGKILL.
+/// How long peers have to end their side: less than the ten seconds after which the impatient among the supervisors
+/// follow SIGTERM with SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 fn main() -> ExitCode {
@@ -81,9 +81,9 @@ fn announce(server: Server) {
     let _ = writeln!(output, "listening on {address}").and_then(|()| output.flush());
 }
 
-/// Starts the thread that waits for signals. Until then they keep their default action, which is right for a service that
-/// has nothing to drain. The thread holds nothing up: a `LoopHandle` keeps no loop running, and the end of
-/// `main` ends the thread.
+/// Starts the thread that waits for signals. Until then they keep their default action, which is right for a service
+/// that has nothing to drain. The thread holds nothing up: a `LoopHandle` keeps no loop running, and the end of `main`
+/// ends the thread.
 fn watch_signals(event_loop: LoopHandle) -> Result<(), Error> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     thread::Builder::new().name("signals".into()).spawn(move || {
@@ -139,7 +139,8 @@ impl Service {
         socket.on_drain(|socket| {
             socket.resume();
         });
-        // A peer that resets is everyday business, and `close` follows. Without a listener the error would end the loop.
+        // A peer that resets is everyday business, and `close` follows. Without a listener the error would end the
+        // loop.
         socket.on_error(|_, _| {});
         self.sockets.borrow_mut().insert(socket);
         socket.on_close(move |socket, _| {

@@ -129,6 +129,7 @@ mod addresses;
 mod error;
 mod event_loop;
 pub mod net;
+pub mod porting;
 mod reactor;
 mod sys;
 pub mod timers;

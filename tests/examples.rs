@@ -1,7 +1,8 @@
 //! The examples' demonstrations, run as their users run them: exit code and output are checked, each with a deadline.
 //!
-//! May touch: child processes and loopback sockets of std, not the library. `cargo test` builds the examples; `cargo test
-//! --test examples` alone does not, and runs what was built before. Invariant: no child outlives its test.
+//! May touch: child processes, loopback sockets of std and libc for signals, not the library. `cargo test` builds the
+//! examples; `cargo test --test examples` alone does not, and needs `cargo build --examples` before it, or runs what
+//! was built last. Invariant: no child outlives its test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,8 +12,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long an example may take. They take two seconds at most; this only has to be longer than the slowest machine's bad
-/// moment.
+/// How long an example may take. They take two seconds at most; this only has to be longer than the slowest machine's
+/// bad moment.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often a child is asked whether it has ended: much shorter than any of them takes.
