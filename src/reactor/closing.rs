@@ -19,7 +19,7 @@ pub(crate) struct Closing {
     /// What an abandoned connection owed to callbacks (its socket connected again before `close`).
     pub(super) owed: Vec<(CallbackId, Error)>,
     /// Attempts among several that were cut short (rule L34), last one first.
-    canceled: Vec<Box<Target>>,
+    canceled: Vec<Target>,
 }
 
 #[derive(Copy, Clone)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::reactor::connecting::{any_address, attempt_error, bind, connect_error};
+use crate::reactor::connecting::{any_address, attempt_error, bind, connect_error, local_details};
 use crate::reactor::connection::{Attempt, Connection, Link};
 use crate::reactor::handle::Token;
 use crate::reactor::ready::Readiness;
@@ -166,9 +166,11 @@ impl Reactor {
             }
             (Some(attempt_timeout), _) => {
                 let Some(connection) = self.current(socket, epoch) else { return };
-                if let Link::Connecting { attempt: Some(Attempt { stream, target, .. }) } = &connection.link {
+                let selecting = connection.outbound.as_ref().is_some_and(|outbound| outbound.selection.is_some());
+                if let Some(&address) = waiting.front().filter(|_| selecting || connection.link.stream().is_some()) {
                     // An earlier `connect()` of the same socket is under way.
-                    let error = connect_error(Errno::ALREADY, target, super::connecting::local_details(stream));
+                    let local = connection.link.stream().map(local_details).unwrap_or_default();
+                    let error = connect_error(Errno::ALREADY, &Target::found(address, port, Local::default()), local);
                     return self.destroy(socket, Some(error));
                 }
                 let outbound = connection.outbound.get_or_insert_default();
@@ -379,20 +381,20 @@ impl Reactor {
 
     /// What libuv reports of attempts that `destroy()` cut short: an event of its own for each, but only where there were
     /// several addresses (rule L34). The last one comes first.
-    pub(super) fn canceled_attempts(&mut self, socket: Handle, link: &Link) -> Vec<Box<Target>> {
+    pub(super) fn canceled_attempts(&mut self, socket: Handle, link: &Link) -> Vec<Target> {
         let Link::Connecting { attempt } = link else { return Vec::new() };
         let outbound = self.live(socket).and_then(|connection| connection.outbound.as_ref());
         let Some(selection) = outbound.and_then(|outbound| outbound.selection.as_ref()) else { return Vec::new() };
         let racing = selection.racing.iter().map(|racing| &racing.attempt);
-        racing.chain(attempt).rev().map(|attempt| attempt.target.clone()).collect()
+        racing.chain(attempt).rev().map(|attempt| Target::clone(&attempt.target)).collect()
     }
 
-    pub(super) fn emit_canceled_attempt(&mut self, socket: Handle, target: Box<Target>) {
+    pub(super) fn emit_canceled_attempt(&mut self, socket: Handle, target: Target) {
         let error = attempt_error(Errno::CANCELED, &target);
-        self.ticks.then_emit(Emission::AttemptFailed { socket, target, error });
+        self.ticks.then_emit(Emission::AttemptFailed { socket, target: Box::new(target), error });
     }
 
-    /// Looked at by the closing of streams that never began to connect.
+    /// Lookups that the resolver need not make any more.
     pub(crate) fn take_abandoned_lookups(&mut self) -> Vec<LookupId> {
         std::mem::take(&mut self.abandoned_lookups)
     }

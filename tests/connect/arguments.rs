@@ -7,7 +7,7 @@ use halfclose::Error;
 use halfclose::net::{self, ConnectOptions, Family, ServerOptions, Socket, SocketEvent, SocketOptions};
 
 use crate::support::{self, Log, RawListener, loopback, watch_socket};
-use crate::{ENDED_BY_THE_SERVER, ending_server, refusing_port, state, with_server};
+use crate::{ENDED_BY_THE_SERVER, ending_server, state, with_server};
 
 /// One way to call `connect`.
 type Connect = fn(u16) -> Result<Socket, Error>;
@@ -185,7 +185,7 @@ fn c2_family_chooses_among_the_addresses_of_a_name() {
 /// C5: a local address and a local port are what the peer sees.
 #[test]
 fn c5_local_address_and_port_are_what_the_peer_sees() {
-    let (holder, free_port) = refusing_port();
+    let (holder, free_port) = support::local_port();
     support::test(|event_loop| {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let there = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));

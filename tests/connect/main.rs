@@ -14,7 +14,7 @@ mod states;
 use halfclose::EventLoop;
 use halfclose::net::{self, Server, Socket};
 
-use support::{loopback, port_of};
+use support::port_of;
 
 /// What a client sees of a connection that the server ends at once, from its `connect` on.
 const ENDED_BY_THE_SERVER: &str = "connect, ready | ~ end | ~ finish |x close(false)";
@@ -35,16 +35,6 @@ fn ending_server() -> Server {
     net::create_server(|socket| {
         socket.end();
     })
-}
-
-/// A port that refuses connections for as long as the socket is held: bound, but not listening.
-fn refusing_port() -> (socket2::Socket, u16) {
-    let holder = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    // So that a client can use the address as its local one, too.
-    holder.set_reuse_address(true).expect("SO_REUSEADDR");
-    holder.bind(&loopback(0).into()).expect("bind");
-    let port = holder.local_addr().expect("an address").as_socket().expect("an IP address").port();
-    (holder, port)
 }
 
 /// The state that programs ask for most, as Node prints it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use halfclose::net::{self, Socket};
 
 use crate::support::{self, Log, RawListener, watch_data, watch_socket};
-use crate::{ENDED_BY_THE_SERVER, ending_server, refusing_port, state, with_server};
+use crate::{ENDED_BY_THE_SERVER, ending_server, state, with_server};
 
 /// C40: a second `connect` while the first is under way fails the socket with EALREADY.
 #[test]
@@ -120,7 +120,7 @@ fn c41_reconnect_inside_close() {
 /// C41: inside `close` after a refusal, as programs that wait for a server do.
 #[test]
 fn c41_reconnect_inside_close_after_a_refusal() {
-    let (holder, port) = refusing_port();
+    let (holder, port) = support::refusing_port();
     support::test(|event_loop| {
         let log = Log::new();
         halfclose::set_immediate(move || {
@@ -149,7 +149,7 @@ fn c41_reconnect_inside_close_after_a_refusal() {
 /// new connection belongs to it: Node's old `close` would fail that write.
 #[test]
 fn c41_reconnect_inside_error() {
-    let (holder, closed_port) = refusing_port();
+    let (holder, closed_port) = support::refusing_port();
     support::test(|event_loop| {
         let log = Log::new();
         let server = net::create_server(move |socket| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use halfclose::net::{self, Family, ReadyState, ServerOptions, Socket};
 
 use crate::support::{self, Log, RawListener, RawPeer, describe, loopback, watch_socket};
-use crate::{ending_server, refusing_port, state, with_server};
+use crate::{ending_server, state, with_server};
 
 /// C44: the remote address is read on first use and then kept; local addresses are gone with the descriptor.
 #[test]
@@ -162,7 +162,7 @@ fn commands_before_run_are_carried_out_by_it() {
 /// L8, C41: the callback of a write that belonged to the failed attempt is told so, once, and not by the next attempt.
 #[test]
 fn l8_writes_belong_to_the_attempt_they_were_made_for() {
-    let (holder, closed_port) = refusing_port();
+    let (holder, closed_port) = support::refusing_port();
     support::test(|event_loop| {
         let log = Log::new();
         let server = net::create_server(move |socket| {

@@ -6,12 +6,12 @@ use halfclose::Error;
 use halfclose::net::{self, ConnectOptions, ListenOptions, Server, Socket};
 
 use crate::support::{self, Log, RawListener, server_callback, watch_server};
-use crate::{A_MOMENT, NOT_OURS, UNRESOLVABLE, all_of, client_error, refusing_port, server_error};
+use crate::{A_MOMENT, NOT_OURS, UNRESOLVABLE, all_of, client_error, server_error};
 
 /// L7: refused.
 #[test]
 fn connect_refused() {
-    let (holder, port) = refusing_port();
+    let (holder, port) = support::refusing_port();
     support::test(|event_loop| {
         let log = Log::new();
         let error = client_error(event_loop, log, move || net::connect(("127.0.0.1", port)));
@@ -35,7 +35,7 @@ fn connect_refused() {
 /// L7, L8: the failed attempt and the callbacks of what was written carry the same error as `error`.
 #[test]
 fn connect_refused_everywhere_it_is_told() {
-    let (holder, port) = refusing_port();
+    let (holder, port) = support::refusing_port();
     support::test(|event_loop| {
         let log = Log::new();
         let client = net::connect(("127.0.0.1", port)).expect("connect");
@@ -85,8 +85,8 @@ fn connect_refused_at_port_zero() {
 /// The local side is told when both of its parts were given, and only then.
 #[test]
 fn connect_refused_with_a_local_side() {
-    let (holder, port) = refusing_port();
-    let (local_holder, local_port) = refusing_port();
+    let (holder, port) = support::refusing_port();
+    let (local_holder, local_port) = support::local_port();
     let errno = -libc::ECONNREFUSED;
     let start = format!("connect ECONNREFUSED 127.0.0.1:{port}");
     let members = format!("code: ECONNREFUSED, errno: {errno}, syscall: connect, address: 127.0.0.1, port: {port}");

@@ -19,7 +19,7 @@ use std::time::Duration;
 use halfclose::net::{self, ConnectOptions, ListenOptions, Server, Socket};
 use halfclose::{Error, EventLoop};
 
-use support::{Log, RawListener, loopback, watch_server, watch_socket};
+use support::{Log, RawListener, watch_server, watch_socket};
 
 /// A name that no resolver has to be asked for: its label is longer than the 63 octets that a label can have.
 const UNRESOLVABLE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -91,15 +91,6 @@ fn server_error(event_loop: &mut EventLoop, log: Log, options: ListenOptions) ->
     });
     event_loop.run().expect("no unhandled error");
     log.of("error")
-}
-
-/// A port that refuses connections for as long as the socket is held: bound, but not listening.
-fn refusing_port() -> (socket2::Socket, u16) {
-    let holder = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    holder.set_reuse_address(true).expect("SO_REUSEADDR");
-    holder.bind(&loopback(0).into()).expect("bind");
-    let port = holder.local_addr().expect("an address").as_socket().expect("an IP address").port();
-    (holder, port)
 }
 
 /// A socket that is connected to a raw peer: `body` gets both in a callback of the loop, after `ready`.

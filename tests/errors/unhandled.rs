@@ -5,13 +5,13 @@ use std::rc::Rc;
 use halfclose::net::{self, Server, Socket};
 use halfclose::{ErrorSource, Unhandled};
 
+use crate::NOT_OURS;
 use crate::support::{self, Log, RawListener, loopback, port_of, watch_server};
-use crate::{NOT_OURS, refusing_port};
 
 /// L62: `run` returns the error of a socket without an `error` listener; the next `run` continues with what is owed.
 #[test]
 fn run_returns_an_unhandled_error_of_a_socket() {
-    let (holder, port) = refusing_port();
+    let (holder, port) = support::refusing_port();
     support::test(|event_loop| {
         let log = Log::new();
         halfclose::set_immediate(move || {

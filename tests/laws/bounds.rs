@@ -176,7 +176,8 @@ fn fire_hose() -> (Socket, RawThread<()>) {
 /// more, again and again.
 #[test]
 fn law_6_a_hot_socket_does_not_starve_a_cold_one() {
-    const READS: usize = 3;
+    // Kernels differ in how much they hold for a socket; two reads' worth is there everywhere.
+    const READS: usize = 1;
     const ROUNDS: usize = 60;
     law_with(EventLoopOptions::new().reads_per_turn(READS), |event_loop| {
         let (hot, hose) = fire_hose();

@@ -4,7 +4,7 @@
 //! May touch: the public API and std's clock. Invariants: a moment is compared with a lower limit only, which no slow
 //! machine can break; that something is not late is shown by the order of two things that differ by more than a phase.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -23,61 +23,64 @@ const fn milliseconds(count: u64) -> Duration {
 /// however.
 #[test]
 fn law_9_a_timer_is_due_its_delay_after_it_was_armed() {
-    law(|event_loop| {
-        let waits: Rc<RefCell<Vec<(&'static str, Duration)>>> = Rc::default();
-        let measurements = waits.clone();
-        let measure = move |name: &'static str| {
-            let (waits, armed) = (measurements.clone(), Instant::now());
-            move || waits.borrow_mut().push((name, armed.elapsed()))
-        };
-        // Each comes after a callback that is busy for longer than the delay of its timer.
-        let work = milliseconds(30);
-        let delay = milliseconds(20);
-        let in_immediate = measure.clone();
-        set_immediate(move || {
-            busy(work);
-            set_timeout(delay, in_immediate("from an immediate"));
-        });
-        let in_timer = measure.clone();
-        set_timeout(milliseconds(1), move || {
-            busy(work);
-            set_timeout(delay, in_timer("from a timer"));
-        });
-        let in_tick = measure.clone();
-        set_immediate(move || {
-            next_tick(move || {
-                busy(work);
-                set_timeout(delay, in_tick("from a tick"));
+    const WORK: Duration = milliseconds(30);
+    const DELAY: Duration = milliseconds(20);
+    /// Works for longer than the delay, then calls what arms the timer.
+    type Place = fn(Box<dyn FnOnce()>);
+    /// Arms a timer that calls its argument.
+    type Kind = fn(Box<dyn Fn()>);
+    let places: [(&str, Place); 3] = [
+        ("an immediate", |arm| {
+            set_immediate(move || {
+                busy(WORK);
+                arm();
             });
-        });
-        let refreshed = set_timeout(delay, || ());
-        let told = waits.clone();
-        let armed = Rc::new(Cell::new(None::<Instant>));
-        let since = armed.clone();
-        let to_refresh = set_timeout(delay, move || {
-            told.borrow_mut().push(("refreshed", since.get().expect("it was refreshed").elapsed()));
-        });
-        set_immediate(move || {
-            busy(milliseconds(10));
-            refreshed.clear();
-            to_refresh.refresh();
-            armed.set(Some(Instant::now()));
-        });
-        let own: Rc<Cell<Option<halfclose::Timer>>> = Rc::default();
-        let (timer, told) = (own.clone(), waits.clone());
-        set_immediate(move || {
-            busy(work);
-            let armed = Instant::now();
-            own.set(Some(set_interval(delay, move || {
-                told.borrow_mut().push(("an interval", armed.elapsed()));
+        }),
+        ("a tick", |arm| {
+            set_immediate(move || {
+                next_tick(move || {
+                    busy(WORK);
+                    arm();
+                });
+            });
+        }),
+        ("a timer", |arm| {
+            let arm = Cell::new(Some(arm));
+            set_timeout(milliseconds(1), move || {
+                busy(WORK);
+                arm.take().expect("one call")();
+            });
+        }),
+    ];
+    let kinds: [(&str, Kind); 3] = [
+        ("a timer", |ran| {
+            set_timeout(DELAY, ran);
+        }),
+        ("an interval", |ran| {
+            let own: Rc<Cell<Option<halfclose::Timer>>> = Rc::default();
+            let timer = own.clone();
+            own.set(Some(set_interval(DELAY, move || {
                 timer.take().expect("its own timer").clear();
+                ran();
             })));
-        });
-        event_loop.run().expect("no unhandled error");
-        let waits = waits.take();
-        assert_eq!(waits.len(), 5, "{waits:?}");
-        for (name, wait) in waits {
-            assert!(wait >= delay, "{name}: after {wait:?}");
+        }),
+        ("a refreshed timer", |ran| {
+            set_timeout(DELAY, ran).refresh();
+        }),
+    ];
+    law(|event_loop| {
+        for (place_name, place) in places {
+            for (kind_name, kind) in kinds {
+                let wait: Rc<Cell<Option<Duration>>> = Rc::default();
+                let told = wait.clone();
+                place(Box::new(move || {
+                    let armed = Instant::now();
+                    kind(Box::new(move || told.set(Some(armed.elapsed()))));
+                }));
+                event_loop.run().expect("no unhandled error");
+                let wait = wait.get().expect("the timer ran");
+                assert!(wait >= DELAY, "{kind_name} in {place_name}: after {wait:?}");
+            }
         }
     });
 }

@@ -7,10 +7,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use halfclose::EventLoop;
 use halfclose::net::{self, ConnectOptions, ServerOptions, Socket};
+use halfclose::{EventLoop, set_immediate};
 
-use crate::support::{Log, RawListener, in_thread, port_of};
+use crate::support::{Log, RawListener, RawPeer, in_thread, port_of};
 use crate::witness::Witness;
 use crate::{Interruptions, after_turns, law, run_to_the_end};
 
@@ -325,6 +325,47 @@ fn law_4_owed_callbacks_come_and_nothing_else() {
         );
         assert_eq!(event_loop.connections(), 0);
     });
+}
+
+/// Law 4 at its edge: chunks that were buffered one by one flow in one go, and Node does not stop that flow when a listener
+/// destroys the socket in the middle of it. They still come once, in order and before `close`; what the kernel holds does
+/// not come.
+#[test]
+fn law_4_a_flow_that_has_begun_is_finished() {
+    law(|event_loop| {
+        let (log, raw) = (Log::new(), RawListener::bind());
+        let client = net::connect(raw.address()).expect("connect");
+        client.on_data(move |client, bytes| {
+            log.add("C", String::from_utf8_lossy(bytes));
+            if bytes == b"1" {
+                client.destroy();
+            }
+        });
+        client.on_end(|_| unreachable!("destroyed"));
+        client.on_close(move |_, had_error| log.add("C", format!("close({had_error})")));
+        fn write_one_by_one(mut peer: RawPeer, client: Socket, mut left: VecDeque<&'static str>) {
+            let before = client.readable_length();
+            let Some(bytes) = left.pop_front() else {
+                client.resume();
+                // Unread when the socket is destroyed in the next tick.
+                return peer.write(b"4");
+            };
+            peer.write(bytes.as_bytes());
+            wait_until(move || client.readable_length() > before, move || write_one_by_one(peer, client, left));
+        }
+        client.on_ready(move |client| {
+            client.pause();
+            write_one_by_one(raw.accept(), client, VecDeque::from(["1", "2", "3"]));
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_of("C", "1, 2, 3 |x close(false)");
+        assert_eq!(event_loop.connections(), 0);
+    });
+}
+
+/// Calls `then` in a callback of its own once `condition` holds.
+fn wait_until(condition: impl Fn() -> bool + 'static, then: impl FnOnce() + 'static) {
+    set_immediate(move || if condition() { then() } else { wait_until(condition, then) });
 }
 
 /// Law 4: of two failures only the first is an `error`.

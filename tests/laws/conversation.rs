@@ -214,17 +214,20 @@ pub(crate) fn begin(event_loop: &mut EventLoop, visit: &Visit) -> Log {
     log
 }
 
+const ENDPOINTS: [&str; 11] =
+    ["refused", "srv", "S", "C", "canceled", "tick", "immediate", "timer", "interval", "unhandled", "data"];
+
 /// What each endpoint experienced, in its own order. How endpoints interleave is not promised.
 pub(crate) fn experiences(log: &Log) -> Vec<String> {
     let mut experiences = Vec::new();
-    for endpoint in ["refused", "srv", "S", "C", "canceled", "tick", "immediate", "timer", "interval", "unhandled"] {
+    for endpoint in ENDPOINTS {
         experiences.push(format!("{endpoint}: {}", log.texts_of(endpoint).join(", ")));
     }
     experiences
 }
 
 /// What they are when every visit does nothing.
-pub(crate) const UNDISTURBED: [&str; 10] = [
+pub(crate) const UNDISTURBED: [&str; ENDPOINTS.len()] = [
     "refused: connectionAttempt, connectionAttemptFailed(ECONNREFUSED), error(connect ECONNREFUSED), \
      close(true), written(ERR_SOCKET_CLOSED_BEFORE_CONNECTION)",
     "srv: listening, second server error, connection, close, closed",
@@ -236,6 +239,7 @@ pub(crate) const UNDISTURBED: [&str; 10] = [
     "timer: timer",
     "interval: 1, 2, 3",
     "unhandled: error(nobody listens), close(false)",
+    "data: there: true",
 ];
 
 /// A socket that is refused.
@@ -484,7 +488,10 @@ fn begin_loops(event_loop: &mut EventLoop, log: &Log, visit: &Visit) {
     halfclose::set_immediate(move || {
         let owner = Socket::new();
         owner.set_data(owner);
-        halfclose::set_immediate(move || owner.release());
+        halfclose::set_immediate(move || {
+            log.add("data", format!("there: {}", owner.with_data(|_: &mut Socket| ()).is_ok()));
+            owner.release();
+        });
         let _ = owner.with_data(|owner: &mut Socket| passed.pass(Place::WithData, Subject::Socket(*owner)));
     });
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::panic::catch_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use halfclose::net::{self, ConnectOptions, Server, ServerEvent, Socket, SocketEvent, SocketId};
@@ -20,16 +20,38 @@ use crate::meddling::{make_something_new, use_up};
 use crate::support::{Log, panic_text, port_of};
 use crate::{after_turns, law, law_without_loop};
 
+/// What the destructors of a test tell.
+#[derive(Default)]
+struct Ledger {
+    drops: AtomicUsize,
+    /// The loop is being dropped: handles are inert from now on.
+    ending: AtomicBool,
+    /// Destructors that found a loop all the same.
+    found_a_loop: AtomicUsize,
+}
+
+impl Ledger {
+    fn drops(&self) -> usize {
+        self.drops.load(Ordering::Relaxed)
+    }
+
+    #[track_caller]
+    fn assert_ended(&self, held: usize) {
+        assert_eq!(self.drops(), held);
+        assert_eq!(self.found_a_loop.load(Ordering::Relaxed), 0, "destructors that found the loop that is ending");
+    }
+}
+
 /// A value whose destructor uses the library, and counts.
 struct Meddler {
-    drops: Arc<AtomicUsize>,
+    ledger: Arc<Ledger>,
     /// A socket of this value's own, which it uses up.
     own: SocketId,
 }
 
 impl Meddler {
-    fn new(drops: &Arc<AtomicUsize>) -> Meddler {
-        Meddler { drops: drops.clone(), own: Socket::new().id() }
+    fn new(ledger: &Arc<Ledger>) -> Meddler {
+        Meddler { ledger: ledger.clone(), own: Socket::new().id() }
     }
 
     /// Is captured by the closure that calls it.
@@ -38,12 +60,14 @@ impl Meddler {
 
 impl Drop for Meddler {
     fn drop(&mut self) {
-        self.drops.fetch_add(1, Ordering::Relaxed);
+        self.ledger.drops.fetch_add(1, Ordering::Relaxed);
         if let Some(socket) = self.own.get() {
             use_up(Subject::Socket(socket));
         }
         // Without a loop there is nothing to make anything with.
         if halfclose::position().is_some() {
+            let wrong = usize::from(self.ledger.ending.load(Ordering::Relaxed));
+            self.ledger.found_a_loop.fetch_add(wrong, Ordering::Relaxed);
             make_something_new("127.0.0.1:1".parse().expect("an address"));
         }
     }
@@ -293,15 +317,15 @@ fn law_2_destructors_run_with_nothing_borrowed() {
 
 /// What goes wrong in one way, in a loop of its own.
 fn fails((way, go): Way) -> Option<String> {
-    let drops = Arc::new(AtomicUsize::new(0));
+    let ledger = Arc::new(Ledger::default());
     let outcome = catch_unwind(|| {
         let mut event_loop = EventLoop::new().expect("a loop");
         event_loop.on_unhandled_error(|_, _| Unhandled::Continue);
-        let meddler = Meddler::new(&drops);
+        let meddler = Meddler::new(&ledger);
         go(&mut event_loop, meddler);
         event_loop.run().expect("the hook takes every error");
         // Before the loop's own end, which would drop what was forgotten.
-        (drops.load(Ordering::Relaxed), event_loop.connections(), event_loop.servers(), event_loop.timers())
+        (ledger.drops(), event_loop.connections(), event_loop.servers(), event_loop.timers())
     });
     match outcome {
         Ok((1, 0, 0, 0)) => None,
@@ -345,9 +369,9 @@ fn law_2_the_graveyard_is_emptied_before_the_ticks() {
 #[test]
 fn law_2_what_a_connection_holds_is_dropped_after_its_close() {
     law(|event_loop| {
-        let (drops, log) = (Arc::new(AtomicUsize::new(0)), Log::new());
+        let (ledger, log) = (Arc::new(Ledger::default()), Log::new());
         let expected = Rc::new(Cell::new(0));
-        let (counted, count) = (drops.clone(), expected.clone());
+        let (counted, count) = (ledger.clone(), expected.clone());
         let hold_everywhere = move |socket: Socket| {
             let meddler = || {
                 count.set(count.get() + 1);
@@ -371,14 +395,14 @@ fn law_2_what_a_connection_holds_is_dropped_after_its_close() {
             socket.on_timeout(move |_| own.stay());
             socket.set_data(meddler());
         };
-        let (hold_accepted, seen) = (hold_everywhere.clone(), drops.clone());
+        let (hold_accepted, seen) = (hold_everywhere.clone(), ledger.clone());
         let server = net::create_server(move |accepted| {
             hold_accepted(accepted);
             let seen = seen.clone();
             accepted.on_close(move |accepted, _| {
                 accepted.server().expect("the accepting server").release();
                 let seen = seen.clone();
-                next_tick(move || log.add("S", format!("{} dropped", seen.load(Ordering::Relaxed))));
+                next_tick(move || log.add("S", format!("{} dropped", seen.drops())));
             });
         });
         server.once_listening(move |server| {
@@ -391,15 +415,15 @@ fn law_2_what_a_connection_holds_is_dropped_after_its_close() {
         event_loop.run().expect("the hook takes every error");
         // Twelve of each; the client's `close` comes first or second, so the accepted socket's tick sees its own at least.
         assert_eq!(expected.get(), 24);
-        assert_eq!(drops.load(Ordering::Relaxed), 24);
+        assert_eq!(ledger.drops(), 24);
         assert!(["12 dropped", "24 dropped"].contains(&log.texts_of("S").join("").as_str()), "{}", log.whole());
         assert_eq!((event_loop.connections(), event_loop.servers()), (0, 0));
     });
 }
 
 /// Everything that a loop can hold, and is never run.
-fn fill(event_loop: &mut EventLoop, drops: &Arc<AtomicUsize>) -> usize {
-    let meddler = || Meddler::new(drops);
+fn fill(event_loop: &mut EventLoop, ledger: &Arc<Ledger>) -> usize {
+    let meddler = || Meddler::new(ledger);
     let (socket, server) = (Socket::new(), Server::new());
     let own = meddler();
     socket.on_close(move |_, _| own.stay());
@@ -439,18 +463,19 @@ fn fill(event_loop: &mut EventLoop, drops: &Arc<AtomicUsize>) -> usize {
 #[test]
 fn law_2_destructors_at_the_end_of_the_loop() {
     law_without_loop(|| {
-        let drops = Arc::new(AtomicUsize::new(0));
+        let ledger = Arc::new(Ledger::default());
         let mut event_loop = EventLoop::new().expect("a loop");
-        let held = fill(&mut event_loop, &drops);
+        let held = fill(&mut event_loop, &ledger);
         let handle = event_loop.handle();
+        ledger.ending.store(true, Ordering::Relaxed);
         drop(event_loop);
-        assert_eq!(drops.load(Ordering::Relaxed), held);
+        ledger.assert_ended(held);
         // What is posted to a loop that is gone comes back.
-        let own = Meddler { drops: drops.clone(), own: other_loops_socket() };
+        let own = Meddler { ledger: ledger.clone(), own: other_loops_socket() };
         let refused = handle.post(move || own.stay());
-        assert_eq!(drops.load(Ordering::Relaxed), held);
+        ledger.assert_ended(held);
         drop(refused);
-        assert_eq!(drops.load(Ordering::Relaxed), held + 1);
+        ledger.assert_ended(held + 1);
     });
 }
 
@@ -477,18 +502,19 @@ fn law_2_destructors_at_the_end_of_the_thread() {
         static LAST: AtTheEnd = const { AtTheEnd(Cell::new(None)) };
     }
     law_without_loop(|| {
-        let drops = Arc::new(AtomicUsize::new(0));
-        let counted = drops.clone();
+        let ledger = Arc::new(Ledger::default());
+        let counted = ledger.clone();
         let held = std::thread::spawn(move || {
             // Destructors are registered at the first use, and run in one order or the other.
             FIRST.with(|first| first.0.set(None));
             OWNER.with_borrow_mut(|owner| *owner = Some(EventLoop::new().expect("a loop")));
             LAST.with(|last| last.0.set(Some(Socket::new())));
             FIRST.with(|first| first.0.set(Some(Socket::new())));
-            OWNER.with_borrow_mut(|owner| fill(owner.as_mut().expect("the loop"), &counted))
+            let held = OWNER.with_borrow_mut(|owner| fill(owner.as_mut().expect("the loop"), &counted));
+            counted.ending.store(true, Ordering::Relaxed);
+            held
         });
-        let held = held.join().expect("no panic");
-        assert_eq!(drops.load(Ordering::Relaxed), held);
+        ledger.assert_ended(held.join().expect("no panic"));
     });
 }
 

@@ -17,7 +17,7 @@ mod shutting_down;
 use std::time::Duration;
 
 use halfclose::net::{ConnectOptions, ServerOptions, Socket};
-use support::{RawListener, Stage};
+use support::Stage;
 
 /// How long "nothing happens" is watched.
 const A_WHILE: Duration = Duration::from_millis(50);
@@ -59,9 +59,11 @@ fn consume_as_client(stage: Stage, socket: Socket) {
     support::watch_data(&stage.log, "C", socket);
 }
 
-/// A port of 127.0.0.1 on which nobody listens: one that the kernel gave out a moment ago.
+/// A port of 127.0.0.1 on which nobody listens, nor will: its socket is held to the end of the process.
 fn refusing_port() -> u16 {
-    RawListener::bind().port()
+    let (holder, port) = support::refusing_port();
+    std::mem::forget(holder);
+    port
 }
 
 /// Runs `then` as soon as `socket` has read `length` bytes in all. A turn of the loop per look: what is waited for is a

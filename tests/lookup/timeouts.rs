@@ -297,7 +297,7 @@ fn racing_all_fail() {
         client.on_connection_attempt_failed(move |_, attempt, _| {
             if attempt.address() == "127.0.0.1" {
                 // Nobody listens there any more: the kernel's next SYN is refused.
-                hole = None;
+                drop(hole.take());
             }
         });
         event_loop.run().expect("no unhandled error");
@@ -307,6 +307,36 @@ fn racing_all_fail() {
             "| timeout(127.0.0.2), attempt(127.0.0.1) | failed(127.0.0.1 ECONNREFUSED) | failed(127.0.0.2 \
              ECONNREFUSED) ~ error([ECONNREFUSED 127.0.0.1, ECONNREFUSED 127.0.0.2]) |x close(true)",
         );
+    });
+}
+
+/// C40: the same when both have several addresses, and one of them races.
+#[test]
+fn c40_a_second_choice_during_a_race() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let hole = Hole::new(0);
+        let options = options(hole.port).race_addresses(true).host("h").lookup(|_, callback| {
+            callback.resolve([Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::LOCALHOST]);
+        });
+        let client = net::connect(options.clone()).expect("connect");
+        watch(&log, client);
+        let mut again = Some(options);
+        client.on_connection_attempt_failed(move |client, _, _| {
+            // The last address failed, and the first is waited for.
+            if let Some(options) = again.take() {
+                halfclose::set_immediate(move || {
+                    client.connect(options).expect("as in Node");
+                });
+            }
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_of(
+            "C",
+            "timeout(127.0.0.2), attempt(127.0.0.1) | failed(127.0.0.1 ECONNREFUSED) | lookup(127.0.0.2), \
+             lookup(127.0.0.1) ~ error(connect EALREADY) |x failed(127.0.0.2 ECANCELED) |x close(true)",
+        );
+        assert_eq!((event_loop.connections(), event_loop.timers()), (0, 0));
     });
 }
 

@@ -135,7 +135,8 @@ fn f16_drain_needs_no_callback() {
     log.assert_after("C", "ready", "| false | 0 corked 0 needs drain ~ drain ~ tick |x close(false)");
 }
 
-/// F8, F16: a `drain` listener may cork and uncork again; its write is sent before the callback of the one that drained.
+/// F8, F16: a `drain` listener may cork and uncork again; its write is sent before the callback of the one that
+/// drained.
 #[test]
 fn f16_cork_in_drain() {
     let log = play_with(ConnectOptions::new().high_water_mark(2), |log, client, _| {

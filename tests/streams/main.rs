@@ -1,9 +1,9 @@
-//! The stream surface of a socket: corks (rules F8, F15, F16, L36), `readable` listeners (F26, F28, F30), reading by hand
-//! and `unshift` (F29, F31), `pause` and `resume` as events.
+//! The stream surface of a socket: corks (rules F8, F15, F16, L36), `readable` listeners (F26, F28, F30), reading by
+//! hand and `unshift` (F29, F31), `pause` and `resume` as events.
 //!
-//! May touch: the public API and the shared test support. Invariants: every expected sequence was observed in Node first;
-//! a peer of std sends the next chunk only when the one before was read, so that what is buffered does not depend on a
-//! scheduler.
+//! May touch: the public API and the shared test support. Invariants: every expected sequence was observed in Node
+//! first; a peer of std sends the next chunk only when the one before was read, so that what is buffered does not
+//! depend on a scheduler.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -12,6 +12,7 @@ mod corking;
 mod events;
 mod readable;
 mod reading;
+mod unshifting;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -22,14 +23,15 @@ use halfclose::net::{self, ConnectOptions, Socket};
 use halfclose::{clear_interval, set_immediate, set_interval, set_timeout};
 use support::{Log, RawListener, RawPeer};
 
-/// More than the kernel takes from a writer while nobody reads: its largest send and receive buffers together hold less.
+/// More than the kernel takes from a writer while nobody reads: its largest send and receive buffers together hold
+/// less.
 const MORE_THAN_THE_KERNEL_TAKES: usize = 20_000_000;
 
 /// How long a FIN on the loopback interface, or what it leads to, may take. Longer than it ever did, and still short.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The other end of the client: a socket of std. Any number of listeners may hold it; it is closed with the last of them,
-/// and the client itself is one.
+/// The other end of the client: a socket of std. Any number of listeners may hold it; it is closed with the last of
+/// them, and the client itself is one.
 #[derive(Clone)]
 struct Peer {
     stream: Rc<RefCell<RawPeer>>,
@@ -62,8 +64,8 @@ impl Peer {
     }
 }
 
-/// Runs a loop with a client of a peer, watched as `C`: `start` right after `connect()`, `body` in a callback of its own
-/// once it is connected. Returns what happened when everything is closed.
+/// Runs a loop with a client of a peer, watched as `C`: `start` right after `connect()`, `body` in a callback of its
+/// own once it is connected. Returns what happened when everything is closed.
 fn play_from_start(
     options: ConnectOptions,
     start: impl FnOnce(Log, Socket),

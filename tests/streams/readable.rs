@@ -30,8 +30,8 @@ fn bye_later(log: Log, client: Socket) {
     });
 }
 
-/// F28: for each arrival after the buffer was drained, in a tick; at the end of the stream within the read callback, with
-/// an empty buffer.
+/// F28: for each arrival after the buffer was drained, in a tick; at the end of the stream within the read callback,
+/// with an empty buffer.
 #[test]
 fn f28_reading_everything() {
     let log = play(|log, client, peer| {
@@ -97,7 +97,12 @@ fn f28_reading_a_part() {
         });
         feed(client, &peer, &["abc", "def"]);
     });
-    log.assert_after("C", "ready", "| ~ readable 3, read(2)=ab | ~ readable 4, read(2)=cd | readable 2, read(2)=ef ~ end | ~ finish |x close(false)");
+    log.assert_after(
+        "C",
+        "ready",
+        "| ~ readable 3, read(2)=ab | ~ readable 4, read(2)=cd | readable 2, read(2)=ef ~ end | ~ finish \
+         |x close(false)",
+    );
 }
 
 /// F28: at the end of an empty stream, whether or not the listener reads.

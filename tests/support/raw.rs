@@ -4,7 +4,8 @@
 
 use std::any::Any;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -159,4 +160,41 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
         return (*text).to_owned();
     }
     panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic without a text".to_owned())
+}
+
+/// A port that refuses connections for as long as the socket is held: bound, but not listening. Nobody else gets it, because
+/// the socket does not share its address.
+pub fn refusing_port() -> (socket2::Socket, u16) {
+    let holder = stream_socket();
+    holder.bind(&loopback(0).into()).expect("bind");
+    let port = holder.local_addr().expect("an address").as_socket().expect("an IP address").port();
+    (holder, port)
+}
+
+/// A port for a client to connect from. It lies below the ports that kernels give out by themselves, so that nobody is
+/// given it while the test binds it again and again.
+pub fn local_port() -> (socket2::Socket, u16) {
+    /// Below the ephemeral range of every system here, which begins at 32,768 or 49,152.
+    const PORTS: std::ops::Range<u16> = 10_000..30_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let width = PORTS.end - PORTS.start;
+    // Each process begins elsewhere: several may run at the same time.
+    let begin = (std::process::id() % u32::from(width)) as u16;
+    for _ in PORTS {
+        let port = PORTS.start + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % width;
+        let holder = stream_socket();
+        if holder.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()).is_ok() {
+            // Claimed for nobody else, now shared with those who share too: the sockets of the test.
+            drop(holder);
+            let holder = stream_socket();
+            holder.set_reuse_address(true).expect("SO_REUSEADDR");
+            holder.bind(&loopback(port).into()).expect("bind");
+            return (holder, port);
+        }
+    }
+    panic!("no port between {} and {} is free", PORTS.start, PORTS.end);
+}
+
+fn stream_socket() -> socket2::Socket {
+    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket")
 }
