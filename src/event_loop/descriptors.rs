@@ -83,7 +83,10 @@ impl Core {
     }
 
     fn adopt(&mut self, socket: Handle, descriptor: OwnedFd, by: BoundBy) {
-        let stream = Stream::adopt(descriptor);
+        let stream = match Kind::of(descriptor.as_fd()).transport() {
+            Some(transport) => Stream::adopt(descriptor, transport),
+            None => Err(io::Error::from_raw_os_error(Errno::INVALID.0)),
+        };
         match by {
             BoundBy::Stranger => self.reactor.adopt_stream(socket, stream),
             BoundBy::BoundSocket => self.reactor.adopt_bound(socket, stream),
@@ -100,11 +103,9 @@ impl Core {
         self.can_listen(server)?;
         let descriptor = given.take()?;
         self.reactor.begin_listen(server, request)?;
-        let acceptor = match Kind::of(descriptor.as_fd()) {
-            Kind::Tcp => Acceptor::adopt(descriptor),
-            Kind::Udp | Kind::Pipe | Kind::Terminal | Kind::File | Kind::Unknown => {
-                Err(io::Error::from_raw_os_error(Errno::INVALID.0))
-            }
+        let acceptor = match Kind::of(descriptor.as_fd()).transport() {
+            Some(transport) => Acceptor::adopt(descriptor, transport),
+            None => Err(io::Error::from_raw_os_error(Errno::INVALID.0)),
         };
         self.reactor.listen_adopted(server, acceptor, given.by);
         Ok(())
@@ -121,9 +122,9 @@ impl Core {
         Ok(true)
     }
 
-    /// Gives a connection's descriptor up.
-    pub(crate) fn detach(&mut self, socket: Handle) -> Result<(OwnedFd, Vec<u8>), Error> {
-        let (stream, buffered) = self.reactor.detach(socket)?;
+    /// Gives a connection's descriptor up; only that of a TCP connection if the caller wants no other.
+    pub(crate) fn detach(&mut self, socket: Handle, only_tcp: bool) -> Result<(OwnedFd, Vec<u8>), Error> {
+        let (stream, buffered) = self.reactor.detach(socket, only_tcp)?;
         Ok((OwnedFd::from(stream), buffered))
     }
 }

@@ -4,6 +4,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 
 use crate::error::Error;
 use crate::event_loop::current;
@@ -11,7 +12,8 @@ use crate::event_loop::descriptors::{BoundBy, GivenDescriptor, Kind};
 use crate::net::{BoundSocket, ListenOptions, Server, Socket, SocketOptions};
 
 impl SocketOptions {
-    /// A connection that exists already: a [`TcpStream`], or the descriptor of one. Mirrors `fd`.
+    /// A connection that exists already: a [`TcpStream`], a [`UnixStream`](std::os::unix::net::UnixStream), or the
+    /// descriptor of one. Mirrors `fd`.
     ///
     /// The socket made of it is connected and reads from the start; `connect` and `ready` are not emitted. The descriptor
     /// becomes non-blocking (for all who have a copy of it) and closed on exec. It makes one socket: a second one made with
@@ -19,7 +21,7 @@ impl SocketOptions {
     ///
     /// # Errors
     ///
-    /// `ERR_INVALID_FD_TYPE` when it is no TCP socket; it is closed then.
+    /// `ERR_INVALID_FD_TYPE` when it is no TCP or unix stream socket; it is closed then.
     ///
     /// ```
     /// use std::net::{TcpListener, TcpStream};
@@ -36,15 +38,12 @@ impl SocketOptions {
     /// ```
     pub fn fd(mut self, descriptor: impl Into<OwnedFd>) -> Result<SocketOptions, Error> {
         let descriptor = descriptor.into();
-        match Kind::of(descriptor.as_fd()) {
-            Kind::Tcp => {
-                self.given = Some(GivenDescriptor::new(descriptor, BoundBy::Stranger));
-                Ok(self)
-            }
-            kind @ (Kind::Udp | Kind::Pipe | Kind::Terminal | Kind::File | Kind::Unknown) => {
-                Err(Error::invalid_fd_type(kind.name()))
-            }
+        let kind = Kind::of(descriptor.as_fd());
+        if kind.transport().is_none() {
+            return Err(Error::invalid_fd_type(kind.name()));
         }
+        self.given = Some(GivenDescriptor::new(descriptor, BoundBy::Stranger));
+        Ok(self)
     }
 
     /// A bound socket to connect from; it is adopted by these options. Mirrors `handle` with a `net.BoundSocket`.
@@ -59,8 +58,9 @@ impl SocketOptions {
 }
 
 impl ListenOptions {
-    /// A socket that is bound already, and may be listening: a [`TcpListener`], or its descriptor, for instance one that
-    /// this process inherited. It wins over port and host. Mirrors `fd`.
+    /// A socket that is bound already, and may be listening: a [`TcpListener`], a
+    /// [`UnixListener`](std::os::unix::net::UnixListener), or its descriptor, for instance one that this process inherited.
+    /// The file of a unix socket stays when the server closes. It wins over port and host. Mirrors `fd`.
     ///
     /// The server listens when `listen` returns. What cannot listen makes an `error`: `listen EINVAL: invalid argument`.
     /// The descriptor becomes non-blocking (for all who have a copy of it) and closed on exec. It serves one `listen`: a
@@ -95,6 +95,13 @@ impl ListenOptions {
 /// As [`ListenOptions::fd`].
 impl From<TcpListener> for ListenOptions {
     fn from(listener: TcpListener) -> ListenOptions {
+        ListenOptions::new().fd(listener)
+    }
+}
+
+/// As [`ListenOptions::fd`].
+impl From<UnixListener> for ListenOptions {
+    fn from(listener: UnixListener) -> ListenOptions {
         ListenOptions::new().fd(listener)
     }
 }
@@ -162,8 +169,8 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `ERR_WORKER_HANDLE_NOT_TRANSFERABLE`, and nothing changes, when there is no connection, output waits to be sent, or
-    /// an [`end`](Socket::end) is under way.
+    /// `ERR_WORKER_HANDLE_NOT_TRANSFERABLE`, and nothing changes, when there is no connection, output waits to be sent, an
+    /// [`end`](Socket::end) is under way, or an encoding is set. `ERR_INVALID_FD_TYPE` for a unix socket: see [`into_fd`](Socket::into_fd).
     ///
     /// ```
     /// use std::net::{TcpListener, TcpStream};
@@ -179,16 +186,20 @@ impl Socket {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn into_std(self) -> Result<(TcpStream, Vec<u8>), Error> {
-        let (descriptor, read_ahead) = self.into_fd()?;
+        let (descriptor, read_ahead) = self.detach(true)?;
         Ok((TcpStream::from(descriptor), read_ahead))
     }
 
-    /// [`into_std`](Socket::into_std) as a bare descriptor.
+    /// [`into_std`](Socket::into_std) as a bare descriptor, of unix sockets too.
     ///
     /// # Errors
     ///
-    /// As [`into_std`](Socket::into_std).
+    /// `ERR_WORKER_HANDLE_NOT_TRANSFERABLE`, as [`into_std`](Socket::into_std).
     pub fn into_fd(self) -> Result<(OwnedFd, Vec<u8>), Error> {
-        current::with(|core| core.detach(self.handle)).unwrap_or_else(|| Err(Error::not_transferable()))
+        self.detach(false)
+    }
+
+    fn detach(self, only_tcp: bool) -> Result<(OwnedFd, Vec<u8>), Error> {
+        current::with(|core| core.detach(self.handle, only_tcp)).unwrap_or_else(|| Err(Error::not_transferable()))
     }
 }

@@ -14,7 +14,7 @@ use crate::reactor::ready::Readiness;
 use crate::reactor::ticks::{ServerTick, Tick};
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
-use crate::sys::{Acceptor, Stream};
+use crate::sys::{Acceptor, Stream, Transport};
 
 /// How Node's errors show that there was no address to bind.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -94,14 +94,21 @@ impl Reactor {
     /// to another thread, `close` comes from a tick then: the socket has no handle any more.
     ///
     /// What waits to be written cannot go along, and a shutdown that is due or under way has callbacks waiting for it.
-    pub(crate) fn detach(&mut self, socket: Handle) -> Result<(Stream, Vec<u8>), Error> {
+    /// The caller may want a TCP connection only.
+    pub(crate) fn detach(&mut self, socket: Handle, only_tcp: bool) -> Result<(Stream, Vec<u8>), Error> {
         let Some(connection) = self.live(socket) else { return Err(Error::not_transferable()) };
+        let unix = connection.link.stream().is_some_and(|stream| stream.transport() == Transport::Unix);
+        if only_tcp && unix {
+            return Err(Error::invalid_fd_type("PIPE"));
+        }
         let ending = match connection.write.phase {
             WritePhase::Open | WritePhase::Finished => false,
             WritePhase::Ending | WritePhase::Final | WritePhase::Prefinished => true,
         };
         let writing = connection.write.length > 0 || connection.write.is_writing() || connection.write.has_buffered();
-        if ending || writing || !matches!(connection.link, Link::Open { .. }) {
+        // Part of a character may lie in the decoder, and what is buffered is text.
+        let decoding = connection.read.decoder.is_some();
+        if ending || writing || decoding || !matches!(connection.link, Link::Open { .. }) {
             return Err(Error::not_transferable());
         }
         let Link::Open { stream, .. } = std::mem::replace(&mut connection.link, Link::Detached) else {

@@ -64,8 +64,9 @@ impl Acceptor {
     }
 
     /// Takes over a socket that somebody else bound, which is non-blocking and closed on exec already.
-    pub(super) fn from_bound(descriptor: OwnedFd) -> Self {
-        Self { file: None, descriptor, transport: Transport::Tcp }
+    /// The file of a unix socket is somebody else's too.
+    pub(super) fn from_bound(descriptor: OwnedFd, transport: Transport) -> Self {
+        Self { file: None, descriptor, transport }
     }
 
     /// Starts to listen. The kernel completes up to about `backlog` connections before anyone accepts them.

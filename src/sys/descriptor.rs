@@ -9,20 +9,23 @@
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
 use socket2::{Domain, SockRef, Type};
 
+use super::Transport;
 use super::acceptor::Acceptor;
-use super::stream::{Stream, Transport};
+use super::stream::Stream;
 
 /// What a descriptor is, by the names that Node's `ERR_INVALID_FD_TYPE` shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Tcp,
     Udp,
-    Pipe,
+    /// A unix stream socket.
+    Unix,
+    Fifo,
     Terminal,
     File,
     Unknown,
@@ -42,7 +45,7 @@ impl Kind {
         if kind.is_file() || kind.is_char_device() {
             Kind::File
         } else if kind.is_fifo() {
-            Kind::Pipe
+            Kind::Fifo
         } else {
             Kind::Unknown
         }
@@ -54,9 +57,18 @@ impl Kind {
         let internet = domain == Domain::IPV4 || domain == Domain::IPV6;
         match kind {
             Type::STREAM if internet => Kind::Tcp,
-            Type::STREAM if domain == Domain::UNIX => Kind::Pipe,
+            Type::STREAM if domain == Domain::UNIX => Kind::Unix,
             Type::DGRAM if internet => Kind::Udp,
             _ => Kind::Unknown,
+        }
+    }
+
+    /// Of what a [`Stream`] or an [`Acceptor`] can be made. A fifo is no socket, and goes one way only.
+    pub(crate) fn transport(self) -> Option<Transport> {
+        match self {
+            Kind::Tcp => Some(Transport::Tcp),
+            Kind::Unix => Some(Transport::Unix),
+            Kind::Udp | Kind::Fifo | Kind::Terminal | Kind::File | Kind::Unknown => None,
         }
     }
 
@@ -64,7 +76,7 @@ impl Kind {
         match self {
             Kind::Tcp => "TCP",
             Kind::Udp => "UDP",
-            Kind::Pipe => "PIPE",
+            Kind::Unix | Kind::Fifo => "PIPE",
             Kind::Terminal => "TTY",
             Kind::File => "FILE",
             Kind::Unknown => "UNKNOWN",
@@ -74,21 +86,17 @@ impl Kind {
 
 impl Stream {
     /// Takes over a stream socket in whatever state it is.
-    pub(crate) fn adopt(descriptor: OwnedFd) -> io::Result<Stream> {
+    pub(crate) fn adopt(descriptor: OwnedFd, transport: Transport) -> io::Result<Stream> {
         prepare(&descriptor)?;
-        let transport = match Kind::of(descriptor.as_fd()) {
-            Kind::Pipe => Transport::Unix,
-            Kind::Tcp | Kind::Udp | Kind::Terminal | Kind::File | Kind::Unknown => Transport::Tcp,
-        };
         Ok(Stream::from_accepted(descriptor, transport))
     }
 }
 
 impl Acceptor {
     /// Takes over a stream socket that is bound, and perhaps listens.
-    pub(crate) fn adopt(descriptor: OwnedFd) -> io::Result<Acceptor> {
+    pub(crate) fn adopt(descriptor: OwnedFd, transport: Transport) -> io::Result<Acceptor> {
         prepare(&descriptor)?;
-        Ok(Acceptor::from_bound(descriptor))
+        Ok(Acceptor::from_bound(descriptor, transport))
     }
 }
 
@@ -135,10 +143,10 @@ mod tests {
     fn what_is_adopted_is_non_blocking() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let stream = Stream::adopt(client.into()).unwrap();
+        let stream = Stream::adopt(client.into(), Transport::Tcp).unwrap();
         assert!(SockRef::from(&stream.as_fd()).nonblocking().unwrap());
         assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        let acceptor = Acceptor::adopt(listener.into()).unwrap();
+        let acceptor = Acceptor::adopt(listener.into(), Transport::Tcp).unwrap();
         acceptor.accept().unwrap();
         assert_eq!(acceptor.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 use halfclose::net::{self, Family, ListenOptions, ReadyState, Server, Socket, SocketOptions};
 
@@ -87,15 +87,15 @@ fn one_side_of_a_given_connection_can_be_left_out() {
     });
 }
 
-/// 1.3, 1.8: only TCP sockets (so far); others are named.
+/// 1.3, 1.8: only TCP and unix stream sockets; others are named.
 #[test]
 fn other_descriptors_are_refused_by_name() {
     support::test(|_| {
-        let (unix, _other) = UnixStream::pair().expect("a pair");
+        let (datagrams, _other) = UnixDatagram::pair().expect("a pair");
         let others: [(OwnedFd, &str); 3] = [
             (File::open("/dev/null").expect("a file").into(), "FILE"),
             (UdpSocket::bind(loopback(0)).expect("bind").into(), "UDP"),
-            (unix.into(), "PIPE"),
+            (datagrams.into(), "UNKNOWN"),
         ];
         for (descriptor, name) in others {
             let error = SocketOptions::new().fd(descriptor).expect_err("no TCP socket");
@@ -105,6 +105,74 @@ fn other_descriptors_are_refused_by_name() {
         let file = File::open("/dev/null").expect("a file");
         let error = Socket::from_std(TcpStream::from(OwnedFd::from(file))).expect_err("no TCP socket");
         assert_eq!(error.code(), Some("ERR_INVALID_FD_TYPE"));
+    });
+}
+
+/// C47, C44: a unix socket is taken likewise. It has no addresses, and goes back as a descriptor only.
+#[test]
+fn c47_a_given_unix_socket_reads_from_the_start() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let (mut peer, given) = UnixStream::pair().expect("a pair");
+        let socket = Socket::with_options(SocketOptions::new().fd(given).expect("a unix socket").no_delay(true));
+        assert_eq!((socket.address(), socket.peer_addr()), (None, None));
+        let error = socket.into_std().expect_err("no TCP socket");
+        assert_eq!(error.message(), "Unsupported fd type: PIPE");
+        assert!(!socket.destroyed());
+        watch(&log, "S", socket);
+        socket.on_end(|socket| {
+            socket.write("answer");
+        });
+        peer.write_all(b"hello").expect("written");
+        peer.shutdown(Shutdown::Write).expect("shutdown");
+        event_loop.run().expect("no unhandled error");
+        log.assert_of("S", "data(hello) | ~ end | ~ finish |x close(false)");
+        let mut answer = String::new();
+        peer.read_to_string(&mut answer).expect("read");
+        assert_eq!(answer, "answer");
+
+        let (mut peer, given) = UnixStream::pair().expect("a pair");
+        let socket = Socket::with_options(SocketOptions::new().fd(given).expect("a unix socket"));
+        let (descriptor, read_ahead) = socket.into_fd().expect("connected");
+        assert!(read_ahead.is_empty());
+        UnixStream::from(descriptor).write_all(b"still here").expect("written");
+        let mut rest = String::new();
+        event_loop.run().expect("no unhandled error");
+        peer.read_to_string(&mut rest).expect("read");
+        assert_eq!(rest, "still here");
+    });
+}
+
+/// S14, S19: a unix listener is taken likewise; its file is somebody else's, and stays. 1.2: `drop` knows no addresses.
+#[test]
+fn s14_a_given_unix_listener_is_adopted() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let path = std::env::temp_dir().join(format!("halfclose-adopted-{}.sock", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).expect("bind");
+        let server = Server::new();
+        watch_server(&log, "srv", server);
+        server.listen(listener).expect("listen");
+        assert!(server.listening());
+        assert_eq!(server.address(), None);
+        let first = UnixStream::connect(&path).expect("connect");
+        let second = UnixStream::connect(&path).expect("connect");
+        server.set_max_connections(Some(1));
+        server.on_connection(|_, socket| {
+            socket.resume();
+        });
+        server.once_drop(move |server, dropped| {
+            log.add("srv", "drop");
+            assert_eq!((dropped.local_address(), dropped.remote_address()), (None, None));
+            assert_eq!((dropped.local_port(), dropped.remote_family()), (None, None));
+            server.close();
+            first.shutdown(Shutdown::Both).expect("shutdown");
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_of("srv", "listening | connection | drop | ~ close");
+        drop(second);
+        std::fs::remove_file(&path).expect("the file is there still");
     });
 }
 

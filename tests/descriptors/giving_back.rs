@@ -121,6 +121,13 @@ fn a_socket_in_another_state_stays() {
         connecting.destroy();
         refused(connecting);
 
+        let (_peer, given) = raw_pair();
+        let decoding = Socket::from_std(given).expect("a TCP socket");
+        decoding.set_encoding(net::Encoding::Utf8);
+        refused(decoding);
+        assert!(!decoding.destroyed());
+        decoding.destroy();
+
         // More than the kernel takes at once.
         let (mut peer, given) = raw_pair();
         let writing = Socket::from_std(given).expect("a TCP socket");
