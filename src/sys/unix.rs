@@ -99,7 +99,8 @@ pub(super) struct SocketFile {
     identity: Option<Identity>,
 }
 
-/// Device and inode: the name of a file that nobody else can take while it exists.
+/// Device and inode. The bound socket holds on to its inode, so no other file has that number while the socket is open,
+/// not even when this one was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,

@@ -443,3 +443,86 @@ fn r1_a_failing_connect_keeps_the_loop_alive() {
         assert_eq!(event_loop.connections(), 0);
     });
 }
+
+/// C40, mixed: a path while an internet attempt is under way fails the socket; one that has not begun gives way.
+#[test]
+fn c40_a_path_after_an_internet_address() {
+    support::test(|event_loop| {
+        let (log, directory) = (Log::new(), Directory::new());
+        let path = directory.path("s");
+        ending_server(&path);
+        run_from_callback(event_loop, move || {
+            let socket = Socket::new();
+            watch_socket(&log, "C", socket);
+            socket.resume();
+            socket.connect(("127.0.0.1", 1)).expect("connect");
+            socket.connect(&path).expect("connect");
+            log.add("C", "connect() twice");
+        });
+        log.assert_of("C", "connectionAttempt, connect() twice | connect, ready | ~ end | ~ finish |x close(false)");
+    });
+    support::test(|event_loop| {
+        let (log, directory) = (Log::new(), Directory::new());
+        let path = directory.path("never connected");
+        run_from_callback(event_loop, move || {
+            let socket = Socket::new();
+            watch_socket(&log, "C", socket);
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("bind");
+            socket.connect(listener.local_addr().expect("bound")).expect("connect");
+            // Behind the tick in which the first attempt begins.
+            halfclose::next_tick(move || {
+                socket.connect(&path).expect("connect");
+                log.add("C", "connect()");
+                drop(listener);
+            });
+        });
+        log.assert_of("C", "connectionAttempt ~ connectionAttempt, connect() ~ error(connect EALREADY) |x close(true)");
+    });
+}
+
+/// L3, law 8: `connectionAttempt` may do anything, here: connect another socket, whose event is told within as well.
+#[test]
+fn l3_attempts_within_attempts() {
+    support::test(|event_loop| {
+        let (log, directory) = (Log::new(), Directory::new());
+        let path = directory.path("s");
+        let server = net::create_server(|socket| {
+            socket.resume();
+            socket.end();
+        });
+        server.listen(&path).expect("listen");
+        run_from_callback(event_loop, move || {
+            let (outer, inner) = (Socket::new(), Socket::new());
+            for (name, socket) in [("outer", outer), ("inner", inner)] {
+                watch_socket(&log, name, socket);
+                socket.resume();
+            }
+            let goal = path.clone();
+            outer.once_connection_attempt(move |_, _| {
+                inner.connect(&goal).expect("connect");
+                log.add("outer", "inner.connect()");
+            });
+            outer.connect(&path).expect("connect");
+            log.add("outer", "connect()");
+            let open = Rc::new(Cell::new(2));
+            for socket in [outer, inner] {
+                let open = open.clone();
+                socket.on_close(move |_, _| {
+                    open.set(open.get() - 1);
+                    if open.get() == 0 {
+                        server.close();
+                    }
+                });
+            }
+        });
+        assert_eq!(
+            log.list()[..4],
+            ["outer connectionAttempt", "inner connectionAttempt", "outer inner.connect()", "outer connect()"]
+        );
+        log.assert_of("inner", "connectionAttempt | connect, ready | ~ end | ~ finish |x close(false)");
+        log.assert_of(
+            "outer",
+            "connectionAttempt, inner.connect(), connect() | connect, ready | ~ end | ~ finish |x close(false)",
+        );
+    });
+}
