@@ -8,7 +8,6 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +16,8 @@ use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::custom_lookup::LookupRequest;
 use crate::event_loop::events::{Event, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
-use crate::event_loop::listeners::{
-    Action, Attachment, Attachments, Entry, Listener, ListenerId, ListenerIds, ListenerKind, OwnBuffer,
-};
+use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, ListenerIds, OwnBuffer};
 use crate::event_loop::lookup::Lookups;
-use crate::event_loop::mailbox::{Addresses, Answer};
 use crate::event_loop::{EventLoopOptions, Phase, Position};
 use crate::reactor::bytes::{Outgoing, QueuedBytes};
 use crate::reactor::connection::ConnectionOptions;
@@ -41,16 +37,16 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) sockets: Attachments,
     pub(crate) servers: Attachments,
-    listener_ids: ListenerIds,
+    pub(super) listener_ids: ListenerIds,
     pub(crate) callbacks: Callbacks,
     pub(crate) immediates: Immediates,
     pub(crate) lookups: Lookups,
     /// Who waits for which lookup.
-    lookup_owners: BTreeMap<LookupId, PendingLookup>,
-    last_lookup: u64,
+    pub(super) lookup_owners: BTreeMap<LookupId, PendingLookup>,
+    pub(super) last_lookup: u64,
     /// How long the resolver may take.
     pub(crate) lookup_timeout: Duration,
-    graves: Vec<Grave>,
+    pub(super) graves: Vec<Grave>,
     /// Errors that wrap what users gave, for as long as anything of ours holds one: the last to let go runs their
     /// destructor, and that must be a grave.
     foreign_errors: Vec<Error>,
@@ -74,14 +70,14 @@ pub(crate) enum Grave {
 }
 
 /// A lookup that is not answered yet.
-struct PendingLookup {
-    owner: LookupOwner,
+pub(super) struct PendingLookup {
+    pub(super) owner: LookupOwner,
     /// The timer that ends it; users' own lookups take as long as they take.
-    deadline: Option<TimerKey>,
+    pub(super) deadline: Option<TimerKey>,
 }
 
 /// What a lookup is for.
-enum LookupOwner {
+pub(super) enum LookupOwner {
     Connect { socket: Handle, epoch: u32, route: Box<Route> },
     Listen { server: Handle, listening_id: u64, host: Arc<str> },
 }
@@ -206,7 +202,7 @@ impl Core {
         self.reactor.destroy(socket, Some(error));
     }
 
-    fn keep_foreign(&mut self, error: &Error) {
+    pub(super) fn keep_foreign(&mut self, error: &Error) {
         if error.is_foreign() {
             self.foreign_errors.push(error.clone());
         }
@@ -328,181 +324,6 @@ impl Core {
             None => Err(Error::server_not_running()),
             Some(server) if server.is_listening() => Err(Error::server_already_listen()),
             Some(_) => Ok(()),
-        }
-    }
-
-    // Lookups.
-
-    fn look_up(&mut self, host: &str, owner: LookupOwner) {
-        let id = self.new_lookup(owner);
-        self.reactor.listen_lookup_started();
-        self.ask_resolver(id, Query::of(host));
-    }
-
-    fn new_lookup(&mut self, owner: LookupOwner) -> LookupId {
-        self.last_lookup += 1;
-        let id = LookupId(self.last_lookup);
-        self.lookup_owners.insert(id, PendingLookup { owner, deadline: None });
-        id
-    }
-
-    /// Asks the system's resolver, which has its time for it.
-    fn ask_resolver(&mut self, id: LookupId, query: Query) {
-        let generation = self.reactor.next_generation().get();
-        let now = self.clock.now();
-        // The request keeps the loop alive, the timer need not.
-        let kind = TimerKind::Lookup(id);
-        let deadline = self.reactor.timers.insert(generation, self.lookup_timeout, kind, false, now);
-        if let Some(pending) = self.lookup_owners.get_mut(&id) {
-            pending.deadline = Some(deadline);
-        }
-        self.lookups.start(id, query);
-    }
-
-    /// The resolver answered.
-    pub(crate) fn lookup_finished(&mut self, answer: Answer) {
-        let Some(owner) = self.take_lookup(answer.id) else { return };
-        let host = match &owner {
-            LookupOwner::Connect { route, .. } => route.host.clone(),
-            LookupOwner::Listen { host, .. } => host.clone(),
-        };
-        let found = addresses(answer.result, &host);
-        self.deliver(answer.id, owner, found);
-    }
-
-    /// A lookup of the user's was answered.
-    pub(crate) fn custom_lookup_finished(&mut self, id: LookupId, answer: Result<Vec<SocketAddr>, Error>) {
-        if let Err(error) = &answer {
-            self.keep_foreign(error);
-        }
-        if let Some(owner) = self.take_lookup(id) {
-            self.deliver(id, owner, answer);
-        }
-    }
-
-    /// The resolver did not answer in time. It may still do so, to nobody.
-    pub(crate) fn lookup_expired(&mut self, id: LookupId) {
-        self.lookup_finished(Answer { id, result: Err(resolver::LookupFailure::AGAIN) });
-    }
-
-    fn take_lookup(&mut self, id: LookupId) -> Option<LookupOwner> {
-        let PendingLookup { owner, deadline } = self.lookup_owners.remove(&id)?;
-        if let Some(deadline) = deadline {
-            self.reactor.timers.remove(deadline);
-        }
-        self.lookups.forget(id);
-        Some(owner)
-    }
-
-    fn deliver(&mut self, id: LookupId, owner: LookupOwner, answer: Result<Vec<SocketAddr>, Error>) {
-        match owner {
-            LookupOwner::Connect { socket, epoch, route } => {
-                let found =
-                    answer.and_then(|found| if found.is_empty() { Err(not_found(&route.host)) } else { Ok(found) });
-                self.reactor.lookup_finished(socket, epoch, id, route, found);
-            }
-            LookupOwner::Listen { server, listening_id, host } => {
-                // The first that is not link-local, else the first (rule S5).
-                let result = answer.and_then(|found| {
-                    let preferred = found.iter().find(|address| !is_link_local(address)).or(found.first());
-                    preferred.copied().ok_or_else(|| not_found(&host))
-                });
-                self.reactor.listen_lookup_finished(server, listening_id, result);
-            }
-        }
-    }
-
-    // Listeners.
-
-    /// Adds a listener; one whose owner is gone is buried.
-    pub(crate) fn add_listener(
-        &mut self,
-        owner: Handle,
-        event: Event,
-        kind: ListenerKind,
-        listener: Rc<Listener>,
-    ) -> ListenerId {
-        let id = self.listener_ids.next();
-        let (once, bystander) = match kind {
-            ListenerKind::Lasting => (false, false),
-            ListenerKind::Once => (true, false),
-            ListenerKind::Bystander => (false, true),
-        };
-        let entry = Entry { event, id, once, bystander, action: Action::User(listener) };
-        match self.attachments(event).get_mut(owner) {
-            None => self.graves.push(Grave::Entry { _entry: entry }),
-            Some(attachment) => {
-                attachment.add(entry);
-                if event == Event::Socket(SocketEvent::Data) {
-                    let readable = self.readable_listeners(owner) > 0;
-                    self.reactor.data_listener_added(owner, readable);
-                } else if event == Event::Socket(SocketEvent::Readable) {
-                    self.reactor.readable_listener_added(owner);
-                }
-            }
-        }
-        id
-    }
-
-    pub(crate) fn remove_listener(&mut self, owner: Handle, kind: Event, id: ListenerId) -> Option<Entry> {
-        let attachment = self.attachments(kind).get_mut(owner)?;
-        let entry = attachment.remove(id)?;
-        self.listeners_removed(owner, entry.event);
-        Some(entry)
-    }
-
-    /// `off()`: true when the listener was there.
-    pub(crate) fn off(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
-        let removed = self.remove_listener(owner, kind, id);
-        let any = removed.is_some();
-        self.bury_entries(removed);
-        any
-    }
-
-    pub(crate) fn remove_all_listeners(&mut self, owner: Handle, kind: Event, event: Option<Event>) {
-        let Some(attachment) = self.attachments(kind).get_mut(owner) else { return };
-        let removed = attachment.remove_all(event);
-        // As in Node, the reader is told of `readable` listeners only: bytes for `data` listeners that are gone are lost
-        // in either case (rule F27).
-        if matches!(kind, Event::Socket(_)) && event.is_none_or(|event| event == Event::Socket(SocketEvent::Readable)) {
-            self.reactor.readable_listener_removed(owner);
-        }
-        self.bury_entries(removed);
-    }
-
-    /// `prepend()`: true when the listener was there.
-    pub(crate) fn prepend(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
-        self.attachments(kind).get_mut(owner).is_some_and(|attachment| attachment.prepend(id))
-    }
-
-    fn listeners_removed(&mut self, owner: Handle, event: Event) {
-        if event == Event::Socket(SocketEvent::Data) {
-            if self.listener_count(owner, event) == 0 {
-                self.reactor.last_data_listener_removed(owner);
-            }
-        } else if event == Event::Socket(SocketEvent::Readable) {
-            self.reactor.readable_listener_removed(owner);
-        }
-    }
-
-    fn readable_listeners(&mut self, socket: Handle) -> usize {
-        self.listener_count(socket, Event::Socket(SocketEvent::Readable))
-    }
-
-    pub(crate) fn update_readable_listening(&mut self, socket: Handle) {
-        let any = self.readable_listeners(socket) > 0;
-        self.reactor.update_readable_listening(socket, any);
-    }
-
-    pub(crate) fn listener_count(&mut self, owner: Handle, event: Event) -> usize {
-        self.attachments(event).get(owner).map_or(0, |attachment| attachment.count(event))
-    }
-
-    /// The tables of sockets or of servers.
-    pub(crate) fn attachments(&mut self, event: Event) -> &mut Attachments {
-        match event {
-            Event::Socket(_) => &mut self.sockets,
-            Event::Server(_) => &mut self.servers,
         }
     }
 
@@ -655,7 +476,7 @@ impl Core {
         }
     }
 
-    fn bury_entries(&mut self, entries: impl IntoIterator<Item = Entry>) {
+    pub(super) fn bury_entries(&mut self, entries: impl IntoIterator<Item = Entry>) {
         self.graves.extend(entries.into_iter().map(|entry| Grave::Entry { _entry: entry }));
     }
 
@@ -715,24 +536,6 @@ impl Core {
         }
         let next = self.reactor.timers.next_expiry()?;
         Some(next.saturating_duration_since(self.clock.now()))
-    }
-}
-
-/// The resolver's answer with Node's error.
-fn addresses(result: Addresses, host: &str) -> Result<Vec<SocketAddr>, Error> {
-    result.map_err(|failure| Error::lookup(failure.code, failure.errno, host))
-}
-
-fn not_found(host: &str) -> Error {
-    let failure = resolver::LookupFailure::NOT_FOUND;
-    Error::lookup(failure.code, failure.errno, host)
-}
-
-/// Addresses of fe80::/10, which mean something on one link only.
-fn is_link_local(address: &SocketAddr) -> bool {
-    match address {
-        SocketAddr::V4(_) => false,
-        SocketAddr::V6(address) => address.ip().is_unicast_link_local(),
     }
 }
 

@@ -6,12 +6,12 @@
 //! | [`emit`] | the one file that enters user code |
 //! | [`core`] | what the loop owns, behind one borrow |
 //! | [`current`] | the thread's current loop: the one thread-local |
-//! | [`listeners`] | the listener registry |
+//! | [`listeners`], `registry` | the listener registry |
 //! | [`callbacks`], [`immediates`] | one-shot callbacks |
 //! | [`pipes`] | what is known of the pipes that leave a socket |
 //! | [`handles`], [`events`] | what users hold and what listeners are given |
 //! | [`mailbox`], [`loop_handle`] | what other threads hand over |
-//! | [`lookup`], [`custom_lookup`] | name lookup on threads of its own, or by the user |
+//! | [`lookup`], [`custom_lookup`], `lookup_owners` | name lookup on threads of its own, or by the user |
 //! | [`abort`] | abort signals |
 //! | [`descriptors`] | sockets that somebody else opened |
 //!
@@ -31,9 +31,11 @@ pub(crate) mod handles;
 pub(crate) mod immediates;
 pub(crate) mod listeners;
 pub(crate) mod lookup;
+mod lookup_owners;
 pub(crate) mod loop_handle;
 pub(crate) mod mailbox;
 pub(crate) mod pipes;
+mod registry;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

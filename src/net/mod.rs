@@ -8,7 +8,8 @@
 //! | `server` | what a [`Server`] can do, and its listeners |
 //! | `pipe` | `pipe` and `unpipe` |
 //! | `server_settings` | whom a server lets in, and what it makes of them |
-//! | `options` | option builders and address forms |
+//! | `reading`, `properties` | its readable side, and what can be asked of it |
+//! | `options`, `server_options` | option builders and address forms |
 //! | `descriptors` | sockets that somebody else opened, and giving them back |
 //! | `bound_socket` | [`BoundSocket`]: bound, and not yet anything |
 //! | `chunk` | what can be written |
@@ -46,7 +47,10 @@ mod descriptors;
 mod family_selection;
 mod options;
 mod pipe;
+mod properties;
+mod reading;
 mod server;
+mod server_options;
 mod server_settings;
 mod socket;
 mod socket_events;
@@ -67,9 +71,10 @@ pub use crate::net::family_selection::{
     get_default_auto_select_family, get_default_auto_select_family_attempt_timeout, set_default_auto_select_family,
     set_default_auto_select_family_attempt_timeout,
 };
-pub use crate::net::options::{ConnectOptions, KeepAliveOptions, ListenOptions, ServerOptions, SocketOptions};
+pub use crate::net::options::{ConnectOptions, KeepAliveOptions, SocketOptions};
 pub use crate::net::pipe::PipeOptions;
-pub use crate::net::socket::ReadyState;
+pub use crate::net::properties::ReadyState;
+pub use crate::net::server_options::{ListenOptions, ServerOptions};
 pub use crate::sys::Family;
 
 use crate::error::Error;

@@ -6,8 +6,8 @@
 
 use crate::source::{Source, closing, name_at, name_before, places_of};
 
-/// Floors import downwards only. `error` is vocabulary below all of them and knows the system's error numbers, nothing
-/// else. Floor 4 knows the floors below 3 only through what `event_loop` hands up; the one exception is the public type
+/// Floors import downwards only. `error` and `addresses` are vocabulary below all of them and know the system's error
+/// numbers and address families, nothing else. Floor 4 knows the floors below 3 only through what `event_loop` hands up; the one exception is the public type
 /// `Family`. What `lib.rs` exports is for users: inside of the crate nobody takes the way through the map.
 pub(crate) fn imports_go_down(source: &Source) -> Vec<String> {
     if source.path == "lib.rs" {
@@ -31,7 +31,8 @@ fn may_import(source: &Source, path: &[String]) -> Result<(), &'static str> {
         (Floor::Unknown, _) => Err("a file that stands on no floor"),
         (Floor::Vocabulary, Floor::Vocabulary) => Ok(()),
         (Floor::Vocabulary, _) if path.iter().map(String::as_str).take(2).eq(["sys", "errno"]) => Ok(()),
-        (Floor::Vocabulary, _) => Err("`error` knows `sys::errno` only"),
+        (Floor::Vocabulary, _) if path.iter().map(String::as_str).eq(["sys", "Family"]) => Ok(()),
+        (Floor::Vocabulary, _) => Err("the vocabulary knows `sys::errno` and `sys::Family` only"),
         (_, Floor::Vocabulary) => Ok(()),
         (Floor::Number(4), Floor::Number(1)) if path.iter().map(String::as_str).eq(["sys", "Family"]) => Ok(()),
         (Floor::Number(4), Floor::Number(1 | 2)) => Err("floor 4 knows this only through `event_loop`"),
@@ -54,7 +55,7 @@ fn floor_of(module: &str) -> Floor {
         "event_loop" => Floor::Number(3),
         "reactor" => Floor::Number(2),
         "sys" => Floor::Number(1),
-        "error" => Floor::Vocabulary,
+        "error" | "addresses" => Floor::Vocabulary,
         _ => Floor::Unknown,
     }
 }

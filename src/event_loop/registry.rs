@@ -1,0 +1,104 @@
+//! Adding and removing listeners, and what the reader is told about it (rules F26, F27).
+//!
+//! It may touch the reactor. Invariant: what is removed goes to the graves.
+
+use std::rc::Rc;
+
+use crate::event_loop::core::{Core, Grave};
+use crate::event_loop::events::{Event, SocketEvent};
+use crate::event_loop::listeners::{Action, Attachments, Entry, Listener, ListenerId, ListenerKind};
+use crate::reactor::Handle;
+
+impl Core {
+    /// Adds a listener; one whose owner is gone is buried.
+    pub(crate) fn add_listener(
+        &mut self,
+        owner: Handle,
+        event: Event,
+        kind: ListenerKind,
+        listener: Rc<Listener>,
+    ) -> ListenerId {
+        let id = self.listener_ids.next();
+        let (once, bystander) = match kind {
+            ListenerKind::Lasting => (false, false),
+            ListenerKind::Once => (true, false),
+            ListenerKind::Bystander => (false, true),
+        };
+        let entry = Entry { event, id, once, bystander, action: Action::User(listener) };
+        match self.attachments(event).get_mut(owner) {
+            None => self.graves.push(Grave::Entry { _entry: entry }),
+            Some(attachment) => {
+                attachment.add(entry);
+                if event == Event::Socket(SocketEvent::Data) {
+                    let readable = self.readable_listeners(owner) > 0;
+                    self.reactor.data_listener_added(owner, readable);
+                } else if event == Event::Socket(SocketEvent::Readable) {
+                    self.reactor.readable_listener_added(owner);
+                }
+            }
+        }
+        id
+    }
+
+    pub(crate) fn remove_listener(&mut self, owner: Handle, kind: Event, id: ListenerId) -> Option<Entry> {
+        let attachment = self.attachments(kind).get_mut(owner)?;
+        let entry = attachment.remove(id)?;
+        self.listeners_removed(owner, entry.event);
+        Some(entry)
+    }
+
+    /// `off()`: true when the listener was there.
+    pub(crate) fn off(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
+        let removed = self.remove_listener(owner, kind, id);
+        let any = removed.is_some();
+        self.bury_entries(removed);
+        any
+    }
+
+    pub(crate) fn remove_all_listeners(&mut self, owner: Handle, kind: Event, event: Option<Event>) {
+        let Some(attachment) = self.attachments(kind).get_mut(owner) else { return };
+        let removed = attachment.remove_all(event);
+        // As in Node, the reader is told of `readable` listeners only: bytes for `data` listeners that are gone are lost
+        // in either case (rule F27).
+        if matches!(kind, Event::Socket(_)) && event.is_none_or(|event| event == Event::Socket(SocketEvent::Readable)) {
+            self.reactor.readable_listener_removed(owner);
+        }
+        self.bury_entries(removed);
+    }
+
+    /// `prepend()`: true when the listener was there.
+    pub(crate) fn prepend(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
+        self.attachments(kind).get_mut(owner).is_some_and(|attachment| attachment.prepend(id))
+    }
+
+    fn listeners_removed(&mut self, owner: Handle, event: Event) {
+        if event == Event::Socket(SocketEvent::Data) {
+            if self.listener_count(owner, event) == 0 {
+                self.reactor.last_data_listener_removed(owner);
+            }
+        } else if event == Event::Socket(SocketEvent::Readable) {
+            self.reactor.readable_listener_removed(owner);
+        }
+    }
+
+    fn readable_listeners(&mut self, socket: Handle) -> usize {
+        self.listener_count(socket, Event::Socket(SocketEvent::Readable))
+    }
+
+    pub(crate) fn update_readable_listening(&mut self, socket: Handle) {
+        let any = self.readable_listeners(socket) > 0;
+        self.reactor.update_readable_listening(socket, any);
+    }
+
+    pub(crate) fn listener_count(&mut self, owner: Handle, event: Event) -> usize {
+        self.attachments(event).get(owner).map_or(0, |attachment| attachment.count(event))
+    }
+
+    /// The tables of sockets or of servers.
+    pub(crate) fn attachments(&mut self, event: Event) -> &mut Attachments {
+        match event {
+            Event::Socket(_) => &mut self.sockets,
+            Event::Server(_) => &mut self.servers,
+        }
+    }
+}

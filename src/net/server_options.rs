@@ -1,0 +1,303 @@
+//! A server's options: what it makes of its connections, and where it listens.
+//!
+//! It may touch the vocabulary of the floors below. Invariant: as in the neighbouring `options`, what the type cannot hold
+//! cannot be said.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::event_loop::abort::AbortSignal;
+use crate::event_loop::descriptors::GivenDescriptor;
+use crate::event_loop::{AcceptorOptions, ListenRequest, Permissions, ServerSettings, host_text, is_abstract};
+
+/// How a [`Server`](crate::net::Server) treats the connections it accepts. Mirrors the options of `net.createServer()`.
+///
+/// ```
+/// use halfclose::{EventLoop, net, net::ServerOptions};
+///
+/// let event_loop = EventLoop::new()?;
+/// let server = net::create_server_with(ServerOptions::new().pause_on_connect(true), |socket| {
+///     assert!(socket.is_paused());
+/// });
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    pub(crate) settings: ServerSettings,
+}
+
+impl ServerOptions {
+    /// Node's defaults.
+    pub fn new() -> ServerOptions {
+        ServerOptions::default()
+    }
+
+    /// Whether accepted sockets may write on after their peer ended; default false. Mirrors `allowHalfOpen`.
+    #[must_use]
+    pub fn allow_half_open(mut self, allow: bool) -> ServerOptions {
+        self.settings.connection.allow_half_open = allow;
+        self
+    }
+
+    /// Whether nothing is read from accepted sockets until `resume()`; default false. Mirrors `pauseOnConnect`.
+    #[must_use]
+    pub fn pause_on_connect(mut self, pause: bool) -> ServerOptions {
+        self.settings.pause_on_connect = pause;
+        self
+    }
+
+    /// Send small writes at once (`TCP_NODELAY`); default false. Mirrors `noDelay`.
+    #[must_use]
+    pub fn no_delay(mut self, on: bool) -> ServerOptions {
+        self.settings.connection.no_delay = on;
+        self
+    }
+
+    /// Peers that are not let in: their connections are closed without an event; default none. A copy; see
+    /// [`Server::set_block_list`](crate::net::Server::set_block_list). Mirrors `blockList`.
+    #[must_use]
+    pub fn block_list(mut self, list: &crate::net::BlockList) -> ServerOptions {
+        self.settings.block_list = Some(list.clone());
+        self
+    }
+
+    /// Probe idle connections (`SO_KEEPALIVE`); default false. Mirrors `keepAlive`.
+    #[must_use]
+    pub fn keep_alive(mut self, on: bool) -> ServerOptions {
+        self.settings.connection.keep_alive = on;
+        self
+    }
+
+    /// How long a connection must be idle before it is probed: whole seconds; 0 (the default) leaves it to the system.
+    /// Mirrors `keepAliveInitialDelay`.
+    #[must_use]
+    pub fn keep_alive_initial_delay(mut self, delay: Duration) -> ServerOptions {
+        self.settings.connection.keep_alive_initial_delay = delay;
+        self
+    }
+
+    /// Both high-water marks of accepted sockets, in bytes; default 65,536. Mirrors `highWaterMark`.
+    #[must_use]
+    pub fn high_water_mark(mut self, bytes: usize) -> ServerOptions {
+        self.settings.connection.readable_high_water_mark = bytes;
+        self.settings.connection.writable_high_water_mark = bytes;
+        self
+    }
+}
+
+/// Where to listen. Mirrors the options of `server.listen()`.
+///
+/// Made with `into()` from a port (of every address), `(host, port)`, a [`SocketAddr`] or the path of a unix socket, or
+/// built:
+///
+/// ```
+/// use halfclose::{EventLoop, net, net::ListenOptions};
+///
+/// let event_loop = EventLoop::new()?;
+/// let server = net::create_server(|_| {});
+/// server.listen(ListenOptions::new().port(0).backlog(4096))?;
+/// assert!(server.listening());
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ListenOptions {
+    host: Option<String>,
+    request: ListenRequest,
+    signal: Option<AbortSignal>,
+    path: Option<PathBuf>,
+    permissions: Permissions,
+    /// The port was set, which makes the path mean nothing (rule S2).
+    has_port: bool,
+    pub(super) given: Option<GivenDescriptor>,
+}
+
+impl ListenOptions {
+    /// Every address, a port that the system chooses, a backlog of 511.
+    pub fn new() -> ListenOptions {
+        ListenOptions::default()
+    }
+
+    /// The port; 0, the default, lets the system choose a free one. Mirrors `port`.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> ListenOptions {
+        self.request.port = port;
+        self.has_port = true;
+        self
+    }
+
+    /// The address to bind, or a name to look up first. Without a host (or with an empty text) the server binds within
+    /// the call, to `::` for IPv6 and IPv4 together, or to `0.0.0.0` where IPv6 cannot be had. Mirrors `host`.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> ListenOptions {
+        self.host = Some(host.into());
+        self
+    }
+
+    /// How many established connections may wait to be accepted; default (and for 0) 511. The kernel has its own limit.
+    /// Mirrors `backlog`.
+    #[must_use]
+    pub fn backlog(mut self, connections: u32) -> ListenOptions {
+        self.request.backlog = Some(connections);
+        self
+    }
+
+    /// On an IPv6 address: leave IPv4 alone; default false. Mirrors `ipv6Only`.
+    #[must_use]
+    pub fn ipv6_only(mut self, on: bool) -> ListenOptions {
+        self.request.options = AcceptorOptions { ipv6_only: on, ..self.request.options };
+        self
+    }
+
+    /// Let several processes listen on one port, all of which must say so (`SO_REUSEPORT`); default false. Mirrors
+    /// `reusePort`.
+    #[must_use]
+    pub fn reuse_port(mut self, on: bool) -> ListenOptions {
+        self.request.options = AcceptorOptions { reuse_port: on, ..self.request.options };
+        self
+    }
+
+    /// Closes the server when the signal is aborted, as [`Server::close`](crate::net::Server::close) does: connections live
+    /// on. When that was before, it closes in the next tick. Mirrors `signal`.
+    #[must_use]
+    pub fn signal(mut self, signal: &AbortSignal) -> ListenOptions {
+        self.signal = Some(signal.clone());
+        self
+    }
+
+    pub(crate) fn signal_option(&self) -> Option<AbortSignal> {
+        self.signal.clone()
+    }
+
+    /// The unix socket to listen at: a path, or an [`abstract_name`](crate::net::abstract_name). A port, if one is set,
+    /// wins over it, and host, `ipv6_only` and `reuse_port` mean nothing for it. Mirrors `path`.
+    ///
+    /// The file must not be there yet: a stale one is `EADDRINUSE`, and left as it is. It is made within the call and
+    /// removed by [`close`](crate::net::Server::close).
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::ListenOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("halfclose-doc-{}.sock", std::process::id()));
+    /// let server = net::create_server(|_| {});
+    /// server.listen(ListenOptions::new().path(&path).readable_all(true).writable_all(true))?;
+    /// assert_eq!(server.path(), Some(path.clone()));
+    /// assert!(path.exists());
+    /// server.close();
+    /// assert!(!path.exists());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn path(mut self, path: impl Into<PathBuf>) -> ListenOptions {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// Sets the mode of the socket's file to 0444, or to 0666 together with `writable_all`: that replaces the mode which
+    /// the process's mask gave it, the owner's part included. Default false. With an abstract name, which has no file,
+    /// `listen` is an `Err`. Mirrors `readableAll`.
+    #[must_use]
+    pub fn readable_all(mut self, on: bool) -> ListenOptions {
+        self.permissions.readable_all = on;
+        self
+    }
+
+    /// Sets the mode of the socket's file to 0222, or to 0666 together with `readable_all`; default false. To connect one
+    /// must be allowed to write. Mirrors `writableAll`.
+    #[must_use]
+    pub fn writable_all(mut self, on: bool) -> ListenOptions {
+        self.permissions.writable_all = on;
+        self
+    }
+
+    /// The path to listen at, if these options have one that counts, or what Node throws for it.
+    pub(crate) fn path_option(&self) -> Result<Option<(PathBuf, Permissions)>, Error> {
+        let Some(path) = self.path.as_ref().filter(|_| !self.has_port) else { return Ok(None) };
+        if path.as_os_str().is_empty() {
+            return Err(Error::empty_path());
+        }
+        if self.permissions.any() && is_abstract(path) {
+            return Err(Error::permissions_of_abstract_name(&self.inspected(path)));
+        }
+        Ok(Some((path.clone(), self.permissions)))
+    }
+
+    /// The options of a path as Node shows an object.
+    fn inspected(&self, path: &Path) -> String {
+        let path = path.to_string_lossy().replace('\0', "\\x00");
+        let readable = if self.permissions.readable_all { ", readableAll: true" } else { "" };
+        let writable = if self.permissions.writable_all { ", writableAll: true" } else { "" };
+        format!("{{ path: '{path}'{readable}{writable} }}")
+    }
+
+    /// A socket that is bound already wins over every address.
+    pub(crate) fn take_given(&mut self) -> Option<GivenDescriptor> {
+        self.given.take()
+    }
+
+    pub(crate) fn into_parts(self) -> (Option<String>, ListenRequest) {
+        (self.host.filter(|host| !host.is_empty()), self.request)
+    }
+}
+
+impl From<u16> for ListenOptions {
+    fn from(port: u16) -> ListenOptions {
+        ListenOptions::new().port(port)
+    }
+}
+
+impl From<(&str, u16)> for ListenOptions {
+    fn from((host, port): (&str, u16)) -> ListenOptions {
+        ListenOptions::new().host(host).port(port)
+    }
+}
+
+impl From<(String, u16)> for ListenOptions {
+    fn from((host, port): (String, u16)) -> ListenOptions {
+        ListenOptions::new().host(host).port(port)
+    }
+}
+
+impl From<(IpAddr, u16)> for ListenOptions {
+    fn from((host, port): (IpAddr, u16)) -> ListenOptions {
+        ListenOptions::new().host(host.to_string()).port(port)
+    }
+}
+
+impl From<(Ipv4Addr, u16)> for ListenOptions {
+    fn from((host, port): (Ipv4Addr, u16)) -> ListenOptions {
+        ListenOptions::from((IpAddr::from(host), port))
+    }
+}
+
+impl From<(Ipv6Addr, u16)> for ListenOptions {
+    fn from((host, port): (Ipv6Addr, u16)) -> ListenOptions {
+        ListenOptions::from((IpAddr::from(host), port))
+    }
+}
+
+impl From<SocketAddr> for ListenOptions {
+    fn from(address: SocketAddr) -> ListenOptions {
+        ListenOptions::new().host(host_text(address)).port(address.port())
+    }
+}
+
+impl From<&Path> for ListenOptions {
+    fn from(path: &Path) -> ListenOptions {
+        ListenOptions::new().path(path)
+    }
+}
+
+impl From<&PathBuf> for ListenOptions {
+    fn from(path: &PathBuf) -> ListenOptions {
+        ListenOptions::new().path(path)
+    }
+}
+
+impl From<PathBuf> for ListenOptions {
+    fn from(path: PathBuf) -> ListenOptions {
+        ListenOptions::new().path(path)
+    }
+}
