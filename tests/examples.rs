@@ -16,9 +16,6 @@ use std::time::{Duration, Instant};
 /// bad moment.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often a child is asked whether it has ended: much shorter than any of them takes.
-const PAUSE: Duration = Duration::from_millis(5);
-
 #[test]
 fn proxy_cuts_nothing() {
     let output = Example::start("proxy", &[]).succeed();
@@ -230,7 +227,7 @@ impl Example {
         loop {
             match self.child.try_wait().expect("a child") {
                 Some(status) => return (status, output, complaint),
-                None if start.elapsed() < DEADLINE => thread::sleep(PAUSE),
+                None if start.elapsed() < DEADLINE => thread::yield_now(),
                 None => panic!("{}: still running after {DEADLINE:?}\n{output}\n{complaint}", self.name),
             }
         }

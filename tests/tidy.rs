@@ -234,7 +234,8 @@ fn closures_are_called_in_one_file() {
     let own = "a command of the crate's own, run on the loop's state";
     let adapter = "an adapter: it is the listener that `emit` calls, and hands the arguments on";
     let exceptions = [
-        Exception { path: "event_loop/current.rs", word: "command", why: own },
+        Exception { path: "net/pipe.rs", word: "at_end", why: own },
+        Exception { path: "reactor/properties.rs", word: "bytes", why: own },
         Exception { path: "event_loop/mod.rs", word: "next", why: own },
         Exception { path: "reactor/connecting.rs", word: "failed", why: "makes the error of a bind" },
         Exception { path: "sys/stream.rs", word: "call", why: "a system call, made again when a signal interrupts it" },
@@ -245,6 +246,12 @@ fn closures_are_called_in_one_file() {
         Exception { path: "net/server_settings.rs", word: "listener", why: adapter },
         Exception { path: "net/server_settings.rs", word: "callback", why: adapter },
         Exception { path: "net/socket_events.rs", word: "listener", why: adapter },
+        Exception { path: "net/reading.rs", word: "callback", why: adapter },
+        Exception {
+            path: "net/reading.rs",
+            word: "generate",
+            why: "makes the next buffer, within the caller's call or its callback",
+        },
         Exception {
             path: "net/socket.rs",
             word: "f",
@@ -348,7 +355,9 @@ fn files_are_short() {
     let long = "fn a() {}\n".repeat(MOST_LINES + 1);
     let tested = format!("fn a() {{}}\n#[cfg(test)]\nmod tests {{\n{long}}}\n");
     check(words::files_are_short, &[("a.rs", &long, "701 lines")], &[("a.rs", &tested)]);
-    hold(words::files_are_short, &["src"], &[]);
+    // The guide is one page of documentation, and not to be cut in two.
+    let exceptions = [Exception { path: "porting.rs", word: "926 lines", why: "documentation only" }];
+    hold(words::files_are_short, &["src"], &exceptions);
 }
 
 /// Every dependency says what it is for.
