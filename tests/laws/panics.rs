@@ -283,6 +283,47 @@ fn law_8_a_panic_in_a_destructor_leaves_the_rest() {
     });
 }
 
+/// Law 8: the next `run()` goes on in the phase that was interrupted. What is ready for a poll meanwhile comes after the rest
+/// of the turn, not before it.
+#[test]
+fn law_8_the_turn_goes_on_where_it_was() {
+    law(|event_loop| {
+        let (log, raw) = (Log::new(), RawListener::bind());
+        let client = net::connect(raw.address()).expect("connect");
+        let interrupt = move |what: &'static str| {
+            log.add("L", what);
+            panic!("{PROVOKED}");
+        };
+        client.on_data(move |client, _| {
+            log.add("L", "data");
+            client.destroy();
+        });
+        client.on_ready(move |_| {
+            let closing = [Socket::new(), Socket::new()].map(|socket| {
+                socket.on_close(move |_, _| interrupt("close"));
+                socket.connect(raw.address()).expect("connect")
+            });
+            let mut peer = raw.accept();
+            after_turns(3, move || {
+                closing.into_iter().for_each(|socket| _ = socket.destroy());
+                peer.write(b"x");
+                interrupt("immediate");
+            });
+            // In the same phase, behind it.
+            after_turns(3, move || interrupt("second immediate"));
+            after_turns(3, move || interrupt("third immediate"));
+        });
+        let interruptions = run_to_the_end(event_loop);
+        assert_eq!(
+            log.texts_of("L"),
+            ["immediate", "second immediate", "third immediate", "close", "close", "data"],
+            "{}",
+            log.whole()
+        );
+        assert_eq!(interruptions.panics, 5);
+    });
+}
+
 /// An `error` that nobody listens for is returned by `run()` right after the emission; what was queued comes in the next
 /// `run()`, in its order.
 #[test]
