@@ -168,6 +168,7 @@ impl Attachments {
 
     /// Gives the memory of slots at the end back once nobody owns them.
     pub(crate) fn shrink(&mut self) {
+        // Bounded by the slots: each round drops one.
         while self.slots.last().is_some_and(|slot| slot.owner.is_none()) {
             self.slots.pop();
         }

@@ -153,6 +153,7 @@ impl Queue {
 
 /// One thread: takes questions until there are none.
 fn work(queue: &Mutex<Queue>, mailbox: &Mailbox, resolver: &dyn Resolver) {
+    // Bounded by the requests that wait: without one the thread ends.
     loop {
         let mut waiting = lock(queue);
         let Some(query) = waiting.take() else {

@@ -356,6 +356,8 @@ impl EventLoop {
     fn work(&mut self, timeout: Option<Duration>) -> Result<Progress, Error> {
         let inner = self.inner.clone();
         let _idle_again = Entered::new(&inner);
+        // Bounded by the stages: each round begins the next, and the last returns. Each stage is bounded by what its queue
+        // held when it began.
         loop {
             match self.stage {
                 Stage::Start => {
@@ -480,6 +482,7 @@ impl EventLoop {
 
     /// The poll phase, one callback after the other: ready descriptors first, then what other threads handed over.
     fn serve(&mut self) -> Result<Progress, Error> {
+        // Bounded by the ready list of this phase, times the budgets.
         loop {
             let served = {
                 let mut core = self.inner.core.borrow_mut();
@@ -518,6 +521,7 @@ impl EventLoop {
     }
 
     fn serve_timers(&mut self) -> Result<Progress, Error> {
+        // Bounded by the timers that were due when the phase began: what is armed in it is due later.
         loop {
             let due = {
                 let mut core = self.inner.core.borrow_mut();

@@ -235,6 +235,7 @@ impl Reactor {
 
     /// The next entry into user code that the running callback and its ticks lead to.
     pub(crate) fn next_emission(&mut self) -> Option<Emission> {
+        // Bounded by the tick queue, which is drained completely (rule M2).
         loop {
             if let Some(emission) = self.next_emission_above(0) {
                 return Some(emission);
@@ -248,6 +249,7 @@ impl Reactor {
 
     /// The same, for the steps above `depth` only: what an internal listener led to, in the middle of an emission.
     pub(crate) fn next_emission_above(&mut self, depth: usize) -> Option<Emission> {
+        // Bounded by the steps of one callback: each round takes one off.
         while self.ticks.depth() > depth {
             match self.ticks.pop_step()? {
                 Step::Emit(emission) => return Some(emission),

@@ -150,6 +150,7 @@ impl<K: Copy> Timers<K> {
         let list = self.leave_for_shared_list(key.index(), start);
         let mut after = self.list(list).tail;
         let mut steps = 0;
+        // Bounded by `WALK_LIMIT`.
         while after != NONE && self.at(after).start > start {
             if steps == WALK_LIMIT {
                 let own = self.new_list(duration, start.saturating_add(duration), false);
@@ -210,6 +211,7 @@ impl<K: Copy> Timers<K> {
     /// that armed it, and a phase ends. Every round of the loop frees a list or queues it beyond `now`: there are at
     /// most as many rounds as lists.
     pub(crate) fn pop_due(&mut self) -> Option<(TimerKey, K)> {
+        // Bounded by the lists: each round serves a timer, or queues or frees the first list.
         while let Some(place) = self.next {
             if place.expiry > self.now {
                 return None;

@@ -622,6 +622,7 @@ fn transmit(stream: &Stream, current: &mut CurrentWrite) -> Result<(), Error> {
 /// Steps over the chunks that the kernel has whole. The last one stays current: a write always has one to offer.
 fn advance(current: &mut CurrentWrite, taken: usize) {
     current.offset += taken;
+    // Bounded by the chunks of this write.
     while current.first + 1 < current.chunks.len() && current.offset >= current.chunks[current.first].len() {
         current.offset -= current.chunks[current.first].len();
         current.first += 1;
