@@ -191,7 +191,8 @@ fn t1_connect_success_is_activity() {
     });
 }
 
-/// Lets the peer act 100 ms after the client's timeout of 400 ms was set, and expects the timeout to be put off by it.
+/// Lets the peer act 500 ms after the client's timeout of 800 ms was set, and expects the timeout to be put off by it: to
+/// 1,300 ms, behind a mark at 1,000 ms. The loop would have to be late by 300 ms to confuse the two.
 fn expect_read_as_activity(
     expected: &'static str,
     options: ConnectOptions,
@@ -202,9 +203,9 @@ fn expect_read_as_activity(
         let log = Log::new();
         let client = client_of_peer(&log, options, move |client, peer| {
             prepare(log, client);
-            client.set_timeout(milliseconds(400));
-            after(100, move || act(&mut peer.borrow_mut()));
-            mark(&log, 450, "mark");
+            client.set_timeout(milliseconds(800));
+            after(500, move || act(&mut peer.borrow_mut()));
+            mark(&log, 1000, "mark");
             destroy_after_timeout(client, 0);
         });
         // A socket that has seen the end of its input keeps no loop alive.
@@ -523,6 +524,30 @@ fn t4_steady_progress_suppresses_the_timeout() {
         });
         event_loop.run().expect("run");
         log.assert_after("C", "ready", "| drain, written |x close(false)");
+    });
+}
+
+/// T1, TM3: activity leaves the timer's list where it stands in the queue, as in Node. A loop that is so late that the true
+/// deadline has passed too serves it at that place, before a timer that was due in between.
+#[test]
+fn t1_a_late_loop_serves_the_timeout_at_its_old_place() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        client_of_peer(&log, ConnectOptions::new(), move |client, _| {
+            client.set_timeout(milliseconds(50));
+            mark(&log, 70, "mark");
+            after(30, move || {
+                client.write("activity");
+                support::busy(milliseconds(100));
+            });
+            client.on_timeout(move |client| {
+                after(30, move || {
+                    client.destroy();
+                })
+            });
+        });
+        event_loop.run().expect("run");
+        log.assert_after("C", "ready", "| timeout | mark |x close(false)");
     });
 }
 
