@@ -107,8 +107,8 @@ impl Socket {
     /// Takes exactly `size` bytes; `None` when fewer were read ahead, unless the peer ended: then what is left. Mirrors
     /// `socket.read(size)`.
     ///
-    /// A size beyond the high-water mark raises the mark to the next power of two. A size of 0 takes nothing and lets the
-    /// socket read ahead.
+    /// A size beyond the high-water mark raises the mark to the next power of two, up to 1 GiB; more than that is never
+    /// read ahead, where Node throws. A size of 0 takes nothing and lets the socket read ahead.
     pub fn read_exactly(self, size: usize) -> Option<Box<[u8]>> {
         self.take(Some(size))
     }

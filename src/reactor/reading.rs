@@ -229,8 +229,9 @@ impl Reactor {
         let blocked = connection.destroyed || connection.errored.is_some();
         let read = &mut connection.read;
         if let Some(size) = size.filter(|&size| size > read.high_water_mark) {
-            // Bounded as in Node: beyond a gigabyte the mark stays.
-            read.high_water_mark = size.checked_next_power_of_two().unwrap_or(size).min(MAX_HIGH_WATER_MARK);
+            // Bounded as in Node, which throws beyond the limit; a mark that was set higher stays.
+            let raised = size.checked_next_power_of_two().unwrap_or(size).min(MAX_HIGH_WATER_MARK);
+            read.high_water_mark = raised.max(read.high_water_mark);
         }
         if size == Some(0) {
             self.read_zero(socket);
