@@ -6,8 +6,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use crate::event_loop::lookup::Lookups;
 use crate::event_loop::{EventLoopOptions, Phase, Position};
 use crate::reactor::bytes::{Outgoing, QueuedBytes};
 use crate::reactor::connection::ConnectionOptions;
-use crate::reactor::selecting::{LookupId, Route, address_text};
+use crate::reactor::selecting::{LookupId, Route};
 use crate::reactor::servers::{ListenRequest, ServerSettings};
 use crate::reactor::serving::Budgets;
 use crate::reactor::target::{Local, PathTarget, Target};
@@ -30,7 +29,7 @@ use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
 use crate::sys::resolver::{self, LookupHints, Query};
-use crate::sys::{Clock, Family, Permissions, Poller};
+use crate::sys::{Clock, Family, Poller};
 
 pub(crate) struct Core {
     pub(crate) reactor: Reactor,
@@ -307,17 +306,6 @@ impl Core {
         Ok(())
     }
 
-    /// `listen()` at a path.
-    pub(crate) fn listen_at_path(
-        &mut self,
-        server: Handle,
-        path: PathBuf,
-        permissions: Permissions,
-        request: ListenRequest,
-    ) -> Result<(), Error> {
-        self.reactor.listen_at_path(server, path, permissions, request)
-    }
-
     /// What `listen()` throws.
     pub(crate) fn can_listen(&self, server: Handle) -> Result<(), Error> {
         match self.reactor.server(server) {
@@ -537,11 +525,6 @@ impl Core {
         let next = self.reactor.timers.next_expiry()?;
         Some(next.saturating_duration_since(self.clock.now()))
     }
-}
-
-/// An address as a host, with the zone of a link-local one.
-pub(crate) fn host_text(address: SocketAddr) -> String {
-    address_text(&address)
 }
 
 /// Which tables a server's events are in: any of its events will do.

@@ -15,8 +15,9 @@ pub(crate) use crate::reactor::adopting::BoundBy;
 use crate::reactor::connection::ConnectionOptions;
 use crate::reactor::servers::ListenRequest;
 use crate::reactor::target::{Local, Target};
-pub(crate) use crate::sys::descriptor::Kind;
-use crate::sys::{Acceptor, AcceptorOptions, Stream, resolver};
+pub(crate) use crate::sys::descriptor::{Kind, local_address};
+pub(crate) use crate::sys::resolver::parse_address;
+use crate::sys::{Acceptor, AcceptorOptions, Stream, Transport};
 
 /// A descriptor that waits to be adopted. Its clones are the same one, and the first of them to be used has it.
 ///
@@ -59,14 +60,10 @@ pub(crate) fn bind(address: SocketAddr, options: AcceptorOptions) -> Result<Owne
     Ok(OwnedFd::from(acceptor))
 }
 
-/// The address that a descriptor is bound to.
-pub(crate) fn local_address(descriptor: BorrowedFd<'_>) -> Option<SocketAddr> {
-    crate::sys::descriptor::local_address(descriptor)
-}
-
-/// An address without a port, from text that is one.
-pub(crate) fn parse_address(host: &str) -> Option<SocketAddr> {
-    resolver::parse_address(host)
+/// What can be adopted has a transport; anything else is an invalid argument, as in Node.
+fn transport_of(descriptor: &OwnedFd) -> io::Result<Transport> {
+    let transport = Kind::of(descriptor.as_fd()).transport();
+    transport.ok_or_else(|| io::Error::from_raw_os_error(Errno::INVALID.0))
 }
 
 impl Core {
@@ -83,10 +80,7 @@ impl Core {
     }
 
     fn adopt(&mut self, socket: Handle, descriptor: OwnedFd, by: BoundBy) {
-        let stream = match Kind::of(descriptor.as_fd()).transport() {
-            Some(transport) => Stream::adopt(descriptor, transport),
-            None => Err(io::Error::from_raw_os_error(Errno::INVALID.0)),
-        };
+        let stream = transport_of(&descriptor).and_then(|transport| Stream::adopt(descriptor, transport));
         match by {
             BoundBy::Stranger => self.reactor.adopt_stream(socket, stream),
             BoundBy::BoundSocket => self.reactor.adopt_bound(socket, stream),
@@ -103,10 +97,7 @@ impl Core {
         self.can_listen(server)?;
         let descriptor = given.take()?;
         self.reactor.begin_listen(server, request)?;
-        let acceptor = match Kind::of(descriptor.as_fd()).transport() {
-            Some(transport) => Acceptor::adopt(descriptor, transport),
-            None => Err(io::Error::from_raw_os_error(Errno::INVALID.0)),
-        };
+        let acceptor = transport_of(&descriptor).and_then(|transport| Acceptor::adopt(descriptor, transport));
         self.reactor.listen_adopted(server, acceptor, given.by);
         Ok(())
     }
@@ -114,7 +105,7 @@ impl Core {
     /// `connect()` of a socket that is bound already. An address is tried within the call, so that the local end is
     /// known when it returns; false for a name, which is looked up as always.
     pub(crate) fn connect_bound(&mut self, socket: Handle, host: &str, port: u16) -> Result<bool, Error> {
-        let Some(mut address) = resolver::parse_address(host) else { return Ok(false) };
+        let Some(mut address) = parse_address(host) else { return Ok(false) };
         address.set_port(port);
         let epoch = self.reactor.begin_connect(socket)?;
         let target = Target { address, text: host.into(), local: Local::default() };

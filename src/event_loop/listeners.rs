@@ -85,7 +85,6 @@ pub(crate) enum Action {
 }
 
 /// What users attached to one slot of the reactor.
-#[derive(Default)]
 pub(crate) struct Attachment {
     owner: Option<Handle>,
     table: Rc<Table>,
@@ -131,20 +130,10 @@ impl Attachments {
         let index = owner.index();
         if index >= self.slots.len() {
             let empty = &self.empty;
-            self.slots.resize_with(index + 1, || Attachment {
-                owner: None,
-                table: empty.clone(),
-                data: None,
-                own_buffer: None,
-                text: None,
-                pipes: Vec::new(),
-            });
+            self.slots.resize_with(index + 1, || Attachment::new(None, empty.clone()));
         }
         let table = self.empty.clone();
-        let old = std::mem::replace(
-            &mut self.slots[index],
-            Attachment { owner: Some(owner), table, data: None, own_buffer: None, text: None, pipes: Vec::new() },
-        );
+        let old = std::mem::replace(&mut self.slots[index], Attachment::new(Some(owner), table));
         old.owner.is_some().then_some(old)
     }
 
@@ -152,10 +141,7 @@ impl Attachments {
     pub(crate) fn close(&mut self, owner: Handle) -> Option<Attachment> {
         let empty = self.empty.clone();
         let slot = self.get_mut(owner)?;
-        Some(std::mem::replace(
-            slot,
-            Attachment { owner: None, table: empty, data: None, own_buffer: None, text: None, pipes: Vec::new() },
-        ))
+        Some(std::mem::replace(slot, Attachment::new(None, empty)))
     }
 
     pub(crate) fn get(&self, owner: Handle) -> Option<&Attachment> {
@@ -180,6 +166,10 @@ impl Attachments {
 }
 
 impl Attachment {
+    fn new(owner: Option<Handle>, table: Rc<Table>) -> Attachment {
+        Attachment { owner, table, data: None, own_buffer: None, text: None, pipes: Vec::new() }
+    }
+
     /// The table as it is now, for one emission.
     pub(crate) fn table(&self) -> &Rc<Table> {
         &self.table

@@ -10,7 +10,7 @@ use crate::event_loop::core::{Core, LookupOwner, PendingLookup};
 use crate::event_loop::mailbox::{Addresses, Answer};
 use crate::reactor::TimerKind;
 use crate::reactor::selecting::LookupId;
-use crate::sys::resolver::{self, Query};
+use crate::sys::resolver::{LookupFailure, Query};
 
 impl Core {
     pub(super) fn look_up(&mut self, host: &str, owner: LookupOwner) {
@@ -62,7 +62,7 @@ impl Core {
 
     /// The resolver did not answer in time. It may still do so, to nobody.
     pub(crate) fn lookup_expired(&mut self, id: LookupId) {
-        self.lookup_finished(Answer { id, result: Err(resolver::LookupFailure::AGAIN) });
+        self.lookup_finished(Answer { id, result: Err(LookupFailure::AGAIN) });
     }
 
     pub(super) fn take_lookup(&mut self, id: LookupId) -> Option<LookupOwner> {
@@ -95,11 +95,14 @@ impl Core {
 
 /// The resolver's answer with Node's error.
 fn addresses(result: Addresses, host: &str) -> Result<Vec<SocketAddr>, Error> {
-    result.map_err(|failure| Error::lookup(failure.code, failure.errno, host))
+    result.map_err(|failure| lookup_error(failure, host))
 }
 
 fn not_found(host: &str) -> Error {
-    let failure = resolver::LookupFailure::NOT_FOUND;
+    lookup_error(LookupFailure::NOT_FOUND, host)
+}
+
+fn lookup_error(failure: LookupFailure, host: &str) -> Error {
     Error::lookup(failure.code, failure.errno, host)
 }
 

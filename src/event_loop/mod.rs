@@ -54,10 +54,11 @@ use crate::reactor::Due;
 use crate::reactor::serving::Served;
 
 use crate::error::Errno;
-pub(crate) use crate::event_loop::core::{ConnectPlan, SERVER_EVENTS, SOCKET_EVENTS, host_text};
+pub(crate) use crate::event_loop::core::{ConnectPlan, SERVER_EVENTS, SOCKET_EVENTS};
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
 pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
 pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
+pub(crate) use crate::reactor::selecting::address_text;
 pub(crate) use crate::reactor::servers::{ListenRequest, ServerSettings};
 pub(crate) use crate::reactor::target::Local;
 pub use crate::reactor::text_decoder::Encoding;

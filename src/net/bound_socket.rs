@@ -161,7 +161,7 @@ impl From<(IpAddr, u16)> for BoundSocketOptions {
 
 impl From<SocketAddr> for BoundSocketOptions {
     fn from(address: SocketAddr) -> BoundSocketOptions {
-        BoundSocketOptions::new().host(crate::event_loop::host_text(address)).port(address.port())
+        BoundSocketOptions::new().host(crate::event_loop::address_text(&address)).port(address.port())
     }
 }
 

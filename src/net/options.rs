@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event_loop::abort::AbortSignal;
 use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupRequest};
 use crate::event_loop::descriptors::GivenDescriptor;
-use crate::event_loop::{ConnectPlan, ConnectionOptions, Local, host_text};
+use crate::event_loop::{ConnectPlan, ConnectionOptions, Local, address_text};
 use crate::net::{Family, LookupHints, family_selection};
 
 /// How a [`Socket`](crate::net::Socket) is made. Mirrors the options of `new net.Socket()`.
@@ -442,7 +442,7 @@ impl From<(Ipv6Addr, u16)> for ConnectOptions {
 
 impl From<SocketAddr> for ConnectOptions {
     fn from(address: SocketAddr) -> ConnectOptions {
-        ConnectOptions::new().host(host_text(address)).port(address.port())
+        ConnectOptions::new().host(address_text(&address)).port(address.port())
     }
 }
 

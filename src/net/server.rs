@@ -81,7 +81,7 @@ impl Server {
         }
         if let Some((path, permissions)) = options.path_option()? {
             let request = options.into_parts().1;
-            let started = current::with(|core| core.listen_at_path(self.handle, path, permissions, request));
+            let started = current::with(|core| core.reactor.listen_at_path(self.handle, path, permissions, request));
             started.unwrap_or_else(|| Err(Error::server_not_running()))?;
             return Ok(self);
         }

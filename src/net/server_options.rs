@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::event_loop::abort::AbortSignal;
 use crate::event_loop::descriptors::GivenDescriptor;
-use crate::event_loop::{AcceptorOptions, ListenRequest, Permissions, ServerSettings, host_text, is_abstract};
+use crate::event_loop::{AcceptorOptions, ListenRequest, Permissions, ServerSettings, address_text, is_abstract};
 
 /// How a [`Server`](crate::net::Server) treats the connections it accepts. Mirrors the options of `net.createServer()`.
 ///
@@ -280,7 +280,7 @@ impl From<(Ipv6Addr, u16)> for ListenOptions {
 
 impl From<SocketAddr> for ListenOptions {
     fn from(address: SocketAddr) -> ListenOptions {
-        ListenOptions::new().host(host_text(address)).port(address.port())
+        ListenOptions::new().host(address_text(&address)).port(address.port())
     }
 }
 

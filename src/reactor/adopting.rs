@@ -11,7 +11,6 @@ use crate::error::Error;
 use crate::reactor::connection::{Link, WritePhase};
 use crate::reactor::handle::Token;
 use crate::reactor::ready::Readiness;
-use crate::reactor::ticks::{ServerTick, Tick};
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
 use crate::sys::{Acceptor, Stream, Transport};
@@ -39,12 +38,7 @@ impl Reactor {
             Ok(stream) => stream,
             Err(error) => return self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "open"))),
         };
-        if connection.no_delay {
-            let _ = stream.set_no_delay(true);
-        }
-        if connection.keep_alive {
-            let _ = stream.set_keep_alive(true, connection.keep_alive_times());
-        }
+        connection.set_options_of(&stream);
         // Asked rather than waited for: a socket without a connection is reported as hung up, and never as readable.
         connection.readiness = Readiness { readable: true, ..Readiness::default() };
         connection.idle.last_activity = now;
@@ -72,7 +66,7 @@ impl Reactor {
     /// `setupListenHandle` with a handle: bound already, listening perhaps. The caller has begun the `listen`.
     pub(crate) fn listen_adopted(&mut self, server: Handle, acceptor: io::Result<Acceptor>, by: BoundBy) {
         let Some(found) = self.server_mut(server) else { return };
-        let backlog = found.request.backlog_for_kernel();
+        let backlog = found.request.backlog();
         match acceptor.and_then(|acceptor| acceptor.listen(backlog).map(|()| acceptor)) {
             Ok(acceptor) => {
                 let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
@@ -84,8 +78,7 @@ impl Reactor {
                     BoundBy::Stranger => 0,
                     BoundBy::BoundSocket => -1,
                 };
-                let error = Error::uv_with_host_port(Errno::from_io(&error), "listen", None, port);
-                self.ticks.push(Tick::Server { server, tick: ServerTick::Error(error) });
+                self.listen_failed(server, Errno::from_io(&error), None, port);
             }
         }
     }

@@ -193,13 +193,7 @@ impl Reactor {
         self.end_selection(socket);
         let connection = &mut self.connections[socket.index()];
         if let Some(stream) = connection.link.stream() {
-            // As in Node, an option that the kernel refuses does not fail the connection.
-            if connection.no_delay {
-                let _ = stream.set_no_delay(true);
-            }
-            if connection.keep_alive {
-                let _ = stream.set_keep_alive(true, connection.keep_alive_times());
-            }
+            connection.set_options_of(stream);
             if let Some(value) = connection.type_of_service {
                 let _ = stream.set_type_of_service(value);
             }

@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::reactor::connection::{Connection, Flow, Link, ReadPhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
-use crate::sys::KeepAliveTimes;
 use crate::sys::errno::Errno;
+use crate::sys::{KeepAliveTimes, Stream};
 
 impl Connection {
     pub(crate) fn is_destroyed(&self) -> bool {
@@ -157,6 +157,17 @@ impl Connection {
     /// The local end, while there is a descriptor.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         self.link.stream().or(self.bound.as_ref()).and_then(|stream| stream.local_address().ok())
+    }
+
+    /// Sets what was asked for before there was a descriptor. As in Node, an option that the kernel refuses does not fail
+    /// the connection.
+    pub(super) fn set_options_of(&self, stream: &Stream) {
+        if self.no_delay {
+            let _ = stream.set_no_delay(true);
+        }
+        if self.keep_alive {
+            let _ = stream.set_keep_alive(true, self.keep_alive_times());
+        }
     }
 
     pub(crate) fn keep_alive_times(&self) -> Option<KeepAliveTimes> {

@@ -172,7 +172,6 @@ impl Reactor {
         self.stop_receiving(socket);
         let Some(connection) = self.live(socket) else { return };
         connection.readiness.readable = false;
-        let Some(connection) = self.live(socket) else { return };
         let read = &mut connection.read;
         read.reading = false;
         match read.phase {

@@ -269,10 +269,8 @@ impl Reactor {
         let timeout = selection.attempt_timeout;
         let generation = self.generations.next().get();
         let timer = self.timers.insert(generation, timeout, TimerKind::Attempt(socket), true, now);
-        if let Some(connection) = self.live(socket) {
-            if let Some(selection) = connection.outbound.as_mut().and_then(|outbound| outbound.selection.as_mut()) {
-                selection.timer = Some(timer);
-            }
+        if let Some(selection) = self.selection(socket, epoch) {
+            selection.timer = Some(timer);
         }
     }
 

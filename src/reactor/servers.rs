@@ -173,13 +173,13 @@ impl Reactor {
             }
         }
         if let Some((errno, address)) = failure {
-            self.listen_failed(server, errno, address);
+            self.listen_failed_at(server, errno, address);
         }
     }
 
     pub(super) fn listening(&mut self, server: Handle, acceptor: Acceptor, address: SocketAddr) {
         if let Err(error) = self.take_acceptor(server, acceptor) {
-            self.listen_failed(server, Errno::from_io(&error), address);
+            self.listen_failed_at(server, Errno::from_io(&error), address);
         }
     }
 
@@ -196,8 +196,13 @@ impl Reactor {
         Ok(())
     }
 
-    fn listen_failed(&mut self, server: Handle, errno: Errno, address: SocketAddr) {
-        let error = Error::uv_with_host_port(errno, "listen", Some(&address.ip().to_string()), address.port());
+    fn listen_failed_at(&mut self, server: Handle, errno: Errno, address: SocketAddr) {
+        self.listen_failed(server, errno, Some(&address.ip().to_string()), address.port());
+    }
+
+    /// `listen()` came to nothing: `error` is emitted in a tick.
+    pub(super) fn listen_failed(&mut self, server: Handle, errno: Errno, address: Option<&str>, port: impl Into<i32>) {
+        let error = Error::uv_with_host_port(errno, "listen", address, port);
         self.ticks.push(Tick::Server { server, tick: ServerTick::Error(error) });
     }
 
@@ -341,12 +346,7 @@ impl Reactor {
         let found = &mut self.servers[server.index()];
         let settings = &found.options;
         let mut connection = Connection::new(generation, &settings.connection);
-        if connection.no_delay {
-            let _ = stream.set_no_delay(true);
-        }
-        if connection.keep_alive {
-            let _ = stream.set_keep_alive(true, connection.keep_alive_times());
-        }
+        connection.set_options_of(&stream);
         let paused = settings.pause_on_connect;
         connection.server = Some(server);
         connection.counted_by_server = true;
@@ -369,14 +369,6 @@ impl Reactor {
             self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "accept")));
         }
         self.ticks.then_emit(Emission::Connection { server, socket });
-    }
-}
-
-impl ListenRequest {
-    /// What listen(2) is given: it takes an int, and the kernel lowers it to its own limit.
-    pub(super) fn backlog_for_kernel(&self) -> i32 {
-        let backlog = self.backlog.filter(|&backlog| backlog > 0).unwrap_or(DEFAULT_BACKLOG);
-        i32::try_from(backlog).unwrap_or(i32::MAX)
     }
 }
 

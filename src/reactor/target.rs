@@ -33,10 +33,7 @@ pub(crate) struct PathTarget {
 
 impl Target {
     pub(crate) fn family(&self) -> Family {
-        match self.address {
-            SocketAddr::V4(_) => Family::IPv4,
-            SocketAddr::V6(_) => Family::IPv6,
-        }
+        Family::of(&self.address)
     }
 }
 

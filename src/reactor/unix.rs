@@ -13,7 +13,7 @@ use crate::reactor::handle::Token;
 use crate::reactor::ready::Readiness;
 use crate::reactor::servers::ListenRequest;
 use crate::reactor::target::PathTarget;
-use crate::reactor::ticks::{Emission, ServerTick, Step, Tick};
+use crate::reactor::ticks::{Emission, Step};
 use crate::reactor::{Handle, Pending, Reactor};
 use crate::sys::errno::Errno;
 use crate::sys::{Acceptor, Permissions, Stream, UnixAddress};
@@ -56,8 +56,7 @@ impl Reactor {
 
     fn listen_at_path_failed(&mut self, server: Handle, errno: Errno, path: &str) {
         // A path has no port, and Node says so with this number.
-        let error = Error::uv_with_host_port(errno, "listen", Some(path), -1);
-        self.ticks.push(Tick::Server { server, tick: ServerTick::Error(error) });
+        self.listen_failed(server, errno, Some(path), -1);
     }
 }
 
