@@ -9,6 +9,7 @@ use std::os::unix::net::UnixListener;
 use crate::error::Error;
 use crate::event_loop::current;
 use crate::event_loop::descriptors::{BoundBy, GivenDescriptor, Kind};
+use crate::net::server::with_loop;
 use crate::net::{BoundSocket, ListenOptions, Server, Socket, SocketOptions};
 
 impl SocketOptions {
@@ -116,8 +117,7 @@ impl From<&BoundSocket> for ListenOptions {
 impl Server {
     pub(super) fn listen_on(self, given: &GivenDescriptor, options: ListenOptions) -> Result<Server, Error> {
         let (_, request) = options.into_parts();
-        let started = current::with(|core| core.listen_on(self.handle, given, request));
-        started.unwrap_or_else(|| Err(Error::server_not_running()))?;
+        with_loop(|core| core.listen_on(self.handle, given, request))?;
         Ok(self)
     }
 }
