@@ -214,16 +214,18 @@ impl BoundSocketOptions {
 
     /// These options as Node shows an object.
     fn inspected(&self, path: &str) -> String {
+        let others = [
+            ("host", self.host.as_ref().map(|host| format!("'{host}'"))),
+            ("port", self.port.map(|port| port.to_string())),
+            ("ipv6Only", self.ipv6_only.map(|on| on.to_string())),
+            ("reusePort", self.reuse_port.map(|on| on.to_string())),
+        ];
         let mut text = format!("{{ path: '{}'", path.replace('\0', "\\x00"));
-        let mut add = |name: &str, value: Option<String>| {
+        for (name, value) in others {
             if let Some(value) = value {
                 text.push_str(&format!(", {name}: {value}"));
             }
-        };
-        add("host", self.host.as_ref().map(|host| format!("'{host}'")));
-        add("port", self.port.map(|port| port.to_string()));
-        add("ipv6Only", self.ipv6_only.map(|on| on.to_string()));
-        add("reusePort", self.reuse_port.map(|on| on.to_string()));
+        }
         text + " }"
     }
 }
