@@ -393,6 +393,24 @@ impl Error {
         Self::coded("ERR_INVALID_FD_TYPE", format!("Unsupported fd type: {kind}"))
     }
 
+    /// A bound socket for a path and for an address. `received` shows the options as Node shows an object.
+    pub(crate) fn path_is_exclusive(received: &str) -> Self {
+        let reason = "path is mutually exclusive with host, port, ipv6Only, and reusePort";
+        Self::coded("ERR_INVALID_ARG_VALUE", format!("The argument 'options' {reason}. Received {received}"))
+    }
+
+    /// A name without a file where the system knows none.
+    pub(crate) fn abstract_names_are_linux_only(path: &str) -> Self {
+        let message = "The property 'options.path' abstract socket paths are only supported on Linux.";
+        Self::coded("ERR_INVALID_ARG_VALUE", format!("{message} Received '{}'", path.replace('\0', "\\x00")))
+    }
+
+    /// A connect without a path on a socket that is bound to one.
+    pub(crate) fn path_is_missing() -> Self {
+        let message = "The \"options.path\" property must be of type string. Received undefined";
+        Self::coded("ERR_INVALID_ARG_TYPE", message)
+    }
+
     /// A local end for a socket that has one already.
     pub(crate) fn bound_already() -> Self {
         let message = "The argument 'options' localAddress and localPort cannot be used with an adopted bound socket.";

@@ -247,7 +247,7 @@ fn rules_are_listed_in_nodes_order() {
     assert_eq!(format!("{list:?}"), format!("BlockList {{ rules: {expected:?} }}"));
 }
 
-/// B8 and N7: what is exported can be imported, also in Node, and adds to what is there.
+/// B8, B9 and N7: what is exported can be imported, also in Node, and adds to what is there.
 #[test]
 fn rules_go_through_json() {
     let rules = ["Address: IPv6 ::ffff:1.2.3.4", "Subnet: IPv4 10.0.0.0/8", "Range: IPv6 ::1-::9"];

@@ -1,4 +1,5 @@
-//! `is_ip` and its halves, rules B30 to B33: by hand, against stored answers of Node, and against Node itself.
+//! `is_ip` and its halves, rules B30 to B33: by hand, against stored answers of Node, and against Node itself. (B34 is about
+//! values that are no text, which cannot be given here.)
 //!
 //! May touch: the public API, the corpus, and a `node` process.
 

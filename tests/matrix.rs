@@ -440,8 +440,8 @@ macro_rules! rows {
             }
         )*
 
-        /// Every row of the table has its test, and the tests are those of the matrix without X15, which needs
-        /// `max_connections`.
+        /// Every row of the table has its test, and the tests are those of the matrix without X15: there the server has no
+        /// socket whose events could be compared, so it is tested with the server's other rules of admission.
         #[test]
         fn every_row_is_played() {
             let played = [$($number),*];

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use halfclose::net::{self, Encoding, Socket};
+use halfclose::net::{self, Encoding, Socket, SocketEvent};
 use halfclose::{clear_interval, set_interval};
 use support::{Log, RawListener, RawPeer};
 
@@ -121,6 +121,63 @@ fn two_views_of_one_event() {
             "ready",
             "| [c3] | [a9], é | [ff], \u{fffd} | [c3] | ~ \u{fffd}, end | ~ finish |x close(false)",
         );
+    });
+}
+
+/// A one-shot text listener waits for a whole character, and is gone before it is called.
+#[test]
+fn once_text_is_given_the_first_text() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        byte_by_byte(&log, "éa".as_bytes(), move |client| {
+            let once = client.once_text(move |client, text| {
+                log.add("C", format!("once({text}) of {}", client.listener_count(SocketEvent::Data)));
+            });
+            client.on_data(move |client, bytes| {
+                log.add("C", format!("{bytes:02x?} of {}", client.listener_count(SocketEvent::Data)));
+            });
+            let removed = client.once_text(|_, _| unreachable!("it was removed"));
+            assert!(client.off(removed) && !client.off(removed) && client.prepend(once));
+        });
+        event_loop.run().expect("run");
+        log.assert_after(
+            "C",
+            "ready",
+            "| [c3] of 2 | once(é) of 1, [a9] of 1 | [61] of 1 | ~ end | ~ finish |x close(false)",
+        );
+    });
+}
+
+/// What the end of the stream leaves is text, and no bytes: for `once_text`, and not for `once_data`.
+#[test]
+fn what_the_end_leaves_is_text_only() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        byte_by_byte(&log, &[0xc3], move |client| {
+            client.once_text(move |_, text| log.add("C", format!("once({text})")));
+            client.on_data(move |client, bytes| {
+                log.add("C", format!("{bytes:02x?}"));
+                client.once_data(|_, _| unreachable!("there are no more bytes"));
+            });
+        });
+        event_loop.run().expect("run");
+        log.assert_after("C", "ready", "| [c3] | ~ once(\u{fffd}), end | ~ finish |x close(false)");
+    });
+}
+
+/// A panic of the listener is the end of it, as of any one-shot listener (law 8).
+#[test]
+fn once_text_is_gone_after_a_panic() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        byte_by_byte(&log, b"ab", move |client| {
+            client.once_text(|_, text| panic!("at {text}"));
+            client.on_text(move |_, text| log.add("C", text.to_string()));
+        });
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| event_loop.run()));
+        assert_eq!(support::panic_text(&*panicked.expect_err("a panic")), "at a");
+        event_loop.run().expect("run");
+        log.assert_after("C", "ready", "| b | ~ end | ~ finish |x close(false)");
     });
 }
 

@@ -3,9 +3,9 @@
 //! This module may touch the reactor, and `sys` for what a descriptor is. Invariant: a descriptor is adopted once; one
 //! that cannot be used is closed.
 
-use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Errno, Error};
@@ -15,55 +15,55 @@ pub(crate) use crate::reactor::adopting::BoundBy;
 use crate::reactor::connection::ConnectionOptions;
 use crate::reactor::servers::ListenRequest;
 use crate::reactor::target::{Local, Target};
-pub(crate) use crate::sys::descriptor::{Kind, local_address};
+pub(crate) use crate::sys::Transport;
+pub(crate) use crate::sys::descriptor::{Adoptable, Kind, local_address};
 pub(crate) use crate::sys::resolver::parse_address;
-use crate::sys::{Acceptor, AcceptorOptions, Stream, Transport};
+use crate::sys::{Acceptor, AcceptorOptions, Stream, UnixAddress};
 
 /// A descriptor that waits to be adopted. Its clones are the same one, and the first of them to be used has it.
 ///
 /// Behind a lock because a bound socket may go to another thread before it is adopted, as in Node.
 #[derive(Clone, Debug)]
 pub(crate) struct GivenDescriptor {
-    place: Arc<Mutex<Option<OwnedFd>>>,
+    place: Arc<Mutex<Option<Adoptable>>>,
     by: BoundBy,
 }
 
 impl GivenDescriptor {
-    pub(crate) fn new(descriptor: OwnedFd, by: BoundBy) -> GivenDescriptor {
-        GivenDescriptor { place: Arc::new(Mutex::new(Some(descriptor))), by }
+    pub(crate) fn new(descriptor: impl Into<Adoptable>, by: BoundBy) -> GivenDescriptor {
+        GivenDescriptor { place: Arc::new(Mutex::new(Some(descriptor.into()))), by }
     }
 
     /// # Errors
     ///
     /// `ERR_SOCKET_HANDLE_ADOPTED` when it was taken before.
-    pub(crate) fn take(&self) -> Result<OwnedFd, Error> {
+    pub(crate) fn take(&self) -> Result<Adoptable, Error> {
         self.lock().take().ok_or_else(Error::socket_handle_adopted)
     }
 
     /// # Errors
     ///
     /// `ERR_SOCKET_HANDLE_ADOPTED` when it was taken before.
-    pub(crate) fn look<R>(&self, look: impl FnOnce(BorrowedFd<'_>) -> R) -> Result<R, Error> {
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&Adoptable) -> R) -> Result<R, Error> {
         let place = self.lock();
-        let descriptor = place.as_ref().ok_or_else(Error::socket_handle_adopted)?;
-        Ok(look(descriptor.as_fd()))
+        Ok(look(place.as_ref().ok_or_else(Error::socket_handle_adopted)?))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Adoptable>> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Binds a TCP socket that is nothing yet.
-pub(crate) fn bind(address: SocketAddr, options: AcceptorOptions) -> Result<OwnedFd, Errno> {
+pub(crate) fn bind(address: SocketAddr, options: AcceptorOptions) -> Result<Adoptable, Errno> {
     let acceptor = Acceptor::tcp(address, options).map_err(|error| Errno::from_io(&error))?;
-    Ok(OwnedFd::from(acceptor))
+    Ok(acceptor.into())
 }
 
-/// What can be adopted has a transport; anything else is an invalid argument, as in Node.
-fn transport_of(descriptor: &OwnedFd) -> io::Result<Transport> {
-    let transport = Kind::of(descriptor.as_fd()).transport();
-    transport.ok_or_else(|| io::Error::from_raw_os_error(Errno::INVALID.0))
+/// Binds a unix socket that is nothing yet.
+pub(crate) fn bind_path(path: &Path) -> Result<Adoptable, Errno> {
+    let bound = UnixAddress::new(path).and_then(|address| Acceptor::unix(&address));
+    Ok(bound.map_err(|error| Errno::from_io(&error))?.into())
 }
 
 impl Core {
@@ -79,8 +79,8 @@ impl Core {
         socket
     }
 
-    fn adopt(&mut self, socket: Handle, descriptor: OwnedFd, by: BoundBy) {
-        let stream = transport_of(&descriptor).and_then(|transport| Stream::adopt(descriptor, transport));
+    fn adopt(&mut self, socket: Handle, descriptor: Adoptable, by: BoundBy) {
+        let stream = Stream::adopt(descriptor);
         match by {
             BoundBy::Stranger => self.reactor.adopt_stream(socket, stream),
             BoundBy::BoundSocket => self.reactor.adopt_bound(socket, stream),
@@ -97,8 +97,7 @@ impl Core {
         self.can_listen(server)?;
         let descriptor = given.take()?;
         self.reactor.begin_listen(server, request)?;
-        let acceptor = transport_of(&descriptor).and_then(|transport| Acceptor::adopt(descriptor, transport));
-        self.reactor.listen_adopted(server, acceptor, given.by);
+        self.reactor.listen_adopted(server, Acceptor::adopt(descriptor), given.by);
         Ok(())
     }
 

@@ -4,19 +4,24 @@
 //! with the last of its clones.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::event_loop::AcceptorOptions;
 use crate::event_loop::current;
-use crate::event_loop::descriptors::{self, BoundBy, GivenDescriptor};
+use crate::event_loop::descriptors::{self, Adoptable, BoundBy, GivenDescriptor};
+use crate::event_loop::{AcceptorOptions, is_abstract};
 use crate::net::{ConnectOptions, Socket};
 
-/// A TCP socket that is bound to its local address, and neither listens nor connects until one server or one socket adopts
-/// it. Mirrors `net.BoundSocket`.
+/// A TCP or unix socket that is bound to its local address, and neither listens nor connects until one server or one socket
+/// adopts it. Mirrors `net.BoundSocket`.
 ///
 /// [`Server::listen`](crate::net::Server::listen) adopts it as it is, [`SocketOptions::handle`] makes a socket of it that
 /// connects from its address. It needs no event loop, and may go to another thread. Clones are the same socket.
+///
+/// The file of a path is there from the start. It belongs to whoever has the socket: it is removed when the bound socket is
+/// closed or the last of its clones is dropped, when the server that adopted it closes, when the socket that adopted it
+/// is destroyed, and never when another file has taken its name meanwhile.
 ///
 /// ```
 /// use halfclose::{EventLoop, net, net::BoundSocket};
@@ -26,7 +31,7 @@ use crate::net::{ConnectOptions, Socket};
 /// let address = bound.address()?;
 /// let server = net::create_server(|_| {});
 /// server.listen(&bound)?;
-/// assert_eq!(server.address(), Some(address));
+/// assert_eq!(server.address(), address);
 /// assert_eq!(bound.address().unwrap_err().code(), Some("ERR_SOCKET_HANDLE_ADOPTED"));
 /// # Ok::<(), halfclose::Error>(())
 /// ```
@@ -35,35 +40,71 @@ use crate::net::{ConnectOptions, Socket};
 #[derive(Clone, Debug)]
 pub struct BoundSocket {
     given: GivenDescriptor,
+    is_pipe: bool,
 }
 
 impl BoundSocket {
     /// Binds. Mirrors `new net.BoundSocket(options)`.
     ///
-    /// `to` is a port of every IPv4 address, a `(host, port)` pair, a [`SocketAddr`], or [`BoundSocketOptions`]. Nothing
-    /// listens at it yet, so several of them may have the same port.
+    /// `to` is a port of every IPv4 address, a `(host, port)` pair, a [`SocketAddr`], the [`Path`] of a unix socket, an
+    /// [`abstract_name`](crate::net::abstract_name), or [`BoundSocketOptions`]. Nothing listens at it yet, so several of
+    /// them may have the same port; but only one has a path.
     ///
     /// # Errors
     ///
-    /// `ERR_INVALID_ARG_VALUE` when the host is no address (names are not looked up); what the system says: `EADDRINUSE`,
-    /// `EADDRNOTAVAIL`, `EACCES`, … (`bind`).
+    /// `ERR_INVALID_ARG_VALUE` when the host is no address (names are not looked up), when there is a path beside a port, a
+    /// host, `ipv6_only` or `reuse_port`, and for an abstract name where the system has none; what the system says:
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, … (`bind`). At a path, what exists there already is `EADDRINUSE`, a
+    /// directory that is missing `EACCES`, a path that is empty or too long (108 bytes on Linux, 104 elsewhere) or has a
+    /// zero byte `EINVAL`.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::BoundSocket, net::Server};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("halfclose-doc-bound-{}.sock", std::process::id()));
+    /// let bound = BoundSocket::new(&path)?;
+    /// assert!(bound.is_pipe() && path.exists());
+    /// let server = Server::new();
+    /// server.listen(&bound)?;
+    /// assert_eq!(server.path(), Some(path.clone()));
+    /// server.close();
+    /// assert!(!path.exists());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn new(to: impl Into<BoundSocketOptions>) -> Result<BoundSocket, Error> {
         let options = to.into();
-        let host = options.host_or_default();
-        let mut address = descriptors::parse_address(host).ok_or_else(|| Error::not_numeric(host))?;
-        address.set_port(options.port);
-        let failed = |errno| Error::with_host_port(errno, "bind", host, options.port, None);
-        let descriptor = descriptors::bind(address, options.acceptor).map_err(failed)?;
-        Ok(BoundSocket { given: GivenDescriptor::new(descriptor, BoundBy::BoundSocket) })
+        let descriptor = match &options.path {
+            Some(path) => options.bind_path(path)?,
+            None => options.bind_address()?,
+        };
+        let given = GivenDescriptor::new(descriptor, BoundBy::BoundSocket);
+        Ok(BoundSocket { given, is_pipe: options.path.is_some() })
     }
 
-    /// Where it is bound, with the port that the system chose. Mirrors `boundSocket.address()`.
+    /// Where it is bound, with the port that the system chose; `None` for a unix socket, of which
+    /// [`path`](BoundSocket::path) tells. Mirrors `boundSocket.address()`.
     ///
     /// # Errors
     ///
     /// `ERR_SOCKET_HANDLE_ADOPTED` when it was adopted or closed.
-    pub fn address(&self) -> Result<SocketAddr, Error> {
-        self.given.look(descriptors::local_address)?.ok_or_else(Error::socket_handle_adopted)
+    pub fn address(&self) -> Result<Option<SocketAddr>, Error> {
+        self.given.look(|descriptor| descriptors::local_address(descriptor.as_fd()))
+    }
+
+    /// The path, or the [`abstract_name`](crate::net::abstract_name), as it was given; `None` for a TCP socket. The other
+    /// half of `boundSocket.address()`.
+    ///
+    /// # Errors
+    ///
+    /// `ERR_SOCKET_HANDLE_ADOPTED` when it was adopted or closed.
+    pub fn path(&self) -> Result<Option<PathBuf>, Error> {
+        self.given.look(|descriptor| descriptor.name().map(|name| name.path().to_owned()))
+    }
+
+    /// Whether it is a unix socket, also after it was adopted or closed. Mirrors `boundSocket.isPipe`.
+    pub fn is_pipe(&self) -> bool {
+        self.is_pipe
     }
 
     /// The number of its descriptor, to look at: it stays this socket's. Mirrors `boundSocket.fd()`.
@@ -72,10 +113,11 @@ impl BoundSocket {
     ///
     /// `ERR_SOCKET_HANDLE_ADOPTED` when it was adopted or closed.
     pub fn fd(&self) -> Result<RawFd, Error> {
-        self.given.look(|descriptor| descriptor.as_raw_fd())
+        self.given.look(|descriptor| descriptor.as_fd().as_raw_fd())
     }
 
-    /// Gives the address up, if nobody adopted it. Dropping the last clone does it too. Mirrors `boundSocket.close()`.
+    /// Gives the address up, if nobody adopted it, and removes the file of a path. Dropping the last clone does it too.
+    /// Mirrors `boundSocket.close()`.
     ///
     /// # Errors
     ///
@@ -93,14 +135,24 @@ impl BoundSocket {
 #[derive(Clone, Debug, Default)]
 pub struct BoundSocketOptions {
     host: Option<String>,
-    port: u16,
-    acceptor: AcceptorOptions,
+    port: Option<u16>,
+    ipv6_only: Option<bool>,
+    reuse_port: Option<bool>,
+    path: Option<PathBuf>,
 }
 
 impl BoundSocketOptions {
     /// Every IPv4 address, a port that the system chooses.
     pub fn new() -> BoundSocketOptions {
         BoundSocketOptions::default()
+    }
+
+    /// The unix socket to bind: a path, or an [`abstract_name`](crate::net::abstract_name). Nothing else may be set beside
+    /// it. Mirrors `path`.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<PathBuf>) -> BoundSocketOptions {
+        self.path = Some(path.into());
+        self
     }
 
     /// The address to bind; default `0.0.0.0`, or `::` with [`ipv6_only`](BoundSocketOptions::ipv6_only). Names are not
@@ -114,30 +166,67 @@ impl BoundSocketOptions {
     /// The port; 0, the default, lets the system choose a free one. Mirrors `port`.
     #[must_use]
     pub fn port(mut self, port: u16) -> BoundSocketOptions {
-        self.port = port;
+        self.port = Some(port);
         self
     }
 
     /// On an IPv6 address: leave IPv4 alone; default false. Mirrors `ipv6Only`.
     #[must_use]
     pub fn ipv6_only(mut self, on: bool) -> BoundSocketOptions {
-        self.acceptor = AcceptorOptions { ipv6_only: on, ..self.acceptor };
+        self.ipv6_only = Some(on);
         self
     }
 
     /// Let several sockets that all say so listen on one port (`SO_REUSEPORT`); default false. Mirrors `reusePort`.
     #[must_use]
     pub fn reuse_port(mut self, on: bool) -> BoundSocketOptions {
-        self.acceptor = AcceptorOptions { reuse_port: on, ..self.acceptor };
+        self.reuse_port = Some(on);
         self
     }
 
-    fn host_or_default(&self) -> &str {
-        match &self.host {
+    fn bind_address(&self) -> Result<Adoptable, Error> {
+        let ipv6_only = self.ipv6_only.unwrap_or(false);
+        let host = match &self.host {
             Some(host) => host,
-            None if self.acceptor.ipv6_only => "::",
+            None if ipv6_only => "::",
             None => "0.0.0.0",
+        };
+        let port = self.port.unwrap_or(0);
+        let mut address = descriptors::parse_address(host).ok_or_else(|| Error::not_numeric(host))?;
+        address.set_port(port);
+        let options = AcceptorOptions { ipv6_only, reuse_port: self.reuse_port.unwrap_or(false) };
+        let failed = |errno| Error::with_host_port(errno, "bind", host, port, None);
+        descriptors::bind(address, options).map_err(failed)
+    }
+
+    fn bind_path(&self, path: &Path) -> Result<Adoptable, Error> {
+        let text = path.to_string_lossy();
+        let others =
+            self.host.is_some() || self.port.is_some() || self.ipv6_only.is_some() || self.reuse_port.is_some();
+        if others {
+            return Err(Error::path_is_exclusive(&self.inspected(&text)));
         }
+        if text.starts_with('\0') && !is_abstract(path) {
+            return Err(Error::abstract_names_are_linux_only(&text));
+        }
+        descriptors::bind_path(path).map_err(|errno| Error::exception(errno, "bind"))
+    }
+
+    /// These options as Node shows an object.
+    fn inspected(&self, path: &str) -> String {
+        let others = [
+            ("host", self.host.as_ref().map(|host| format!("'{host}'"))),
+            ("port", self.port.map(|port| port.to_string())),
+            ("ipv6Only", self.ipv6_only.map(|on| on.to_string())),
+            ("reusePort", self.reuse_port.map(|on| on.to_string())),
+        ];
+        let mut text = format!("{{ path: '{}'", path.replace('\0', "\\x00"));
+        for (name, value) in others {
+            if let Some(value) = value {
+                text.push_str(&format!(", {name}: {value}"));
+            }
+        }
+        text + " }"
     }
 }
 
@@ -162,6 +251,24 @@ impl From<(IpAddr, u16)> for BoundSocketOptions {
 impl From<SocketAddr> for BoundSocketOptions {
     fn from(address: SocketAddr) -> BoundSocketOptions {
         BoundSocketOptions::new().host(crate::event_loop::address_text(&address)).port(address.port())
+    }
+}
+
+impl From<&Path> for BoundSocketOptions {
+    fn from(path: &Path) -> BoundSocketOptions {
+        BoundSocketOptions::new().path(path)
+    }
+}
+
+impl From<&PathBuf> for BoundSocketOptions {
+    fn from(path: &PathBuf) -> BoundSocketOptions {
+        BoundSocketOptions::new().path(path)
+    }
+}
+
+impl From<PathBuf> for BoundSocketOptions {
+    fn from(path: PathBuf) -> BoundSocketOptions {
+        BoundSocketOptions::new().path(path)
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixListener;
 use crate::error::Error;
 use crate::event_loop::current;
 use crate::event_loop::descriptors::{BoundBy, GivenDescriptor, Kind};
+use crate::net::server::with_loop;
 use crate::net::{BoundSocket, ListenOptions, Server, Socket, SocketOptions};
 
 impl SocketOptions {
@@ -48,6 +49,9 @@ impl SocketOptions {
 
     /// A bound socket to connect from; it is adopted by these options. Mirrors `handle` with a `net.BoundSocket`.
     ///
+    /// What it is bound to decides how the socket connects: with a path, to a path only; else to a port, whatever path is
+    /// given to `connect`.
+    ///
     /// # Errors
     ///
     /// `ERR_SOCKET_HANDLE_ADOPTED` when it was adopted or closed before.
@@ -83,8 +87,8 @@ impl ListenOptions {
         self
     }
 
-    /// A bound socket; the `listen` that succeeds with it adopts it. It wins over port and host. Mirrors `handle` with a
-    /// `net.BoundSocket`.
+    /// A bound socket; the `listen` that succeeds with it adopts it. It wins over port, host and path, and `readable_all` and
+    /// `writable_all` mean nothing for it. Mirrors `handle` with a `net.BoundSocket`.
     #[must_use]
     pub fn handle(mut self, bound: &BoundSocket) -> ListenOptions {
         self.given = Some(bound.given().clone());
@@ -116,8 +120,7 @@ impl From<&BoundSocket> for ListenOptions {
 impl Server {
     pub(super) fn listen_on(self, given: &GivenDescriptor, options: ListenOptions) -> Result<Server, Error> {
         let (_, request) = options.into_parts();
-        let started = current::with(|core| core.listen_on(self.handle, given, request));
-        started.unwrap_or_else(|| Err(Error::server_not_running()))?;
+        with_loop(|core| core.listen_on(self.handle, given, request))?;
         Ok(self)
     }
 }
@@ -190,7 +193,7 @@ impl Socket {
         Ok((TcpStream::from(descriptor), read_ahead))
     }
 
-    /// [`into_std`](Socket::into_std) as a bare descriptor, of unix sockets too.
+    /// [`into_std`](Socket::into_std) as a bare descriptor, of unix sockets too. A file that it was bound to stays.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::event_loop::abort::AbortSignal;
 use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupRequest};
-use crate::event_loop::descriptors::GivenDescriptor;
+use crate::event_loop::descriptors::{GivenDescriptor, Transport};
 use crate::event_loop::{ConnectPlan, ConnectionOptions, Local, address_text};
 use crate::net::{Family, LookupHints, family_selection};
 
@@ -360,8 +360,22 @@ impl ConnectOptions {
     }
 
     /// The path, if that is where to connect to (rule C3).
-    pub(crate) fn path_option(&self) -> Option<&Path> {
+    fn path_option(&self) -> Option<&Path> {
         self.path.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The path to connect to. A socket that is `bound` connects over what it has: then a path means nothing to TCP, and
+    /// nothing else, be it empty, to a unix socket.
+    pub(crate) fn path_over(&self, bound: Option<Transport>) -> Result<Option<&Path>, Error> {
+        match bound {
+            None => Ok(self.path_option()),
+            Some(Transport::Tcp) => Ok(None),
+            Some(Transport::Unix) => match (&self.path, self.port) {
+                (Some(path), _) => Ok(Some(path)),
+                (None, Some(_)) => Err(Error::path_is_missing()),
+                (None, None) => Err(Error::missing_args()),
+            },
+        }
     }
 
     pub(crate) fn socket_options(&self) -> SocketOptions {
@@ -378,6 +392,11 @@ impl ConnectOptions {
         if self.path_option().is_some() {
             return Ok(0);
         }
+        self.check_address()
+    }
+
+    /// The same, when the path means nothing.
+    pub(crate) fn check_address(&self) -> Result<u16, Error> {
         // An empty path is no destination, but it is something that was said: then it is port 0 (rule C3).
         let port = self.port.or(self.path.as_ref().map(|_| 0)).ok_or_else(Error::missing_args)?;
         self.local()?;

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::Error;
@@ -253,6 +254,13 @@ impl Socket {
     /// This end's address and port together; `None` without a connection. Mirrors `socket.address()`.
     pub fn address(self) -> Option<SocketAddr> {
         self.ask(None, |connection| connection.local_address())
+    }
+
+    /// The path, or the [`abstract_name`](crate::net::abstract_name), that its [`BoundSocket`](crate::net::BoundSocket) was
+    /// bound to: as it was given, while there is a connection, or before the first one. `None` for every other socket. The
+    /// other half of `socket.localAddress` and `socket.address()`.
+    pub fn local_path(self) -> Option<PathBuf> {
+        self.ask(None, |connection| connection.local_path().map(Path::to_owned))
     }
 
     /// Node's own mark, which `removeAllListeners` leaves standing.

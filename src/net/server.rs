@@ -7,10 +7,16 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::event_loop::SERVER_EVENTS;
+use crate::event_loop::core::Core;
 use crate::event_loop::current;
 use crate::event_loop::events::{Arguments, Event};
 use crate::event_loop::listeners::{ListenerId, ListenerKind};
 use crate::net::{ListenOptions, Server, ServerEvent, ServerOptions, Socket};
+
+/// A command that starts to listen. Without a loop there is no server that could.
+pub(super) fn with_loop(command: impl FnOnce(&mut Core) -> Result<(), Error>) -> Result<(), Error> {
+    current::with(command).unwrap_or_else(|| Err(Error::server_not_running()))
+}
 
 impl Server {
     /// A server with Node's defaults and no listeners. Mirrors `new net.Server()`.
@@ -81,8 +87,7 @@ impl Server {
         }
         if let Some((path, permissions)) = options.path_option()? {
             let request = options.into_parts().1;
-            let started = current::with(|core| core.reactor.listen_at_path(self.handle, path, permissions, request));
-            started.unwrap_or_else(|| Err(Error::server_not_running()))?;
+            with_loop(|core| core.reactor.listen_at_path(self.handle, path, permissions, request))?;
             return Ok(self);
         }
         let signal = options.signal_option();
@@ -91,11 +96,10 @@ impl Server {
             return Err(Error::null_bytes("argument 'hostname'", host));
         }
         if let Some(signal) = signal {
-            current::with(|core| core.can_listen(self.handle)).unwrap_or_else(|| Err(Error::server_not_running()))?;
+            with_loop(|core| core.can_listen(self.handle))?;
             signal.attach_server(self.handle);
         }
-        let started = current::with(|core| core.listen(self.handle, host.as_deref(), request));
-        started.unwrap_or_else(|| Err(Error::server_not_running()))?;
+        with_loop(|core| core.listen(self.handle, host.as_deref(), request))?;
         Ok(self)
     }
 
@@ -110,8 +114,7 @@ impl Server {
         on: impl Into<ListenOptions>,
         on_listening: impl FnOnce(Server) + 'static,
     ) -> Result<Server, Error> {
-        let can = current::with(|core| core.can_listen(self.handle));
-        can.unwrap_or_else(|| Err(Error::server_not_running()))?;
+        with_loop(|core| core.can_listen(self.handle))?;
         let listener = self.once_listening(on_listening);
         self.listen(on).inspect_err(|_| {
             self.off(listener);

@@ -158,6 +158,14 @@ impl ListenOptions {
         self
     }
 
+    /// Does nothing: there are no cluster workers here, which share a listening socket unless they say so. As in a process
+    /// of Node's that is no such worker, a port that is in use is `EADDRINUSE` with it and without it. To share one, see
+    /// [`reuse_port`](ListenOptions::reuse_port) and [`fd`](ListenOptions::fd). Mirrors `exclusive`.
+    #[must_use]
+    pub fn exclusive(self, _on: bool) -> ListenOptions {
+        self
+    }
+
     /// Closes the server when the signal is aborted, as [`Server::close`](crate::net::Server::close) does: connections live
     /// on. When that was before, it closes in the next tick. Mirrors `signal`.
     #[must_use]

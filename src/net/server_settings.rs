@@ -33,7 +33,7 @@ impl Server {
 
     /// How many connections may live at a time; `None`, the default, is no limit. Mirrors `server.maxConnections`.
     pub fn max_connections(self) -> Option<usize> {
-        self.settings().max_connections
+        self.setting(|settings| settings.max_connections)
     }
 
     /// Limits how many connections live at a time; 0 lets nobody in. Mirrors `server.maxConnections = …`.
@@ -99,7 +99,7 @@ impl Server {
 impl Server {
     /// Whether accepted sockets may write on after their peer ended. Mirrors `server.allowHalfOpen`.
     pub fn allow_half_open(self) -> bool {
-        self.settings().connection.allow_half_open
+        self.setting(|settings| settings.connection.allow_half_open)
     }
 
     /// Sets [`allow_half_open`](Server::allow_half_open) for the connections to come. Mirrors `server.allowHalfOpen = …`.
@@ -109,7 +109,7 @@ impl Server {
 
     /// Whether nothing is read from accepted sockets before `resume()`. Mirrors `server.pauseOnConnect`.
     pub fn pause_on_connect(self) -> bool {
-        self.settings().pause_on_connect
+        self.setting(|settings| settings.pause_on_connect)
     }
 
     /// Sets [`pause_on_connect`](Server::pause_on_connect) for the connections to come. Mirrors
@@ -120,7 +120,7 @@ impl Server {
 
     /// Whether accepted sockets send small writes at once. Mirrors `server.noDelay`.
     pub fn no_delay(self) -> bool {
-        self.settings().connection.no_delay
+        self.setting(|settings| settings.connection.no_delay)
     }
 
     /// Sets [`no_delay`](Server::no_delay) for the connections to come. Mirrors `server.noDelay = …`.
@@ -130,7 +130,7 @@ impl Server {
 
     /// Whether accepted sockets are probed when they are idle. Mirrors `server.keepAlive`.
     pub fn keep_alive(self) -> bool {
-        self.settings().connection.keep_alive
+        self.setting(|settings| settings.connection.keep_alive)
     }
 
     /// Sets [`keep_alive`](Server::keep_alive) for the connections to come. Mirrors `server.keepAlive = …`.
@@ -141,7 +141,7 @@ impl Server {
     /// How long an accepted socket is idle before it is probed; only whole seconds count. Mirrors
     /// `server.keepAliveInitialDelay`, which is a number of seconds although the option is one of milliseconds.
     pub fn keep_alive_initial_delay(self) -> Duration {
-        self.settings().connection.keep_alive_initial_delay
+        self.setting(|settings| settings.connection.keep_alive_initial_delay)
     }
 
     /// Sets [`keep_alive_initial_delay`](Server::keep_alive_initial_delay) for the connections to come. Mirrors
@@ -152,7 +152,7 @@ impl Server {
 
     /// Both high-water marks of accepted sockets, in bytes. Mirrors `server.highWaterMark`.
     pub fn high_water_mark(self) -> usize {
-        self.settings().connection.readable_high_water_mark
+        self.setting(|settings| settings.connection.readable_high_water_mark)
     }
 
     /// Sets [`high_water_mark`](Server::high_water_mark) for the connections to come. Mirrors `server.highWaterMark = …`.
@@ -163,9 +163,9 @@ impl Server {
         })
     }
 
-    fn settings(self) -> ServerSettings {
-        let found = current::with(|core| core.reactor.server(self.handle).map(|server| server.settings().clone()));
-        found.flatten().unwrap_or_default()
+    fn setting<T>(self, read: impl Fn(&ServerSettings) -> T) -> T {
+        let found = current::with(|core| core.reactor.server(self.handle).map(|server| read(server.settings())));
+        found.flatten().unwrap_or_else(|| read(&ServerSettings::default()))
     }
 
     fn write_setting(self, write: impl FnOnce(&mut ServerSettings)) -> Server {

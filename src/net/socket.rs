@@ -65,7 +65,9 @@ impl Socket {
     ///
     /// `ERR_MISSING_ARGS` without a port or a path, `ERR_INVALID_IP_ADDRESS` for a local address that is none, `EISCONN` when
     /// connected, `ERR_SOCKET_CLOSED` on a stale handle: nothing is changed then. On a socket that is connecting it
-    /// returns `Ok`, and the socket fails with `EALREADY`, as in Node.
+    /// returns `Ok`, and the socket fails with `EALREADY`, as in Node. On a socket made of a
+    /// [`BoundSocket`](crate::net::BoundSocket): `ERR_INVALID_ARG_VALUE` for another local end, and, when it is bound to a
+    /// path, `ERR_INVALID_ARG_TYPE` without one.
     pub fn connect(self, to: impl Into<ConnectOptions>) -> Result<Socket, Error> {
         let options = to.into();
         self.start_connect(&options)
@@ -90,19 +92,19 @@ impl Socket {
     }
 
     fn start_connect(self, options: &ConnectOptions) -> Result<Socket, Error> {
-        if let Some(path) = options.path_option() {
+        let bound = current::with(|core| core.reactor.bound_transport(self.handle)).flatten();
+        if let Some(path) = options.path_over(bound)? {
             let started = current::command(|core| core.connect_path(self.handle, path));
             started.unwrap_or_else(|| Err(Error::socket_closed()))?;
             return Ok(self);
         }
-        let port = options.check()?;
-        let bound = current::with(|core| core.reactor.is_bound(self.handle)).unwrap_or(false);
-        if bound && self.connect_bound(options, port)? {
+        let port = options.check_address()?;
+        if bound.is_some() && self.connect_bound(options, port)? {
             return Ok(self);
         }
         let host = options.host_or_default();
         let mut plan = options.plan()?;
-        if bound {
+        if bound.is_some() {
             // One descriptor is bound, so only one address can be tried.
             plan.attempt_timeout = None;
         }

@@ -4,6 +4,9 @@
 //! called. Listeners run in that order, on the loop's thread, with nothing borrowed: any command may be given from any of
 //! them. It may touch the event loop's registry.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use crate::error::Error;
 use crate::event_loop::SOCKET_EVENTS;
 use crate::event_loop::current;
@@ -101,6 +104,18 @@ plain_event!(
     /// `resume`: the flow begins, in the tick after [`resume`](Socket::resume) or the first `data` listener.
 );
 
+/// What a one-shot listener for bytes waits for: at the end of the stream there may be only text left.
+fn bytes_of<'a>(arguments: &'a Arguments<'_>) -> Option<&'a [u8]> {
+    let Arguments::Data(_, bytes, _) = arguments else { return None };
+    Some(*bytes).filter(|bytes| !bytes.is_empty())
+}
+
+/// What a one-shot listener for text waits for: bytes may complete no character.
+fn text_of<'a>(arguments: &'a Arguments<'_>) -> Option<&'a str> {
+    let Arguments::Data(_, _, text) = arguments else { return None };
+    *text
+}
+
 impl Socket {
     /// `data`: bytes have come, lent for the length of the call. Mirrors `'data'`.
     ///
@@ -131,11 +146,7 @@ impl Socket {
     /// [`on_data`](Socket::on_data), once. Removing the last `data` listener does not pause: what comes meanwhile is
     /// lost.
     pub fn once_data(self, listener: impl FnOnce(Socket, &[u8]) + 'static) -> ListenerId {
-        self.listen_once(SocketEvent::Data, move |arguments| {
-            if let Arguments::Data(socket, bytes, _) = *arguments {
-                listener(socket, bytes);
-            }
-        })
+        self.once_given(bytes_of, listener)
     }
 
     /// `data` as text: what the bytes complete, decoded as [`set_encoding`](Socket::set_encoding) says, else as UTF-8. A
@@ -157,6 +168,46 @@ impl Socket {
                 listener(socket, text);
             }
         })
+    }
+
+    /// [`on_text`](Socket::on_text), once: the first `data` whose bytes complete a character, or what the end of the stream
+    /// leaves. As with [`once_data`](Socket::once_data), removing the last `data` listener does not pause: what comes
+    /// meanwhile is lost.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.once_text(|socket, text| {
+    ///     println!("the greeting: {text}");
+    ///     socket.pause();
+    /// });
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn once_text(self, listener: impl FnOnce(Socket, &str) + 'static) -> ListenerId {
+        current::with(|core| core.listen_to_text(self.handle));
+        self.once_given(text_of, listener)
+    }
+
+    /// A `data` listener that is removed before the first call that has something for it.
+    fn once_given<T: ?Sized + 'static>(
+        self,
+        view: for<'a> fn(&'a Arguments<'_>) -> Option<&'a T>,
+        listener: impl FnOnce(Socket, &T) + 'static,
+    ) -> ListenerId {
+        let place = Rc::new(Cell::new(None));
+        let own = place.clone();
+        let mut listener = Some(listener);
+        let registered = self.listen_to(SocketEvent::Data, move |arguments| {
+            let Some(given) = view(arguments) else { return };
+            if let (Some(listener), Some(own)) = (listener.take(), own.get()) {
+                self.off(own);
+                listener(self, given);
+            }
+        });
+        place.set(Some(registered));
+        registered
     }
 
     /// `error`: the connection failed, and the socket is destroyed already; `close` follows with `had_error`. At most

@@ -59,14 +59,18 @@ impl Reactor {
         }
     }
 
-    pub(crate) fn is_bound(&mut self, socket: Handle) -> bool {
-        self.live(socket).is_some_and(|connection| connection.bound.is_some())
+    /// What a socket that is bound and has not connected yet can connect over.
+    pub(crate) fn bound_transport(&mut self, socket: Handle) -> Option<Transport> {
+        self.live(socket)?.bound.as_ref().map(Stream::transport)
     }
 
     /// `setupListenHandle` with a handle: bound already, listening perhaps. The caller has begun the `listen`.
     pub(crate) fn listen_adopted(&mut self, server: Handle, acceptor: io::Result<Acceptor>, by: BoundBy) {
         let Some(found) = self.server_mut(server) else { return };
         let backlog = found.request.backlog();
+        if let Some(name) = acceptor.as_ref().ok().and_then(Acceptor::name) {
+            found.path = Some(name.path().to_owned());
+        }
         match acceptor.and_then(|acceptor| acceptor.listen(backlog).map(|()| acceptor)) {
             Ok(acceptor) => {
                 let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));

@@ -1,9 +1,10 @@
 //! What can be asked of a connection: Node's properties of `net.Socket`.
 //!
-//! This module touches `sys::Stream` for the two addresses. Invariant: asking changes nothing, except that a remote
+//! This module touches `sys::Stream` for the two addresses, and the name of a bound one. Invariant: asking changes nothing, except that a remote
 //! address that was read is remembered (rule C44).
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -11,7 +12,7 @@ use crate::reactor::connection::{Connection, Flow, Link, ReadPhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
-use crate::sys::{KeepAliveTimes, Stream};
+use crate::sys::{BoundName, KeepAliveTimes, Stream, Transport};
 
 impl Connection {
     pub(crate) fn is_destroyed(&self) -> bool {
@@ -34,7 +35,8 @@ impl Connection {
     }
 
     pub(crate) fn is_unix(&self) -> bool {
-        self.link.is_unix()
+        let bound = self.bound.as_ref().is_some_and(|stream| stream.transport() == Transport::Unix);
+        bound || self.link.is_unix()
     }
 
     pub(crate) fn readable_ended(&self) -> bool {
@@ -157,6 +159,11 @@ impl Connection {
     /// The local end, while there is a descriptor.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         self.link.stream().or(self.bound.as_ref()).and_then(|stream| stream.local_address().ok())
+    }
+
+    /// The name that a unix socket was bound to here, while there is a descriptor.
+    pub(crate) fn local_path(&self) -> Option<&Path> {
+        self.link.stream().or(self.bound.as_ref())?.name().map(BoundName::path)
     }
 
     /// Sets what was asked for before there was a descriptor. As in Node, an option that the kernel refuses does not fail

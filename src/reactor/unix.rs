@@ -102,15 +102,16 @@ impl Reactor {
         let address = match UnixAddress::new(&target.path) {
             Ok(address) => address,
             // Refused without asking the kernel, and so without `connectionAttemptFailed`. Node looks for a local address
-            // to show, and unix sockets have none.
+            // and port to show, and a unix socket has no port, and an address only if it was bound.
             Err(error) => {
-                let local = "undefined:undefined".into();
+                let path = connection.local_path().map_or("undefined".into(), |path| path.to_string_lossy());
+                let local = format!("{path}:undefined");
                 let errno = Errno::from_io(&error);
                 let error = Error::with_host_port(errno, "connect", &target.text, 0, Some(local));
                 return self.destroy(socket, Some(error));
             }
         };
-        let stream = match Stream::unix() {
+        let stream = match connection.bound.take().map_or_else(Stream::unix, Ok) {
             Ok(stream) => stream,
             Err(error) => {
                 let error = Error::with_host_port(Errno::from_io(&error), "connect", &target.text, 0, None);

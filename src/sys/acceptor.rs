@@ -13,14 +13,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use socket2::{Domain, SockAddr, SockRef};
 
 use super::stream::{Family, Stream, Transport, bind_reporting_family, internet_address, new_socket};
-use super::unix::{Permissions, SocketFile, UnixAddress};
+use super::unix::{BoundName, Permissions, UnixAddress};
 
 /// A socket that is bound, and listens once told to.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    /// A unix socket's name in the file system. It stands first because it goes first: while there is a name there is
+    /// A unix socket's name, if it was bound here. It stands first because it goes first: while there is a name there is
     /// somebody behind it.
-    file: Option<SocketFile>,
+    name: Option<Box<BoundName>>,
     descriptor: OwnedFd,
     transport: Transport,
 }
@@ -29,7 +29,7 @@ impl Acceptor {
     /// A TCP socket bound to `address`. A port that only waits out its last connections is free.
     pub(crate) fn tcp(address: SocketAddr, options: AcceptorOptions) -> io::Result<Self> {
         let family = Family::of(&address);
-        let acceptor = Self { file: None, descriptor: new_socket(family.domain())?, transport: Transport::Tcp };
+        let acceptor = Self { name: None, descriptor: new_socket(family.domain())?, transport: Transport::Tcp };
         let socket = acceptor.socket();
         socket.set_reuse_address(true)?;
         if options.reuse_port {
@@ -55,18 +55,27 @@ impl Acceptor {
             Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::EACCES),
             _ => error,
         })?;
-        Ok(Self { file: address.file().map(SocketFile::bound_at), descriptor, transport: Transport::Unix })
+        Ok(Self { name: Some(BoundName::new(address)), descriptor, transport: Transport::Unix })
     }
 
     /// Sets who may connect, by the permissions of the socket's file. An abstract name has none, and needs none.
     pub(crate) fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| file.set_permissions(permissions))
+        self.name.as_ref().map_or(Ok(()), |name| name.set_permissions(permissions))
     }
 
-    /// Takes over a socket that somebody else bound, which is non-blocking and closed on exec already.
-    /// The file of a unix socket is somebody else's too.
-    pub(super) fn from_bound(descriptor: OwnedFd, transport: Transport) -> Self {
-        Self { file: None, descriptor, transport }
+    /// Takes over a socket that is bound, non-blocking and closed on exec already. Without a name the file of a unix socket
+    /// is somebody else's.
+    pub(super) fn from_bound(descriptor: OwnedFd, name: Option<Box<BoundName>>, transport: Transport) -> Self {
+        Self { name, descriptor, transport }
+    }
+
+    /// The name that it was bound to here.
+    pub(crate) fn name(&self) -> Option<&BoundName> {
+        self.name.as_deref()
+    }
+
+    pub(super) fn into_parts(self) -> (OwnedFd, Option<Box<BoundName>>) {
+        (self.descriptor, self.name)
     }
 
     /// Starts to listen. The kernel completes up to about `backlog` connections before anyone accepts them.
@@ -94,13 +103,6 @@ impl Acceptor {
 
     fn socket(&self) -> SockRef<'_> {
         SockRef::from(&self.descriptor)
-    }
-}
-
-/// The descriptor goes on without this type's promises; it is non-blocking still.
-impl From<Acceptor> for OwnedFd {
-    fn from(acceptor: Acceptor) -> OwnedFd {
-        acceptor.descriptor
     }
 }
 

@@ -1,6 +1,6 @@
-//! Descriptors that somebody else opened: what they are, and what makes them fit for this crate.
+//! Descriptors that are to be adopted: what they are, and what makes them fit for this crate.
 //!
-//! May touch `socket2` and `std`.
+//! May touch `socket2`, `std`, and `libc` for an error number.
 //!
 //! Invariant: a [`Stream`] or an [`Acceptor`] made here is non-blocking and closed on exec, as every other. Both flags
 //! are set on what was given: the first belongs to the open socket, and therefore to everybody who has a copy of the
@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
 use socket2::{Domain, SockRef, Type};
@@ -17,6 +17,7 @@ use socket2::{Domain, SockRef, Type};
 use super::Transport;
 use super::acceptor::Acceptor;
 use super::stream::Stream;
+use super::unix::BoundName;
 
 /// What a descriptor is, by the names that Node's `ERR_INVALID_FD_TYPE` shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,19 +85,62 @@ impl Kind {
     }
 }
 
+/// A descriptor that waits to be adopted, with the name that it was bound to here. Dropped, it is closed, and the file of
+/// its name removed.
+#[derive(Debug)]
+pub(crate) struct Adoptable {
+    /// First, because it goes first: see [`Acceptor`].
+    name: Option<Box<BoundName>>,
+    descriptor: OwnedFd,
+}
+
+impl Adoptable {
+    pub(crate) fn name(&self) -> Option<&BoundName> {
+        self.name.as_deref()
+    }
+
+    /// What can be adopted has a transport; anything else is an invalid argument, as in Node.
+    fn transport(&self) -> io::Result<Transport> {
+        let transport = Kind::of(self.as_fd()).transport();
+        transport.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
+    }
+}
+
+/// A descriptor of somebody else's, and so is its file, if it has one.
+impl From<OwnedFd> for Adoptable {
+    fn from(descriptor: OwnedFd) -> Adoptable {
+        Adoptable { name: None, descriptor }
+    }
+}
+
+impl From<Acceptor> for Adoptable {
+    fn from(acceptor: Acceptor) -> Adoptable {
+        let (descriptor, name) = acceptor.into_parts();
+        Adoptable { name, descriptor }
+    }
+}
+
+impl AsFd for Adoptable {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
 impl Stream {
     /// Takes over a stream socket in whatever state it is.
-    pub(crate) fn adopt(descriptor: OwnedFd, transport: Transport) -> io::Result<Stream> {
-        prepare(&descriptor)?;
-        Ok(Stream::from_accepted(descriptor, transport))
+    pub(crate) fn adopt(given: Adoptable) -> io::Result<Stream> {
+        let transport = given.transport()?;
+        prepare(&given.descriptor)?;
+        Ok(Stream::from_bound(given.descriptor, given.name, transport))
     }
 }
 
 impl Acceptor {
     /// Takes over a stream socket that is bound, and perhaps listens.
-    pub(crate) fn adopt(descriptor: OwnedFd, transport: Transport) -> io::Result<Acceptor> {
-        prepare(&descriptor)?;
-        Ok(Acceptor::from_bound(descriptor, transport))
+    pub(crate) fn adopt(given: Adoptable) -> io::Result<Acceptor> {
+        let transport = given.transport()?;
+        prepare(&given.descriptor)?;
+        Ok(Acceptor::from_bound(given.descriptor, given.name, transport))
     }
 }
 
@@ -118,7 +162,6 @@ fn prepare(descriptor: &OwnedFd) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream, UdpSocket};
-    use std::os::fd::AsFd;
     use std::os::unix::net::{UnixDatagram, UnixStream};
 
     use super::*;
@@ -143,10 +186,10 @@ mod tests {
     fn what_is_adopted_is_non_blocking() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let stream = Stream::adopt(client.into(), Transport::Tcp).unwrap();
+        let stream = Stream::adopt(OwnedFd::from(client).into()).unwrap();
         assert!(SockRef::from(&stream.as_fd()).nonblocking().unwrap());
         assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        let acceptor = Acceptor::adopt(listener.into(), Transport::Tcp).unwrap();
+        let acceptor = Acceptor::adopt(OwnedFd::from(listener).into()).unwrap();
         acceptor.accept().unwrap();
         assert_eq!(acceptor.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }

@@ -6,7 +6,7 @@
 //! | [`poller`] | readiness (epoll, kqueue) and the wake-up from other threads |
 //! | [`stream`] | one connecting or connected socket |
 //! | [`acceptor`] | one listening socket |
-//! | [`descriptor`] | descriptors that somebody else opened |
+//! | [`descriptor`] | descriptors that are to be adopted |
 //! | [`reserve`] | the descriptor kept back for the day when there are none left |
 //! | [`resolver`] | host names and address literals |
 //! | [`unix`] | names of unix sockets, and the files they make |
@@ -54,7 +54,7 @@ pub(crate) use poller::{Poller, WAKE_TOKEN, Waker};
 pub(crate) use reserve::Reserve;
 pub use stream::Family;
 pub(crate) use stream::{ConnectStart, KeepAliveTimes, Stream, Transport};
-pub(crate) use unix::{Permissions, UnixAddress, is_abstract};
+pub(crate) use unix::{BoundName, Permissions, UnixAddress, is_abstract};
 
 #[cfg(test)]
 mod test_support;

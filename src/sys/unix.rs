@@ -24,8 +24,7 @@ const NAME_OFFSET: usize = std::mem::offset_of!(libc::sockaddr_un, sun_path);
 #[derive(Clone, Debug)]
 pub(crate) struct UnixAddress {
     raw: SockAddr,
-    /// `None` for a name without a file.
-    file: Option<PathBuf>,
+    name: PathBuf,
 }
 
 impl UnixAddress {
@@ -36,16 +35,11 @@ impl UnixAddress {
         if bytes.is_empty() || bytes.len() > MOST_BYTES || (!is_abstract && bytes.contains(&0)) {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
-        Ok(Self { raw: raw_address(bytes), file: (!is_abstract).then(|| name.to_owned()) })
+        Ok(Self { raw: raw_address(bytes), name: name.to_owned() })
     }
 
     pub(super) fn as_raw(&self) -> &SockAddr {
         &self.raw
-    }
-
-    /// The file that stands for it.
-    pub(super) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
     }
 }
 
@@ -68,6 +62,40 @@ fn raw_address(bytes: &[u8]) -> SockAddr {
     let length = (NAME_OFFSET + bytes.len()) as libc::socklen_t;
     // SAFETY: the storage holds a `sockaddr_un` whose name ends after this many bytes.
     unsafe { SockAddr::new(storage, length) }
+}
+
+/// The name that a unix socket was bound to here. Its file, if it has one, is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct BoundName {
+    /// As it was given.
+    path: PathBuf,
+    /// `None` for a name without a file.
+    file: Option<SocketFile>,
+}
+
+impl BoundName {
+    /// The name that a bind took just now.
+    pub(super) fn new(address: &UnixAddress) -> Box<Self> {
+        let path = address.name.clone();
+        let file = (!is_abstract(&path)).then(|| SocketFile::bound_at(&path));
+        Box::new(Self { path, file })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Sets the mode of the file. An abstract name has none, and needs none.
+    pub(super) fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.set_permissions(permissions))
+    }
+
+    /// The file stays: the socket goes on without this crate.
+    pub(super) fn leave(mut self) {
+        if let Some(file) = &mut self.file {
+            file.identity = None;
+        }
+    }
 }
 
 /// Who may connect, beside those whom the process's file mode mask lets.
@@ -93,7 +121,7 @@ impl Permissions {
 
 /// The file of a bound unix socket, removed when dropped, unless another one has taken its name meanwhile.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+struct SocketFile {
     path: PathBuf,
     /// Which file it is. `None` if it was gone before it could be looked at: then there is nothing to remove.
     identity: Option<Identity>,
@@ -109,14 +137,14 @@ struct Identity {
 
 impl SocketFile {
     /// The file that a bind made at `path` just now.
-    pub(super) fn bound_at(path: &Path) -> Self {
+    fn bound_at(path: &Path) -> Self {
         // Absolute where possible, so that it is found again from another directory.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let identity = identity_of(&path);
         Self { path, identity }
     }
 
-    pub(super) fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+    fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
         if self.identity.is_none() || identity_of(&self.path) != self.identity {
             // Somebody else's file by now, whose mode is none of our business.
             return Err(io::Error::from_raw_os_error(libc::ENOENT));

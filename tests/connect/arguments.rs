@@ -1,4 +1,4 @@
-//! The forms of address and the options of a connect: C1-C5, L4, F2.
+//! The forms of address and the options of a connect: C1-C6, L4, F2.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
@@ -43,6 +43,33 @@ fn c1_every_form_of_address_connects() {
             );
         }
         assert_eq!((event_loop.connections(), event_loop.servers()), (0, 0));
+    });
+}
+
+/// C6, not as in Node, where the address of an options object means nothing: what a server says of itself reaches it, on
+/// one address and on all of them.
+#[test]
+fn c6_the_address_of_a_server_reaches_it() {
+    support::test(|event_loop| {
+        for everywhere in [false, true] {
+            let log = Log::new();
+            with_server(event_loop, ending_server(), everywhere, move |server, port| {
+                let address = server.address().expect("it listens");
+                assert_eq!((address.ip().is_unspecified(), address.port()), (everywhere, port));
+                let client = net::connect(address).expect("connect");
+                watch_socket(&log, "C", client);
+                client.on_connect(move |client| {
+                    assert_eq!(client.remote_port(), Some(port));
+                    let reached = client.remote_address().expect("an address");
+                    assert!(reached == address.ip() || reached.to_canonical().is_loopback());
+                });
+                client.on_close(move |_, _| {
+                    server.close();
+                });
+                log.add("C", "connect()");
+            });
+            log.assert_of("C", &format!("connect() ~ connectionAttempt | {ENDED_BY_THE_SERVER}"));
+        }
     });
 }
 

@@ -1,6 +1,7 @@
 //! 1.7: `BoundSocket`.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use halfclose::net::{self, BoundSocket, BoundSocketOptions, ListenOptions, ReadyState, Server, Socket, SocketOptions};
@@ -13,6 +14,10 @@ fn bound() -> BoundSocket {
     BoundSocket::new(("127.0.0.1", 0)).expect("an address")
 }
 
+fn address_of(bound: &BoundSocket) -> SocketAddr {
+    bound.address().expect("bound").expect("an internet address")
+}
+
 /// A socket that connects from where `bound` is.
 fn socket_at(bound: &BoundSocket) -> Socket {
     Socket::with_options(SocketOptions::new().handle(bound).expect("not adopted yet"))
@@ -22,14 +27,14 @@ fn socket_at(bound: &BoundSocket) -> Socket {
 #[test]
 fn a_bound_socket_knows_its_address() {
     let bound = BoundSocket::new(("127.0.0.1", 0)).expect("an address");
-    let address = bound.address().expect("bound");
+    let address = address_of(&bound);
     assert!(address.ip().is_loopback() && address.port() != 0);
     assert!(bound.fd().expect("bound") >= 0);
-    let any = BoundSocket::new(0).expect("an address").address().expect("bound");
+    let any = address_of(&BoundSocket::new(0).expect("an address"));
     assert_eq!(any.ip().to_string(), "0.0.0.0");
     // Not every machine has IPv6.
     if let Ok(any) = BoundSocket::new(BoundSocketOptions::new().ipv6_only(true)) {
-        assert_eq!(any.address().expect("bound").ip().to_string(), "::");
+        assert_eq!(address_of(&any).ip().to_string(), "::");
     }
     // Nothing listens yet, so somebody else may have the same port.
     BoundSocket::new(address).expect("the same address");
@@ -66,7 +71,7 @@ fn a_bound_socket_says_at_once_what_is_wrong() {
 fn a_server_listens_where_a_bound_socket_is() {
     let log = in_a_loop(|log| {
         let bound = bound();
-        let address = bound.address().expect("bound");
+        let address = address_of(&bound);
         let busy = Server::new();
         busy.listen(0).expect("listen");
         assert_eq!(busy.listen(&bound).expect_err("it listens").code(), Some("ERR_SERVER_ALREADY_LISTEN"));
@@ -95,7 +100,7 @@ fn a_server_listens_where_a_bound_socket_is() {
 fn a_second_listener_at_one_address_fails() {
     let log = in_a_loop(|log| {
         let first = bound();
-        let second = BoundSocket::new(first.address().expect("bound")).expect("the same address");
+        let second = BoundSocket::new(address_of(&first)).expect("the same address");
         let server = Server::new();
         server.listen(&first).expect("listen");
         let other = Server::new();
@@ -116,7 +121,7 @@ fn a_second_listener_at_one_address_fails() {
 fn a_socket_connects_from_where_a_bound_socket_is() {
     let log = in_a_loop(|log| {
         let bound = bound();
-        let address = bound.address().expect("bound");
+        let address = address_of(&bound);
         let server = Server::new();
         let client = socket_at(&bound);
         assert_eq!(client.ready_state(), ReadyState::Open);
@@ -174,7 +179,7 @@ fn a_bound_socket_connects_to_a_name_after_the_lookup() {
 fn a_bound_socket_fails_to_connect_with_events() {
     let log = in_a_loop(|log| {
         let closed_port = bound();
-        let port = closed_port.address().expect("bound").port();
+        let port = address_of(&closed_port).port();
         let client = socket_at(&bound());
         watch_socket(&log, "refused", client);
         client.connect(("127.0.0.1", port)).expect("connect");

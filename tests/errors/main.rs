@@ -12,6 +12,7 @@ mod support;
 
 mod calls;
 mod streams;
+mod table;
 mod unhandled;
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Rules L70 to L80: the life of a server.
+//! Rules L70 to L80: the life of a server. S23 is L71 to L79: what `close` and its callbacks do.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -378,7 +378,7 @@ fn l19_end_after_destroy_with_an_error() {
     );
 }
 
-/// L20: unread bytes and no consumer: no `end`, no automatic `end()`, and the server goes on counting the connection.
+/// L20, F32: unread bytes and no consumer: no `end`, no automatic `end()`, and the server goes on counting the connection.
 #[test]
 fn l20_unread_bytes_hold_back_end() {
     let log = Stage::play(
@@ -429,7 +429,7 @@ fn l20_paused_consumer_holds_back_end() {
     log.assert_of("S", "connection | [unread=1 open] ~ data ~ end | ~ finish |x close(false)");
 }
 
-/// L20: with no unread bytes `end` comes without any listener for data, and while paused.
+/// L20, F32: with no unread bytes `end` comes without any listener for data, and while paused.
 #[test]
 fn l20_end_needs_no_consumer_without_data() {
     let end_at_once = |_: Stage, socket: Socket| {

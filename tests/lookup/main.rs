@@ -1,5 +1,5 @@
 //! Names: lookups of the system's resolver and of users' own, their events, and the choice among several addresses (L2, L9,
-//! L34, C10-C14, C20-C28). The rule numbers are those of the behaviour reference.
+//! L34, C10-C14, C20-C30). The rule numbers are those of the behaviour reference.
 //!
 //! May touch: the public API, peers on std sockets, and addresses of 127.0.0.0/8 and ::1. Invariant: every test compares
 //! whole event sequences, and learns every port from the kernel.
@@ -8,6 +8,7 @@
 mod support;
 
 mod answers;
+mod blocked;
 mod selection;
 mod timeouts;
 

@@ -1,4 +1,4 @@
-//! Who is let in, and with which settings: S30, S31, S33, S35, S37, and the fields of 1.2 that are read at each accept.
+//! Who is let in, and with which settings: S30-S33, S35, S37, X15, and the fields of 1.2 that are read at each accept.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use halfclose::net::{self, DroppedConnection, Family, Server, ServerOptions, Socket};
+use halfclose::net::{self, BlockList, DroppedConnection, Family, Server, ServerOptions, Socket};
 
 use crate::run_from_callback;
 use crate::support::{self, Log, port_of, watch_server, watch_socket};
@@ -124,6 +124,67 @@ fn s31_lowering_the_limit_ends_nobody() {
         server.listen(("127.0.0.1", 0)).expect("listen");
         event_loop.run().expect("no unhandled error");
         log.assert_of("srv", "listening | connection | connection | drop ~ tick ~ close");
+    });
+}
+
+/// X15, S30: who is turned away is connected, and ended. The limit is looked at before the block list, which makes no event;
+/// neither makes a socket, and so nothing is counted.
+#[test]
+fn x15_s30_who_is_turned_away_sees_an_end() {
+    let mut list = BlockList::new();
+    list.add_address("127.0.0.1").expect("an address");
+    let (blocked, full) = ("listening ~ close", "listening | drop ~ tick ~ close");
+    for (block_list, most, expected) in [(true, None, blocked), (false, Some(0), full), (true, Some(0), full)] {
+        support::test(|event_loop| {
+            let log = Log::new();
+            let options = ServerOptions::new();
+            let server = watched(&log, if block_list { options.block_list(&list) } else { options });
+            server.set_max_connections(most);
+            server.once_listening(move |server| {
+                let client = client_of(&log, "C", server);
+                client.on_close(move |_, _| {
+                    assert_eq!(server.connections(), 0);
+                    server.close();
+                });
+            });
+            server.listen(("127.0.0.1", 0)).expect("listen");
+            event_loop.run().expect("no unhandled error");
+            log.assert_of("C", "connectionAttempt | connect, ready | ~ end | ~ finish |x close(false)");
+            // The server is closed by the client's `close`, which is a callback of its own.
+            log.assert_of("srv", &expected.replace(" ~ close", " |x ~ close"));
+        });
+    }
+}
+
+/// S32: on a dual-stack server the list is asked for `::ffff:127.0.0.1`, and finds the IPv4 rule. It is read at each accept,
+/// and can be taken away.
+#[test]
+fn s32_a_dual_stack_server_blocks_ipv4_peers() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let mut list = BlockList::new();
+        list.add_subnet("127.0.0.0", 8).expect("a subnet");
+        let server = watched(&log, ServerOptions::new().block_list(&list));
+        server.on_connection(move |server, socket| {
+            let address = socket.remote_address().expect("an address");
+            assert_eq!(address.to_canonical(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+            let dual_stack = server.address().is_some_and(|address| address.is_ipv6());
+            assert_eq!(address.is_ipv6(), dual_stack, "without IPv6 the server is no dual-stack one");
+            socket.destroy();
+            server.close();
+        });
+        server.once_listening(move |server| {
+            client_of(&log, "blocked", server).on_close(move |_, _| {
+                server.set_block_list(None);
+                client_of(&log, "let in", server);
+            });
+        });
+        server.listen(0).expect("listen");
+        event_loop.run().expect("no unhandled error");
+        log.assert_of("srv", "listening | connection ~ close");
+        for name in ["blocked", "let in"] {
+            log.assert_of(name, "connectionAttempt | connect, ready | ~ end | ~ finish |x close(false)");
+        }
     });
 }
 

@@ -1,4 +1,4 @@
-//! Which addresses and ports a server gets, and which conflicts it has with others: S4, S8, S9, S12.
+//! Which addresses and ports a server gets, and which conflicts it has with others: S4, S8, S9, S12, S13.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -195,6 +195,35 @@ fn s12_the_port_can_be_bound_again_right_after_close() {
             server.listen(("127.0.0.1", 0)).expect("listen");
         });
         assert_eq!(log.texts_of("srv"), ["listening", "connection", "close", "listening", "close"].map(str::to_owned));
+    });
+}
+
+/// S13: without cluster workers `exclusive` changes nothing: a port has one listener.
+#[test]
+fn s13_exclusive_changes_nothing() {
+    support::test(|event_loop| {
+        for (first, second) in [(None, None), (None, Some(true)), (Some(true), Some(false)), (Some(false), Some(true))]
+        {
+            let log = Log::new();
+            let options = |exclusive: Option<bool>, port| {
+                let options = ListenOptions::new().port(port);
+                exclusive.map_or(options.clone(), |on| options.exclusive(on))
+            };
+            run_from_callback(event_loop, move || {
+                let busy = Server::new();
+                watch_server(&log, "busy", busy);
+                busy.listen(options(first, 0)).expect("listen");
+                let server = Server::new();
+                watch_server(&log, "srv", server);
+                server.on_error(move |_, _| {
+                    busy.close();
+                });
+                server.listen(options(second, port_of(busy))).expect("no error yet");
+                log.add("srv", state(server));
+            });
+            log.assert_of("busy", "listening ~ close");
+            log.assert_of("srv", "not listening, no address ~ error(listen EADDRINUSE)");
+        }
     });
 }
 

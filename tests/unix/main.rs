@@ -8,6 +8,7 @@
 mod support;
 
 mod addresses;
+mod bound_sockets;
 mod connecting;
 mod errors;
 mod life_cycle;
