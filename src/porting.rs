@@ -617,6 +617,40 @@
 //! `on_text` never breaks a character, with or without `set_encoding`, which also decides what `on_data` and `read`
 //! see. Bound the length of a line that a stranger sends.
 //!
+//! # Text in other encodings
+//!
+//! ```js
+//! socket.setDefaultEncoding('latin1');
+//! socket.write('naïve, ');
+//! socket.end('wide', 'utf16le');
+//! ```
+//!
+//! ```
+//! # use halfclose::{EventLoop, net};
+//! # let mut event_loop = EventLoop::new()?;
+//! # let server = net::create_server(|socket| {
+//! #     socket.on_error(|_, _| {});
+//! #     socket.pipe(socket);
+//! # });
+//! # server.unref().listen(("127.0.0.1", 0))?;
+//! # while !server.listening() {
+//! #     event_loop.turn(Some(std::time::Duration::ZERO))?;
+//! # }
+//! # let address = server.address().unwrap();
+//! # let socket = net::connect(address)?;
+//! # let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+//! # let log = seen.clone();
+//! # socket.on_data(move |_, bytes| log.borrow_mut().extend_from_slice(bytes));
+//! use halfclose::net::{Chunk, Encoding};
+//!
+//! socket.set_default_encoding(Encoding::Latin1);
+//! socket.write("naïve, ");
+//! socket.end_data(Chunk::encoded("wide", Encoding::Utf16le));
+//! # event_loop.run()?;
+//! # assert_eq!(*seen.borrow(), b"na\xefve, w\0i\0d\0e\0");
+//! # Ok::<(), halfclose::Error>(())
+//! ```
+//!
 //! # A proxy
 //!
 //! ```js

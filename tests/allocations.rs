@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use halfclose::EventLoop;
-use halfclose::net::{self, ConnectOptions, ServerOptions, Socket};
+use halfclose::net::{self, Chunk, ConnectOptions, Encoding, ServerOptions, Socket};
 use support::{RawPeer, loopback, port_of};
 
 /// Messages before the count starts: everything that is allocated on first use has been used by then.
@@ -197,6 +197,41 @@ fn both_ends_of_an_echo_allocate_nothing_per_message() {
                 if seen.messages.get() > WARM_UP + COUNTED {
                     client.destroy();
                     server.close();
+                }
+            });
+        });
+        server.listen(("127.0.0.1", 0)).expect("listen");
+        event_loop.run().expect("no unhandled error");
+        assert_eq!(window.end.get() - window.begin.get(), 0);
+        server.release();
+    });
+}
+
+/// Text that is sent as it is costs what bytes cost: UTF-8, and ASCII in `Latin1`, as the default or its own.
+#[test]
+fn text_that_needs_no_change_allocates_nothing() {
+    const TEXT: &str = "a message that goes back and forth";
+    support::test(|event_loop| {
+        let window = Rc::new(Window::default());
+        let server = net::create_server_with(ServerOptions::new().no_delay(true), echo);
+        let seen = window.clone();
+        server.once_listening(move |server| {
+            let options = ConnectOptions::new().host("127.0.0.1").port(port_of(server));
+            let client = net::connect(options.no_delay(true)).expect("connect");
+            client.once_ready(|client| {
+                client.write(TEXT);
+            });
+            client.on_data(move |client, _| {
+                seen.pass(WARM_UP, COUNTED);
+                let messages = seen.messages.get();
+                if messages > WARM_UP + COUNTED {
+                    client.destroy();
+                    server.close();
+                } else if messages % 2 == 0 {
+                    client.set_default_encoding([Encoding::Utf8, Encoding::Latin1][messages / 2 % 2]);
+                    client.write(TEXT);
+                } else {
+                    client.write(Chunk::encoded(TEXT, Encoding::Latin1));
                 }
             });
         });

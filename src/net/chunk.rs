@@ -3,10 +3,12 @@
 //! It may touch the reactor's vocabulary for outgoing bytes, through the event loop. Invariant: lent bytes are copied
 //! only when the kernel does not take them at once.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::event_loop::{Outgoing, QueuedBytes};
+use crate::event_loop::{Encoding, Outgoing, QueuedBytes};
+use crate::net::text_encoder::encode;
 
 /// A piece of output, as [`Socket::write`](crate::net::Socket::write) and its kin take it.
 ///
@@ -18,6 +20,9 @@ use crate::event_loop::{Outgoing, QueuedBytes};
 /// | `Vec<u8>`, `String` | moved |
 /// | `Rc<[u8]>`, `Arc<[u8]>` | shared: a broadcast copies nothing |
 /// | [`Chunk::from_static`] | nothing |
+///
+/// Text is sent as UTF-8, unless [`Socket::set_default_encoding`](crate::net::Socket::set_default_encoding) says
+/// otherwise or the chunk was made by [`Chunk::encoded`].
 ///
 /// All lengths count bytes; Node counts UTF-16 code units for strings (rule F6).
 ///
@@ -42,6 +47,8 @@ pub struct Chunk<'a>(Form<'a>);
 enum Form<'a> {
     Lent(&'a [u8]),
     Owned(Vec<u8>),
+    /// In UTF-8, until a default encoding says otherwise.
+    Text(Cow<'a, str>),
     Static(&'static [u8]),
     Rc(Rc<[u8]>),
     Arc(Arc<[u8]>),
@@ -54,12 +61,69 @@ impl Chunk<'static> {
     }
 }
 
+impl<'a> Chunk<'a> {
+    /// Text in an encoding of its own, whatever the default of the socket is. Mirrors `socket.write(text, encoding)`, and
+    /// goes into every method that takes a chunk: [`write_with`](crate::net::Socket::write_with) and
+    /// [`end_data`](crate::net::Socket::end_data), too.
+    ///
+    /// The bytes are those of Node's `Buffer.from(text, encoding)`, which refuses nothing:
+    ///
+    /// | encoding | bytes |
+    /// |---|---|
+    /// | `Utf8` | the text's own |
+    /// | `Utf16le` | two for each UTF-16 code unit, four for a surrogate pair |
+    /// | `Latin1`, `Ascii` | the lower byte of each UTF-16 code unit |
+    /// | `Hex` | one for each two digits, in upper or lower case. It ends at the first pair that is none; an odd digit is dropped |
+    /// | `Base64`, `Base64url` | three for each four characters, of either alphabet. Other characters are skipped; it ends at the first `=` |
+    ///
+    /// The last two rows come with the feature `encodings`, and look at the lower bytes only as well: U+0141 counts as `A`,
+    /// as in Node. What gives no bytes is a write of zero bytes.
+    ///
+    /// The text is encoded here and now, into a buffer of its own. It is not copied when its bytes stay the same: as
+    /// UTF-8, and as `Latin1` or `Ascii` if all of it is ASCII.
+    ///
+    /// ```
+    /// use halfclose::net::{Chunk, Encoding, Socket};
+    /// use halfclose::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.cork();
+    /// socket.write(Chunk::encoded("naïve", Encoding::Latin1));
+    /// assert_eq!(socket.writable_length(), 5);
+    /// # #[cfg(feature = "encodings")]
+    /// socket.write(Chunk::encoded("00ff", Encoding::Hex));
+    /// # #[cfg(feature = "encodings")]
+    /// assert_eq!(socket.writable_length(), 7);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn encoded(text: impl Into<Cow<'a, str>>, encoding: Encoding) -> Chunk<'a> {
+        Chunk(Form::encoded(text.into(), encoding))
+    }
+}
+
+impl<'a> Form<'a> {
+    fn encoded(text: Cow<'a, str>, encoding: Encoding) -> Form<'a> {
+        match encode(text, encoding) {
+            Cow::Borrowed(bytes) => Form::Lent(bytes),
+            Cow::Owned(bytes) => Form::Owned(bytes),
+        }
+    }
+}
+
 impl Outgoing for Chunk<'_> {
+    fn encode(&mut self, encoding: Encoding) {
+        if let Form::Text(text) = &mut self.0 {
+            self.0 = Form::encoded(std::mem::take(text), encoding);
+        }
+    }
+
     #[inline]
     fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Form::Lent(bytes) => bytes,
             Form::Owned(bytes) => bytes,
+            Form::Text(text) => text.as_bytes(),
             Form::Static(bytes) => bytes,
             Form::Rc(bytes) => bytes,
             Form::Arc(bytes) => bytes,
@@ -70,6 +134,7 @@ impl Outgoing for Chunk<'_> {
         match self.0 {
             Form::Lent(bytes) => QueuedBytes::Owned(bytes.to_vec()),
             Form::Owned(bytes) => QueuedBytes::Owned(bytes),
+            Form::Text(text) => QueuedBytes::Owned(text.into_owned().into_bytes()),
             Form::Static(bytes) => QueuedBytes::Static(bytes),
             Form::Rc(bytes) => QueuedBytes::Shared(Box::new(bytes)),
             Form::Arc(bytes) => QueuedBytes::Shared(Box::new(bytes)),
@@ -97,13 +162,13 @@ impl<'a> From<&'a Vec<u8>> for Chunk<'a> {
 
 impl<'a> From<&'a str> for Chunk<'a> {
     fn from(text: &'a str) -> Chunk<'a> {
-        Chunk(Form::Lent(text.as_bytes()))
+        Chunk(Form::Text(Cow::Borrowed(text)))
     }
 }
 
 impl<'a> From<&'a String> for Chunk<'a> {
     fn from(text: &'a String) -> Chunk<'a> {
-        Chunk(Form::Lent(text.as_bytes()))
+        Chunk(Form::Text(Cow::Borrowed(text)))
     }
 }
 
@@ -115,7 +180,7 @@ impl From<Vec<u8>> for Chunk<'_> {
 
 impl From<String> for Chunk<'_> {
     fn from(text: String) -> Self {
-        Chunk(Form::Owned(text.into_bytes()))
+        Chunk(Form::Text(Cow::Owned(text)))
     }
 }
 
@@ -156,5 +221,42 @@ mod tests {
             assert_eq!(chunk.as_slice(), b"abc");
             assert_eq!(chunk.into_queued().as_slice(), b"abc");
         }
+    }
+
+    /// A default encoding is for text: bytes, and text that has its encoding already, are left alone.
+    #[test]
+    fn a_default_encoding_is_for_text() {
+        let text = String::from("é");
+        let utf8: &[u8] = text.as_bytes();
+        let as_text: [Chunk<'_>; 3] = ["é".into(), (&text).into(), text.clone().into()];
+        for mut chunk in as_text {
+            assert_eq!(chunk.as_slice(), utf8);
+            chunk.encode(Encoding::Latin1);
+            assert_eq!(chunk.as_slice(), [0xe9]);
+            // What was encoded is bytes.
+            chunk.encode(Encoding::Utf16le);
+            assert_eq!(chunk.into_queued().as_slice(), [0xe9]);
+        }
+        let as_bytes: [Chunk<'_>; 5] = [
+            utf8.into(),
+            utf8.to_vec().into(),
+            Rc::<[u8]>::from(utf8).into(),
+            Arc::<[u8]>::from(utf8).into(),
+            Chunk::encoded("é", Encoding::Utf8),
+        ];
+        for mut chunk in as_bytes.into_iter().chain([Chunk::from_static("é".as_bytes())]) {
+            chunk.encode(Encoding::Utf16le);
+            assert_eq!(chunk.into_queued().as_slice(), utf8);
+        }
+    }
+
+    /// Lent text in UTF-8 is lent to the kernel, and its owner's buffer is what is queued.
+    #[test]
+    fn text_is_copied_only_where_it_must_be() {
+        let text = String::from("é");
+        let place = text.as_ptr();
+        assert_eq!(Chunk::from(&text).as_slice().as_ptr(), place);
+        assert_eq!(Chunk::encoded(&text, Encoding::Utf8).as_slice().as_ptr(), place);
+        assert_eq!(Chunk::from(text).into_queued().as_slice().as_ptr(), place);
     }
 }

@@ -12,7 +12,7 @@
 //! | `options`, `server_options` | option builders and address forms |
 //! | `descriptors` | sockets that somebody else opened, and giving them back |
 //! | `bound_socket` | [`BoundSocket`]: bound, and not yet anything |
-//! | `chunk` | what can be written |
+//! | `chunk`, `text_encoder` | what can be written, and text in other encodings |
 //! | `family_selection` | what is done with names that have several addresses |
 //! | `abstract_name` | names of unix sockets without a file |
 //!
@@ -54,6 +54,7 @@ mod server_options;
 mod server_settings;
 mod socket;
 mod socket_events;
+mod text_encoder;
 
 pub use crate::addresses::{BlockList, BlockListAddress, SocketAddress, SocketAddressOptions, is_ip, is_ipv4, is_ipv6};
 pub use crate::event_loop::Encoding;

@@ -5,11 +5,12 @@
 
 use std::io;
 use std::rc::Rc;
+use std::str;
 
 use crate::event_loop::current;
 use crate::event_loop::events::Arguments;
 use crate::event_loop::pipes::Pipe;
-use crate::net::{Socket, SocketEvent};
+use crate::net::{Chunk, Socket, SocketEvent};
 
 /// How a source is piped. Mirrors the options of `readable.pipe()`.
 #[derive(Clone, Debug)]
@@ -44,7 +45,9 @@ impl Socket {
     ///
     /// `pipe` is emitted on the destination within the call. When the destination finishes, fails or closes, this socket
     /// is unpiped and paused, not destroyed; when this one is destroyed, the destination stays open. A proxy of two
-    /// sockets needs [`allow_half_open`](Socket::set_allow_half_open) on both.
+    /// sockets needs [`allow_half_open`](Socket::set_allow_half_open) on both. With a
+    /// [`set_encoding`](Socket::set_encoding) on this socket it is text that is written, in the
+    /// [default encoding](Socket::set_default_encoding) of the destination.
     ///
     /// ```
     /// use halfclose::{EventLoop, net};
@@ -97,7 +100,7 @@ impl Socket {
             source,
             source.on_data(move |source, bytes| {
                 own.awaits_drain.set(false);
-                if !destination.write(bytes) {
+                if !destination.write(piped(source, bytes)) {
                     wait_for_drain(source, &own);
                 }
             }),
@@ -187,6 +190,15 @@ impl Socket {
         });
         self
     }
+}
+
+/// With an encoding the source gives text, which goes out in the default encoding of the destination.
+fn piped(source: Socket, bytes: &[u8]) -> Chunk<'_> {
+    if source.readable_encoding().is_none() {
+        return bytes.into();
+    }
+    // What was put back with `unshift` may be no text.
+    str::from_utf8(bytes).map_or_else(|_| bytes.into(), Chunk::from)
 }
 
 /// The destination is full: the source waits for its `drain`.

@@ -11,7 +11,7 @@ use crate::event_loop::QueuedBytes;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::current;
 use crate::event_loop::emit::call_lookup;
-use crate::net::{Chunk, ConnectOptions, KeepAliveOptions, Socket, SocketId, SocketOptions};
+use crate::net::{Chunk, ConnectOptions, Encoding, KeepAliveOptions, Socket, SocketId, SocketOptions};
 
 /// Making and connecting.
 impl Socket {
@@ -121,7 +121,7 @@ impl Socket {
 
 /// Writing and ending.
 impl Socket {
-    /// Writes. Mirrors `socket.write()`.
+    /// Writes. Mirrors `socket.write()`; `socket.write(text, encoding)` is a write of [`Chunk::encoded`].
     ///
     /// The kernel is tried at once; what it does not take is queued, in order, without limit. Returns false when
     /// [`writable_length`](Socket::writable_length) has reached the high-water mark: stop then, and go on at `drain`.
@@ -147,6 +147,31 @@ impl Socket {
         let mut chunk = Some(chunk.into());
         let callback = Callback::Complete(Box::new(callback));
         current::with(|core| core.write(self.handle, &mut chunk, Some(callback))).unwrap_or(false)
+    }
+
+    /// Sets the encoding of text that is written from now on: `&str`, `&String`, `String`, and what is
+    /// [piped](Socket::pipe) from a socket that has a [`set_encoding`](Socket::set_encoding). Mirrors
+    /// `socket.setDefaultEncoding()`.
+    ///
+    /// The default is [`Encoding::Utf8`]. Bytes are not touched, nor is text with an encoding of its own
+    /// ([`Chunk::encoded`], which says what the bytes of each encoding are), nor what was written before, even if it still
+    /// waits. It can be set at any time, and is kept when the socket connects again. No event follows.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Encoding, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new().set_default_encoding(Encoding::Latin1);
+    /// socket.cork();
+    /// socket.write("é");
+    /// assert_eq!(socket.writable_length(), 1);
+    /// socket.write("é".as_bytes());
+    /// assert_eq!(socket.writable_length(), 3);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn set_default_encoding(self, encoding: Encoding) -> Socket {
+        current::with(|core| core.reactor.set_default_encoding(self.handle, encoding));
+        self
     }
 
     /// Holds writes back until [`uncork`](Socket::uncork): they are queued, and go out as one. Mirrors `socket.cork()`.
@@ -184,7 +209,7 @@ impl Socket {
         self
     }
 
-    /// Writes, then ends this side. Mirrors `socket.end(data)`.
+    /// Writes, then ends this side. Mirrors `socket.end(data)`, with [`Chunk::encoded`] `socket.end(text, encoding)`.
     pub fn end_data<'a>(self, chunk: impl Into<Chunk<'a>>) -> Socket {
         let mut chunk = Some(chunk.into());
         current::with(|core| core.end(self.handle, Some(&mut chunk), None));

@@ -4,9 +4,12 @@
 //! ([`super::Reactor::take_graveyard`]), because a drop may run user code.
 
 use crate::reactor::CallbackId;
+use crate::reactor::text_decoder::Encoding;
 
 /// Bytes that are about to be written: looked at first, kept only if the kernel refuses some of them.
 pub(crate) trait Outgoing {
+    /// Text becomes the bytes of this encoding; what is bytes already stays as it is.
+    fn encode(&mut self, encoding: Encoding);
     fn as_slice(&self) -> &[u8];
     fn into_queued(self) -> QueuedBytes;
 }
@@ -34,6 +37,8 @@ impl QueuedBytes {
 }
 
 impl Outgoing for QueuedBytes {
+    fn encode(&mut self, _: Encoding) {}
+
     fn as_slice(&self) -> &[u8] {
         QueuedBytes::as_slice(self)
     }

@@ -18,7 +18,7 @@ use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
 use crate::reactor::ready::Readiness;
 use crate::reactor::selecting::Outbound;
 use crate::reactor::target::{PathTarget, Target};
-use crate::reactor::text_decoder::TextDecoder;
+use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Generation, Handle};
 use crate::sys::Stream;
@@ -329,6 +329,8 @@ pub(crate) struct WriteSide {
     pub(super) after_write_pending: bool,
     /// A shutdown is on its way through the pending phase.
     pub(super) shutting_down: bool,
+    /// `setDefaultEncoding()`: what text becomes that does not say its encoding itself.
+    pub(super) default_encoding: Encoding,
     /// How many `cork()` calls have no `uncork()` yet.
     pub(super) corked: u32,
     pub(super) high_water_mark: usize,
@@ -358,6 +360,7 @@ impl WriteSide {
             need_drain: false,
             after_write_pending: false,
             shutting_down: false,
+            default_encoding: Encoding::Utf8,
             corked: 0,
             high_water_mark,
             length: 0,

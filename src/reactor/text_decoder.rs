@@ -10,7 +10,8 @@
 
 use std::str;
 
-/// An encoding of text, as `set_encoding` takes it.
+/// An encoding of text, as `set_encoding` takes it for what is read, `set_default_encoding` and `Chunk::encoded` for what is
+/// written. What follows is the text that is read; [`Chunk::encoded`](crate::net::Chunk::encoded) says what is written.
 ///
 /// The last three come with the feature `encodings`, which is on by default. Which ones there are depends on what a whole
 /// program asks for, so matches outside of this crate need an arm for the rest.

@@ -14,6 +14,7 @@ use std::io::{self, IoSlice};
 use crate::error::Error;
 use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes, WriteRequest};
 use crate::reactor::connection::{CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
+use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
 use crate::reactor::{CallbackId, Handle, Internal, Pending, Reactor};
 use crate::sys::Stream;
@@ -70,6 +71,12 @@ impl Reactor {
             self.complete_later(socket, callback, Some(error.clone()));
             self.destroy(socket, Some(error.clone()));
             return Err(error);
+        }
+        let encoding = connection.write.default_encoding;
+        if encoding != Encoding::Utf8 {
+            if let Some(chunk) = chunk {
+                chunk.encode(encoding);
+            }
         }
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
         connection.write.length += length;
@@ -382,6 +389,13 @@ impl Reactor {
             completion,
         };
         self.dispatch_current(socket, current, Moment::Synchronous);
+    }
+
+    /// `setDefaultEncoding()`: for the writes that follow. Kept when the socket connects again.
+    pub(crate) fn set_default_encoding(&mut self, socket: Handle, encoding: Encoding) {
+        if let Some(connection) = self.live(socket) {
+            connection.write.default_encoding = encoding;
+        }
     }
 
     /// `cork()`: writes are queued until the last `uncork()` (rule F15).

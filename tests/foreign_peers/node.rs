@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use halfclose::LoopHandle;
-use halfclose::net::{self, ConnectOptions, ServerOptions};
+use halfclose::net::{self, Chunk, ConnectOptions, Encoding, ServerOptions, Socket};
 
 use crate::pattern;
 use crate::support::{self, Log, callback, port_of, watch_data_bytes, watch_socket};
@@ -250,4 +250,89 @@ fn a_node_server_ends_first() {
         log.assert_of("C", "connectionAttempt | connect, ready | data(question) | ~ end | ~ finish |x close(false)");
         assert_eq!(node.finish().trim(), "finish answer end close(false)");
     });
+}
+
+/// Text in all encodings: each is sent beside its UTF-8, from which Node makes the bytes itself.
+#[test]
+fn node_encodes_the_same() {
+    const ROUNDS: u32 = 4_000;
+    let Some(binary) = support::node() else { return };
+    let body = r#"
+        const chunks = [];
+        socket.on('data', chunk => chunks.push(chunk));
+        socket.on('end', () => {
+            const all = Buffer.concat(chunks);
+            let at = 0, cases = 0, different = 0;
+            const field = () => {
+                const start = at + 4;
+                at = start + all.readUInt32LE(at);
+                return all.subarray(start, at);
+            };
+            while (at < all.length) {
+                const encoding = field().toString(), text = field().toString(), bytes = field();
+                cases++;
+                if (bytes.equals(Buffer.from(text, encoding))) continue;
+                if (different++ < 5) seen.push(`${encoding} ${JSON.stringify(text)} ${bytes.toString('hex')}`);
+            }
+            seen.push(`${cases} cases, ${different} different`);
+            socket.end();
+        });
+    "#;
+    let (node, port) = node_server(&binary, body);
+    let mut sent = 0;
+    support::test(|event_loop| {
+        let client = net::connect(("127.0.0.1", port)).expect("connect");
+        client.resume();
+        client.cork();
+        let measure = Socket::new().cork();
+        let mut random = Random(0x9e37_79b9);
+        for _ in 0..ROUNDS {
+            let text = random.text();
+            for name in ["utf8", "utf16le", "latin1", "ascii", "hex", "base64", "base64url"] {
+                // Without the feature `encodings` some are not there.
+                let Some(encoding) = Encoding::from_name(name) else { continue };
+                send_field(client, measure, name.into());
+                send_field(client, measure, text.as_str().into());
+                send_field(client, measure, Chunk::encoded(&text, encoding));
+                sent += 1;
+            }
+        }
+        measure.destroy();
+        client.end();
+        event_loop.run().expect("no unhandled error");
+    });
+    assert!(sent >= 4 * ROUNDS);
+    assert_eq!(node.finish().trim(), format!("end {sent} cases, 0 different finish close(false)"));
+}
+
+/// A chunk, and before it the number of its bytes, which a corked socket tells.
+fn send_field(client: Socket, measure: Socket, chunk: Chunk<'_>) {
+    let before = measure.writable_length();
+    measure.write(chunk.clone());
+    let length = u32::try_from(measure.writable_length() - before).expect("a short text");
+    client.write(length.to_le_bytes().to_vec());
+    client.write(chunk);
+}
+
+/// Xorshift.
+struct Random(u32);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0 as usize % bound
+    }
+
+    /// Digits of hex and base64, with more or less else between them.
+    fn text(&mut self) -> String {
+        let digits: Vec<char> = "0123456789abcdefABCDEF+/-_QRz".chars().collect();
+        let others: Vec<char> = "gx= \n*\0\u{7f}\u{80}é\u{ff}\u{141}\u{13d}€\u{feff}😀\u{10331}".chars().collect();
+        let rarity = 1 << self.below(7);
+        let from = |random: &mut Random, of: &[char]| of[random.below(of.len())];
+        (0..self.below(100))
+            .map(|_| if self.below(rarity) == 0 { from(self, &others) } else { from(self, &digits) })
+            .collect()
+    }
 }
