@@ -87,6 +87,29 @@ fn c26_all_addresses_fail() {
     });
 }
 
+/// M1: listeners that are added for one time are called for the first of several equal events, before those that were
+/// added after them.
+#[test]
+fn m1_once_is_for_the_first_address() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let client = connect_to(&["127.0.0.1", "127.0.0.2"], ConnectOptions::new().port(1));
+        client.once_lookup(move |_, lookup| log.add("C", format!("once {}", lookup.address().unwrap_or("none"))));
+        client.once_connection_attempt(move |_, attempt| log.add("C", format!("once {}", attempt.address())));
+        client.once_connection_attempt_failed(move |_, attempt, error| {
+            log.add("C", format!("once {} {}", attempt.address(), error.code().unwrap_or("no code")));
+        });
+        watch(&log, client);
+        event_loop.run().expect("no unhandled error");
+        log.assert_of(
+            "C",
+            "once 127.0.0.1, lookup(127.0.0.1), lookup(127.0.0.2), once 127.0.0.1, attempt(127.0.0.1) | once 127.0.0.1 \
+             ECONNREFUSED, failed(127.0.0.1 ECONNREFUSED), attempt(127.0.0.2) | failed(127.0.0.2 ECONNREFUSED) ~ \
+             error([ECONNREFUSED 127.0.0.1, ECONNREFUSED 127.0.0.2]) |x close(true)",
+        );
+    });
+}
+
 /// C20: a family, a local address or the option itself leave only the first address.
 #[test]
 fn c20_what_leaves_only_the_first_address() {

@@ -107,6 +107,30 @@ fn c26_a_timeout_then_a_refusal() {
     });
 }
 
+/// C24, M1: two addresses whose time is over; a listener that is added for one time hears of the first.
+#[test]
+fn c24_two_addresses_that_do_not_answer() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let hole = Hole::new(0);
+        let _other = Hole::at(3, hole.port);
+        let client = connect_to(&["127.0.0.2", "127.0.0.3", "127.0.0.1"], options(hole.port));
+        client.once_connection_attempt_timeout(move |_, attempt| log.add("C", format!("once {}", attempt.address())));
+        watch(&log, client);
+        client.on_connection_attempt_timeout(move |client, attempt| {
+            if attempt.address() == "127.0.0.3" {
+                client.destroy();
+            }
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_of(
+            "C",
+            "lookup(127.0.0.2), lookup(127.0.0.3), lookup(127.0.0.1), attempt(127.0.0.2) | once 127.0.0.2, \
+             timeout(127.0.0.2), attempt(127.0.0.3) | timeout(127.0.0.3) |x close(false)",
+        );
+    });
+}
+
 /// C25: the last address has no timer of its own; the idle timeout still counts.
 #[test]
 fn c25_the_last_address_takes_its_time() {
