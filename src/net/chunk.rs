@@ -18,7 +18,7 @@ use crate::net::text_encoder::encode;
 /// |---|---|
 /// | `&[u8]`, `&str`, `&Vec<u8>`, `&String`, byte literals | copied |
 /// | `Vec<u8>`, `String` | moved |
-/// | `Rc<[u8]>`, `Arc<[u8]>` | shared: a broadcast copies nothing |
+/// | `Rc<[u8]>`, `Arc<[u8]>`, and `bytes::Bytes` with the feature `bytes` | shared: a broadcast copies nothing |
 /// | [`Chunk::from_static`] | nothing |
 ///
 /// Text is sent as UTF-8, unless [`Socket::set_default_encoding`](crate::net::Socket::set_default_encoding) says
@@ -52,6 +52,8 @@ enum Form<'a> {
     Static(&'static [u8]),
     Rc(Rc<[u8]>),
     Arc(Arc<[u8]>),
+    #[cfg(feature = "bytes")]
+    Bytes(bytes::Bytes),
 }
 
 impl Chunk<'static> {
@@ -127,6 +129,8 @@ impl Outgoing for Chunk<'_> {
             Form::Static(bytes) => bytes,
             Form::Rc(bytes) => bytes,
             Form::Arc(bytes) => bytes,
+            #[cfg(feature = "bytes")]
+            Form::Bytes(bytes) => bytes,
         }
     }
 
@@ -138,6 +142,8 @@ impl Outgoing for Chunk<'_> {
             Form::Static(bytes) => QueuedBytes::Static(bytes),
             Form::Rc(bytes) => QueuedBytes::Shared(Box::new(bytes)),
             Form::Arc(bytes) => QueuedBytes::Shared(Box::new(bytes)),
+            #[cfg(feature = "bytes")]
+            Form::Bytes(bytes) => QueuedBytes::Shared(Box::new(bytes)),
         }
     }
 }
@@ -196,6 +202,13 @@ impl From<Arc<[u8]>> for Chunk<'_> {
     }
 }
 
+#[cfg(feature = "bytes")]
+impl From<bytes::Bytes> for Chunk<'_> {
+    fn from(bytes: bytes::Bytes) -> Self {
+        Chunk(Form::Bytes(bytes))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +234,16 @@ mod tests {
             assert_eq!(chunk.as_slice(), b"abc");
             assert_eq!(chunk.into_queued().as_slice(), b"abc");
         }
+    }
+
+    /// Neither while it is offered to the kernel nor when it is queued.
+    #[cfg(feature = "bytes")]
+    #[test]
+    fn shared_bytes_are_not_copied() {
+        let bytes = bytes::Bytes::from(b"abc".to_vec());
+        let chunk = Chunk::from(bytes.clone());
+        assert_eq!(chunk.as_slice().as_ptr(), bytes.as_ptr());
+        assert_eq!(chunk.into_queued().as_slice().as_ptr(), bytes.as_ptr());
     }
 
     /// A default encoding is for text: bytes, and text that has its encoding already, are left alone.
