@@ -137,7 +137,8 @@ pub mod timers;
 pub use crate::error::Error;
 pub use crate::event_loop::events::{ErrorSource, Unhandled};
 pub use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
-pub use crate::event_loop::{EventLoop, EventLoopOptions, Phase, Position, position, stop};
+pub use crate::event_loop::position::position;
+pub use crate::event_loop::{EventLoop, EventLoopOptions, Phase, Position, stop};
 pub use crate::timers::{
     Immediate, Timer, clear_immediate, clear_interval, clear_timeout, next_tick, set_immediate, set_interval,
     set_timeout,

@@ -3,6 +3,8 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | [`EventLoop`] and the phases of a turn |
+//! | [`options`] | how a loop is tuned |
+//! | [`position`] | where in its turns a loop is |
 //! | [`emit`] | the one file that enters user code |
 //! | [`core`] | what the loop owns, behind one borrow |
 //! | [`current`] | the thread's current loop: the one thread-local |
@@ -34,7 +36,9 @@ pub(crate) mod lookup;
 mod lookup_owners;
 pub(crate) mod loop_handle;
 pub(crate) mod mailbox;
+pub(crate) mod options;
 pub(crate) mod pipes;
+pub(crate) mod position;
 mod registry;
 
 use std::cell::{Cell, RefCell};
@@ -50,6 +54,8 @@ use crate::event_loop::events::{ErrorSource, Unhandled};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
 use crate::event_loop::mailbox::Mailbox;
+pub use crate::event_loop::options::EventLoopOptions;
+pub use crate::event_loop::position::{Phase, Position};
 use crate::reactor::Due;
 use crate::reactor::serving::Served;
 
@@ -124,44 +130,6 @@ pub(crate) struct Inner {
 }
 
 type Hook = Box<dyn FnMut(ErrorSource, &Error) -> Unhandled>;
-
-/// How [`EventLoop::with_options`] makes a loop.
-#[derive(Clone, Debug)]
-pub struct EventLoopOptions {
-    pub(crate) accepts_per_turn: usize,
-    pub(crate) reads_per_turn: usize,
-    pub(crate) lookup_timeout: Duration,
-}
-
-/// A phase of a turn, as [`position`] reports it.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Phase {
-    /// Outside [`EventLoop::run`] and [`EventLoop::turn`].
-    Idle,
-    /// Timers that are due.
-    Timers,
-    /// Postponed results: shutdowns, connects that were refused at once.
-    Pending,
-    /// Input, output, accepted and established connections, posted closures.
-    Poll,
-    /// Immediates: Node's check phase.
-    Immediates,
-    /// `close` events.
-    Closing,
-}
-
-/// Where in its turns the loop is: see [`position`].
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Position {
-    /// Counts the turns, from 1; 0 before the first.
-    pub turn: u64,
-    /// The phase of the turn.
-    pub phase: Phase,
-    /// Counts the loop's callbacks: each one event, timer or immediate that was taken.
-    pub callback: u64,
-    /// 0 in the callback itself, then 1, 2, … in the ticks that follow it.
-    pub tick: u64,
-}
 
 /// Where a turn continues.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -565,51 +533,6 @@ impl fmt::Debug for EventLoop {
     }
 }
 
-impl EventLoopOptions {
-    /// The defaults: 8 accepts and 16 reads per turn.
-    pub fn new() -> EventLoopOptions {
-        EventLoopOptions {
-            // A small batch saves turns in a burst of connections and keeps the established ones waiting for less
-            // than one such batch.
-            accepts_per_turn: 8,
-            // A megabyte at most before the next socket has its turn.
-            reads_per_turn: 16,
-            lookup_timeout: lookup::DEFAULT_TIMEOUT,
-        }
-    }
-
-    /// How long the system's resolver may take for a name; default 30 seconds, at least a millisecond. Then the lookup
-    /// fails with `EAI_AGAIN`, as it does when the resolver's servers do not answer. Node waits for ever.
-    ///
-    /// Four names are looked up at a time. One that takes long is not interrupted by this, it only keeps nobody waiting;
-    /// the others wait for it to end when all four do so.
-    #[must_use]
-    pub fn lookup_timeout(mut self, timeout: Duration) -> EventLoopOptions {
-        self.lookup_timeout = timeout;
-        self
-    }
-
-    /// How many connections one server accepts per turn; default 8, at least 1. Node's number is 1.
-    #[must_use]
-    pub fn accepts_per_turn(mut self, accepts: usize) -> EventLoopOptions {
-        self.accepts_per_turn = accepts;
-        self
-    }
-
-    /// How many times one socket is read per turn, up to 64 KiB each; default 16, at least 1. Node's number is 32.
-    #[must_use]
-    pub fn reads_per_turn(mut self, reads: usize) -> EventLoopOptions {
-        self.reads_per_turn = reads;
-        self
-    }
-}
-
-impl Default for EventLoopOptions {
-    fn default() -> EventLoopOptions {
-        EventLoopOptions::new()
-    }
-}
-
 /// Marks the loop idle again, however `run` is left.
 struct Entered<'a> {
     inner: &'a Inner,
@@ -643,25 +566,4 @@ impl Drop for Entered<'_> {
 /// ```
 pub fn stop() {
     current::with(|core| core.stopping = true);
-}
-
-/// Where in its turns this thread's loop is, for logs and for tests that assert an order; `None` without a loop.
-///
-/// Two listeners that report the same `callback` and `tick` ran in the same stack; the same `callback` and different
-/// ticks were separated by the tick queue only.
-///
-/// ```
-/// use halfclose::{EventLoop, Phase, next_tick, position, set_immediate};
-///
-/// let mut event_loop = EventLoop::new()?;
-/// set_immediate(|| {
-///     let here = position().unwrap();
-///     assert_eq!((here.phase, here.tick), (Phase::Immediates, 0));
-///     next_tick(move || assert_eq!(position().unwrap().tick, 1));
-/// });
-/// event_loop.run()?;
-/// # Ok::<(), halfclose::Error>(())
-/// ```
-pub fn position() -> Option<Position> {
-    current::with(|core| core.position())
 }

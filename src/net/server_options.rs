@@ -1,6 +1,6 @@
 //! A server's options: what it makes of its connections, and where it listens.
 //!
-//! It may touch the vocabulary of the floors below. Invariant: as in the neighbouring `options`, what the type cannot hold
+//! It may touch the vocabulary of the floors below. Invariant: as in the neighbouring `socket_options`, what the type cannot hold
 //! cannot be said.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
