@@ -12,11 +12,12 @@ use crate::event_loop::current;
 use crate::event_loop::descriptors::{self, BoundBy, GivenDescriptor};
 use crate::net::{ConnectOptions, Socket};
 
-/// A TCP socket that is bound to its local address, and neither listens nor connects until one server or one socket adopts
-/// it. Mirrors `net.BoundSocket`.
+/// A TCP socket that is bound to its local address, and neither listens nor connects until one server or one socket
+/// adopts it. Mirrors [`net.BoundSocket`].
 ///
-/// [`Server::listen`](crate::net::Server::listen) adopts it as it is, [`SocketOptions::handle`] makes a socket of it that
-/// connects from its address. It needs no event loop, and may go to another thread. Clones are the same socket.
+/// [`Server::listen`](crate::net::Server::listen) adopts it as it is,
+/// [`SocketOptions::handle`](crate::net::SocketOptions::handle) makes a socket of it that connects from its address. It
+/// needs no event loop, and may go to another thread. Clones are the same socket.
 ///
 /// ```
 /// use halfclose::{EventLoop, net, net::BoundSocket};
@@ -31,22 +32,33 @@ use crate::net::{ConnectOptions, Socket};
 /// # Ok::<(), halfclose::Error>(())
 /// ```
 ///
-/// [`SocketOptions::handle`]: crate::net::SocketOptions::handle
+/// [`net.BoundSocket`]: https://nodejs.org/api/net.html#class-netboundsocket
 #[derive(Clone, Debug)]
 pub struct BoundSocket {
     given: GivenDescriptor,
 }
 
 impl BoundSocket {
-    /// Binds. Mirrors `new net.BoundSocket(options)`.
+    /// Binds, within the call. Mirrors [`new net.BoundSocket()`].
     ///
-    /// `to` is a port of every IPv4 address, a `(host, port)` pair, a [`SocketAddr`], or [`BoundSocketOptions`]. Nothing
-    /// listens at it yet, so several of them may have the same port.
+    /// `to` is a port of every IPv4 address, a `(host, port)` pair, a [`SocketAddr`], or [`BoundSocketOptions`].
+    /// Nothing listens at it yet, so several of them may have the same port.
     ///
     /// # Errors
     ///
-    /// `ERR_INVALID_ARG_VALUE` when the host is no address (names are not looked up); what the system says: `EADDRINUSE`,
-    /// `EADDRNOTAVAIL`, `EACCES`, … (`bind`).
+    /// `ERR_INVALID_ARG_VALUE` when the host is no address (names are not looked up); what the system says:
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, … (`bind`).
+    ///
+    /// ```
+    /// use halfclose::net::BoundSocket;
+    ///
+    /// let bound = BoundSocket::new(("127.0.0.1", 0))?;
+    /// assert_ne!(bound.address()?.port(), 0);
+    /// assert_eq!(BoundSocket::new(("localhost", 0)).unwrap_err().code(), Some("ERR_INVALID_ARG_VALUE"));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.BoundSocket()`]: https://nodejs.org/api/net.html#class-netboundsocket
     pub fn new(to: impl Into<BoundSocketOptions>) -> Result<BoundSocket, Error> {
         let options = to.into();
         let host = options.host_or_default();
@@ -57,29 +69,60 @@ impl BoundSocket {
         Ok(BoundSocket { given: GivenDescriptor::new(descriptor, BoundBy::BoundSocket) })
     }
 
-    /// Where it is bound, with the port that the system chose. Mirrors `boundSocket.address()`.
+    /// Where it is bound, with the port that the system chose. Mirrors [`boundSocket.address()`].
     ///
     /// # Errors
     ///
     /// `ERR_SOCKET_HANDLE_ADOPTED` when it was adopted or closed.
+    ///
+    /// ```
+    /// use halfclose::net::BoundSocket;
+    ///
+    /// let bound = BoundSocket::new(("127.0.0.1", 0))?;
+    /// assert!(bound.address()?.ip().is_loopback());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`boundSocket.address()`]: https://nodejs.org/api/net.html#boundsocketaddress
     pub fn address(&self) -> Result<SocketAddr, Error> {
         self.given.look(descriptors::local_address)?.ok_or_else(Error::socket_handle_adopted)
     }
 
-    /// The number of its descriptor, to look at: it stays this socket's. Mirrors `boundSocket.fd()`.
+    /// The number of its descriptor, to look at: it stays this socket's. Mirrors [`boundSocket.fd()`].
     ///
     /// # Errors
     ///
     /// `ERR_SOCKET_HANDLE_ADOPTED` when it was adopted or closed.
+    ///
+    /// ```
+    /// use halfclose::net::BoundSocket;
+    ///
+    /// assert!(BoundSocket::new(("127.0.0.1", 0))?.fd()? >= 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`boundSocket.fd()`]: https://nodejs.org/api/net.html#boundsocketfd
     pub fn fd(&self) -> Result<RawFd, Error> {
         self.given.look(|descriptor| descriptor.as_raw_fd())
     }
 
-    /// Gives the address up, if nobody adopted it. Dropping the last clone does it too. Mirrors `boundSocket.close()`.
+    /// Gives the address up, if nobody adopted it. Dropping the last clone does it too. Mirrors
+    /// [`boundSocket.close()`].
     ///
     /// # Errors
     ///
     /// `ERR_SOCKET_HANDLE_ADOPTED` when it was adopted or closed.
+    ///
+    /// ```
+    /// use halfclose::net::BoundSocket;
+    ///
+    /// let bound = BoundSocket::new(("127.0.0.1", 0))?;
+    /// bound.close()?;
+    /// assert_eq!(bound.close().unwrap_err().code(), Some("ERR_SOCKET_HANDLE_ADOPTED"));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`boundSocket.close()`]: https://nodejs.org/api/net.html#boundsocketclose
     pub fn close(&self) -> Result<(), Error> {
         self.given.take().map(drop)
     }
@@ -89,7 +132,17 @@ impl BoundSocket {
     }
 }
 
-/// Where a [`BoundSocket`] is bound. Mirrors the options of `new net.BoundSocket()`.
+/// Where a [`BoundSocket`] is bound. Mirrors the options of [`new net.BoundSocket()`].
+///
+/// ```
+/// use halfclose::net::{BoundSocket, BoundSocketOptions};
+///
+/// let bound = BoundSocket::new(BoundSocketOptions::new().host("127.0.0.1").reuse_port(true))?;
+/// assert!(bound.address()?.ip().is_loopback());
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+///
+/// [`new net.BoundSocket()`]: https://nodejs.org/api/net.html#class-netboundsocket
 #[derive(Clone, Debug, Default)]
 pub struct BoundSocketOptions {
     host: Option<String>,
@@ -98,34 +151,94 @@ pub struct BoundSocketOptions {
 }
 
 impl BoundSocketOptions {
-    /// Every IPv4 address, a port that the system chooses.
+    /// Every IPv4 address, a port that the system chooses. Mirrors the defaults of [`new net.BoundSocket()`].
+    ///
+    /// ```
+    /// use halfclose::net::{BoundSocket, BoundSocketOptions};
+    ///
+    /// let bound = BoundSocket::new(BoundSocketOptions::new())?;
+    /// assert_eq!(bound.address()?.ip().to_string(), "0.0.0.0");
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.BoundSocket()`]: https://nodejs.org/api/net.html#class-netboundsocket
     pub fn new() -> BoundSocketOptions {
         BoundSocketOptions::default()
     }
 
     /// The address to bind; default `0.0.0.0`, or `::` with [`ipv6_only`](BoundSocketOptions::ipv6_only). Names are not
-    /// looked up. Mirrors `host`.
+    /// looked up. Mirrors `host` of [`new net.BoundSocket()`].
+    ///
+    /// ```
+    /// use halfclose::net::{BoundSocket, BoundSocketOptions};
+    ///
+    /// let bound = BoundSocket::new(BoundSocketOptions::new().host("127.0.0.1"))?;
+    /// assert_eq!(bound.address()?.ip().to_string(), "127.0.0.1");
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.BoundSocket()`]: https://nodejs.org/api/net.html#class-netboundsocket
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> BoundSocketOptions {
         self.host = Some(host.into());
         self
     }
 
-    /// The port; 0, the default, lets the system choose a free one. Mirrors `port`.
+    /// The port; 0, the default, lets the system choose a free one. Mirrors `port` of [`new net.BoundSocket()`].
+    ///
+    /// ```
+    /// use halfclose::net::{BoundSocket, BoundSocketOptions};
+    ///
+    /// let first = BoundSocket::new(("127.0.0.1", 0))?;
+    /// let port = first.address()?.port();
+    /// let second = BoundSocket::new(BoundSocketOptions::new().host("127.0.0.1").port(port))?;
+    /// assert_eq!(second.address()?.port(), port); // nothing listens there yet
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.BoundSocket()`]: https://nodejs.org/api/net.html#class-netboundsocket
     #[must_use]
     pub fn port(mut self, port: u16) -> BoundSocketOptions {
         self.port = port;
         self
     }
 
-    /// On an IPv6 address: leave IPv4 alone; default false. Mirrors `ipv6Only`.
+    /// On an IPv6 address: leave IPv4 alone; default false. Mirrors `ipv6Only` of [`new net.BoundSocket()`].
+    ///
+    /// ```
+    /// use halfclose::net::{BoundSocket, BoundSocketOptions};
+    ///
+    /// match BoundSocket::new(BoundSocketOptions::new().ipv6_only(true)) {
+    ///     Ok(bound) => assert_eq!(bound.address()?.ip().to_string(), "::"),
+    ///     Err(error) => println!("no IPv6 here: {error}"),
+    /// }
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.BoundSocket()`]: https://nodejs.org/api/net.html#class-netboundsocket
     #[must_use]
     pub fn ipv6_only(mut self, on: bool) -> BoundSocketOptions {
         self.acceptor = AcceptorOptions { ipv6_only: on, ..self.acceptor };
         self
     }
 
-    /// Let several sockets that all say so listen on one port (`SO_REUSEPORT`); default false. Mirrors `reusePort`.
+    /// Let several sockets that all say so listen on one port (`SO_REUSEPORT`); default false. Mirrors `reusePort` of
+    /// [`new net.BoundSocket()`].
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::BoundSocket, net::BoundSocketOptions};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let options = BoundSocketOptions::new().host("127.0.0.1").reuse_port(true);
+    /// let first = BoundSocket::new(options.clone())?;
+    /// let second = BoundSocket::new(options.port(first.address()?.port()))?;
+    /// net::create_server(|_| {}).listen(&first)?;
+    /// let server = net::create_server(|_| {}).listen(&second)?;
+    /// assert!(server.listening());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.BoundSocket()`]: https://nodejs.org/api/net.html#class-netboundsocket
     #[must_use]
     pub fn reuse_port(mut self, on: bool) -> BoundSocketOptions {
         self.acceptor = AcceptorOptions { reuse_port: on, ..self.acceptor };

@@ -5,7 +5,8 @@
 //! | this one | `create_server`, `connect` |
 //! | `socket` | what a [`Socket`] can do, and its properties |
 //! | `socket_events` | its listeners |
-//! | `server` | what a [`Server`] can do, and its listeners |
+//! | `server` | what a [`Server`] can do |
+//! | `server_events` | its listeners |
 //! | `pipe` | `pipe` and `unpipe` |
 //! | `server_settings` | whom a server lets in, and what it makes of them |
 //! | `reading`, `properties` | its readable side, and what can be asked of it |
@@ -50,6 +51,7 @@ mod pipe;
 mod properties;
 mod reading;
 mod server;
+mod server_events;
 mod server_options;
 mod server_settings;
 mod socket;
