@@ -4,7 +4,8 @@
 
 use crate::event_loop::current;
 
-/// A phase of a turn, as [`position`] reports it.
+/// A phase of a turn, as [`position`] reports it. A turn goes through pending, poll, pending once more, immediates,
+/// closing and timers, as libuv's loop does, which is Node's.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Phase {
     /// Outside [`EventLoop::run`](crate::EventLoop::run) and [`EventLoop::turn`](crate::EventLoop::turn).
@@ -34,7 +35,8 @@ pub struct Position {
     pub tick: u64,
 }
 
-/// Where in its turns this thread's loop is, for logs and for tests that assert an order; `None` without a loop.
+/// Where in its turns this thread's loop is, for logs and for tests that assert an order; `None` without a loop. Not in
+/// Node.
 ///
 /// Two listeners that report the same `callback` and `tick` ran in the same stack; the same `callback` and different
 /// ticks were separated by the tick queue only.
