@@ -283,7 +283,7 @@ impl fmt::Debug for SocketAddress {
     }
 }
 
-/// What a [`SocketAddress`] is made from. Mirrors the options of [`new net.SocketAddress([options])`].
+/// What a [`SocketAddress`] is made from. Mirrors the options of [`new net.SocketAddress(options)`].
 ///
 /// Made with `into()` from an address as text and a port, or built:
 ///
@@ -295,7 +295,7 @@ impl fmt::Debug for SocketAddress {
 /// # Ok::<(), halfclose::Error>(())
 /// ```
 ///
-/// [`new net.SocketAddress([options])`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
+/// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
 #[derive(Clone, Debug, Default)]
 pub struct SocketAddressOptions {
     address: Option<String>,
@@ -305,7 +305,7 @@ pub struct SocketAddressOptions {
 }
 
 impl SocketAddressOptions {
-    /// Node's defaults: each is said at its option. Mirrors leaving the options of [`new net.SocketAddress([options])`]
+    /// Node's defaults: each is said at its option. Mirrors leaving the options of [`new net.SocketAddress(options)`]
     /// out.
     ///
     /// ```
@@ -315,14 +315,14 @@ impl SocketAddressOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`new net.SocketAddress([options])`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn new() -> SocketAddressOptions {
         SocketAddressOptions::default()
     }
 
     /// The IP address; default 127.0.0.1, for [`Family::IPv6`] `::`. A zone (`%eth0`) is dropped. Mirrors `address` of
-    /// [`new net.SocketAddress([options])`].
+    /// [`new net.SocketAddress(options)`].
     ///
     /// Differences from Node: it reads a text up to its first null character, and cuts an IPv6 address that a zone
     /// follows after 39 characters, which makes another address of some. Here the first is an error, the second is
@@ -336,14 +336,14 @@ impl SocketAddressOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`new net.SocketAddress([options])`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = Some(address.into());
         self
     }
 
-    /// The port; default 0. Mirrors `port` of [`new net.SocketAddress([options])`].
+    /// The port; default 0. Mirrors `port` of [`new net.SocketAddress(options)`].
     ///
     /// ```
     /// use halfclose::net::{SocketAddress, SocketAddressOptions};
@@ -352,7 +352,7 @@ impl SocketAddressOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`new net.SocketAddress([options])`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
@@ -360,7 +360,7 @@ impl SocketAddressOptions {
     }
 
     /// The family that the address has to be of; default: that of the address, and IPv4 without one. Node takes it to
-    /// be IPv4 in either case. Mirrors `family` of [`new net.SocketAddress([options])`].
+    /// be IPv4 in either case. Mirrors `family` of [`new net.SocketAddress(options)`].
     ///
     /// ```
     /// use halfclose::net::{Family, SocketAddress, SocketAddressOptions};
@@ -372,14 +372,14 @@ impl SocketAddressOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`new net.SocketAddress([options])`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
         self
     }
 
-    /// The flow label; default 0; ignored for IPv4. Mirrors `flowlabel` of [`new net.SocketAddress([options])`].
+    /// The flow label; default 0; ignored for IPv4. Mirrors `flowlabel` of [`new net.SocketAddress(options)`].
     ///
     /// ```
     /// use halfclose::net::{SocketAddress, SocketAddressOptions};
@@ -390,7 +390,7 @@ impl SocketAddressOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`new net.SocketAddress([options])`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn flowlabel(mut self, flowlabel: u32) -> Self {
         self.flowlabel = flowlabel;

@@ -184,8 +184,8 @@ impl From<SocketAddr> for LookupAddress {
 ///
 /// It may be called within the lookup function, later on the loop's thread, or on another thread: it is `Send`. On the
 /// loop's thread the `lookup` events, and the beginning of the first attempt, happen within the call, as in Node; from
-/// another thread, in the poll phase. Until then the lookup keeps the loop alive. When its socket was destroyed
-/// meanwhile the answer calls nothing.
+/// another thread, in the poll phase. Until then the lookup keeps the loop alive, which in Node it does not. When its
+/// socket was destroyed meanwhile the answer calls nothing.
 ///
 /// Dropped without an answer, the lookup fails with `ECANCELLED`.
 ///

@@ -11,7 +11,7 @@
 //! | [`listeners`], `registry` | the listener registry |
 //! | [`callbacks`], [`immediates`] | one-shot callbacks |
 //! | [`pipes`] | what is known of the pipes that leave a socket |
-//! | [`handles`], [`events`] | what users hold and what listeners are given |
+//! | [`handles`], [`events`], [`event_details`] | what users hold and what listeners are given |
 //! | [`mailbox`], [`loop_handle`] | what other threads hand over |
 //! | [`lookup`], [`custom_lookup`], `lookup_owners` | name lookup on threads of its own, or by the user |
 //! | [`abort`] | abort signals |
@@ -28,6 +28,7 @@ pub(crate) mod current;
 pub(crate) mod custom_lookup;
 pub(crate) mod descriptors;
 pub(crate) mod emit;
+pub(crate) mod event_details;
 pub(crate) mod events;
 pub(crate) mod handles;
 pub(crate) mod immediates;

@@ -4,8 +4,10 @@
 
 use crate::event_loop::current;
 
-/// A phase of a turn, as [`position`] reports it. A turn goes through pending, poll, pending once more, immediates,
-/// closing and timers, as libuv's loop does, which is Node's.
+/// A phase of a turn, as [`position`] reports it. Not in Node.
+///
+/// A turn goes through pending, poll, pending once more, immediates, closing and timers, as libuv's loop does, which is
+/// Node's.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Phase {
     /// Outside [`EventLoop::run`](crate::EventLoop::run) and [`EventLoop::turn`](crate::EventLoop::turn).
@@ -22,7 +24,7 @@ pub enum Phase {
     Closing,
 }
 
-/// Where in its turns the loop is: see [`position`].
+/// Where in its turns the loop is: what [`position`] gives. Not in Node.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Position {
     /// Counts the turns, from 1; 0 before the first.

@@ -200,9 +200,10 @@ impl Server {
         self
     }
 
-    /// [`close`](Server::close) with a one-shot `close` listener. Mirrors [`server.close(callback)`]: the callback is
-    /// given `ERR_SERVER_NOT_RUNNING` when the server was not listening. On a released server it is called in a tick,
-    /// with the same error; after the end of the loop it is dropped.
+    /// [`close`](Server::close) with a one-shot `close` listener. Mirrors [`server.close(callback)`].
+    ///
+    /// The callback is given `ERR_SERVER_NOT_RUNNING` when the server was not listening. On a released server it is called
+    /// in a tick, with the same error; after the end of the loop it is dropped.
     ///
     /// ```
     /// use halfclose::{EventLoop, net};
@@ -215,6 +216,8 @@ impl Server {
     /// event_loop.run()?;
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`server.close(callback)`]: https://nodejs.org/api/net.html#serverclosecallback
     pub fn close_with(self, callback: impl FnOnce(Server, Result<(), &Error>) + 'static) -> Server {
         let can = current::with(|core| core.can_listen(self.handle));
         match can {

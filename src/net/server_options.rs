@@ -13,7 +13,7 @@ use crate::event_loop::descriptors::GivenDescriptor;
 use crate::event_loop::{AcceptorOptions, ListenRequest, Permissions, ServerSettings, address_text, is_abstract};
 
 /// How a [`Server`](crate::net::Server) treats the connections it accepts. Mirrors the options of
-/// [`net.createServer([options])`].
+/// [`net.createServer(options)`].
 ///
 /// Each can be changed later on the server, for the connections to come.
 ///
@@ -28,14 +28,14 @@ use crate::event_loop::{AcceptorOptions, ListenRequest, Permissions, ServerSetti
 /// # Ok::<(), halfclose::Error>(())
 /// ```
 ///
-/// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+/// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
     pub(crate) settings: ServerSettings,
 }
 
 impl ServerOptions {
-    /// Node's defaults: each is said at its option. Mirrors leaving the options of [`net.createServer([options])`] out.
+    /// Node's defaults: each is said at its option. Mirrors leaving the options of [`net.createServer(options)`] out.
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server, net::ServerOptions};
@@ -46,13 +46,13 @@ impl ServerOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn new() -> ServerOptions {
         ServerOptions::default()
     }
 
     /// Whether accepted sockets may write on after their peer ended; default false: they then end by themselves, after
-    /// the `end` listeners. Mirrors `allowHalfOpen` of [`net.createServer([options])`].
+    /// the `end` listeners. Mirrors `allowHalfOpen` of [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server, net::ServerOptions};
@@ -63,7 +63,7 @@ impl ServerOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     #[must_use]
     pub fn allow_half_open(mut self, allow: bool) -> ServerOptions {
         self.settings.connection.allow_half_open = allow;
@@ -71,7 +71,7 @@ impl ServerOptions {
     }
 
     /// Whether nothing is read from accepted sockets until `resume()`, not even from the kernel; default false. Such a
-    /// socket does not keep the loop alive. Mirrors `pauseOnConnect` of [`net.createServer([options])`].
+    /// socket does not keep the loop alive. Mirrors `pauseOnConnect` of [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net, net::ServerOptions};
@@ -89,7 +89,7 @@ impl ServerOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     #[must_use]
     pub fn pause_on_connect(mut self, pause: bool) -> ServerOptions {
         self.settings.pause_on_connect = pause;
@@ -97,7 +97,7 @@ impl ServerOptions {
     }
 
     /// Whether accepted sockets send small writes at once (`TCP_NODELAY`) instead of collecting them; default false.
-    /// Mirrors `noDelay` of [`net.createServer([options])`].
+    /// Mirrors `noDelay` of [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net, net::ServerOptions};
@@ -115,7 +115,7 @@ impl ServerOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     #[must_use]
     pub fn no_delay(mut self, on: bool) -> ServerOptions {
         self.settings.connection.no_delay = on;
@@ -123,7 +123,7 @@ impl ServerOptions {
     }
 
     /// Peers that are not let in: their connections are closed without an event; default none. Mirrors `blockList` of
-    /// [`net.createServer([options])`]. The list is copied, other than in Node; see
+    /// [`net.createServer(options)`]. The list is copied, other than in Node; see
     /// [`Server::set_block_list`](crate::net::Server::set_block_list).
     ///
     /// ```
@@ -141,7 +141,7 @@ impl ServerOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     #[must_use]
     pub fn block_list(mut self, list: &crate::net::BlockList) -> ServerOptions {
         self.settings.block_list = Some(list.clone());
@@ -149,7 +149,7 @@ impl ServerOptions {
     }
 
     /// Whether accepted sockets are probed when they are idle (`SO_KEEPALIVE`); default false. Mirrors `keepAlive` of
-    /// [`net.createServer([options])`].
+    /// [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server, net::ServerOptions};
@@ -160,7 +160,7 @@ impl ServerOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     #[must_use]
     pub fn keep_alive(mut self, on: bool) -> ServerOptions {
         self.settings.connection.keep_alive = on;
@@ -169,7 +169,7 @@ impl ServerOptions {
 
     /// How long an accepted socket must be idle before it is probed: whole seconds, the rest is cut off; zero, the
     /// default, leaves it to the system. Means nothing without [`keep_alive`](ServerOptions::keep_alive). Mirrors
-    /// `keepAliveInitialDelay` of [`net.createServer([options])`].
+    /// `keepAliveInitialDelay` of [`net.createServer(options)`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -181,7 +181,7 @@ impl ServerOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     #[must_use]
     pub fn keep_alive_initial_delay(mut self, delay: Duration) -> ServerOptions {
         self.settings.connection.keep_alive_initial_delay = delay;
@@ -189,7 +189,7 @@ impl ServerOptions {
     }
 
     /// Both high-water marks of accepted sockets, in bytes; default 65,536: beyond it `write` returns false, and
-    /// reading pauses. Mirrors `highWaterMark` of [`net.createServer([options])`].
+    /// reading pauses. Mirrors `highWaterMark` of [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server, net::ServerOptions};
@@ -200,7 +200,7 @@ impl ServerOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     #[must_use]
     pub fn high_water_mark(mut self, bytes: usize) -> ServerOptions {
         self.settings.connection.readable_high_water_mark = bytes;

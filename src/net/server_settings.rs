@@ -15,7 +15,7 @@ use crate::net::{BlockList, DroppedConnection, Server, ServerEvent};
 impl Server {
     /// Sets, or with `None` takes away, the list of peers that are not let in: their connections are closed without an
     /// event. It holds from the next connection on. Mirrors assigning to `server.blockList`, see the option of
-    /// [`net.createServer([options])`].
+    /// [`net.createServer(options)`].
     ///
     /// The list is copied: to change it, change yours and set it again. In Node the server looks at the list it was
     /// given.
@@ -38,7 +38,7 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn set_block_list(self, list: Option<&BlockList>) -> Server {
         let list = list.cloned();
         self.write_setting(|settings| settings.block_list = list)
@@ -167,13 +167,13 @@ impl Server {
     }
 }
 
-/// What accepted sockets get: the options of [`net.createServer([options])`], which Node keeps as properties of the
+/// What accepted sockets get: the options of [`net.createServer(options)`], which Node keeps as properties of the
 /// server and reads at each accept. Here as there, what is set holds from the next connection on.
 ///
-/// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+/// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
 impl Server {
     /// Whether accepted sockets may write on after their peer ended; default false. Mirrors `server.allowHalfOpen`, see
-    /// [`net.createServer([options])`].
+    /// [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server};
@@ -183,13 +183,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn allow_half_open(self) -> bool {
         self.settings().connection.allow_half_open
     }
 
     /// Sets [`allow_half_open`](Server::allow_half_open) for the connections to come. Mirrors assigning to
-    /// `server.allowHalfOpen`, see [`net.createServer([options])`].
+    /// `server.allowHalfOpen`, see [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net};
@@ -207,13 +207,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn set_allow_half_open(self, allow: bool) -> Server {
         self.write_setting(|settings| settings.connection.allow_half_open = allow)
     }
 
     /// Whether nothing is read from accepted sockets before `resume()`; default false. Mirrors `server.pauseOnConnect`,
-    /// see [`net.createServer([options])`].
+    /// see [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server};
@@ -223,13 +223,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn pause_on_connect(self) -> bool {
         self.settings().pause_on_connect
     }
 
     /// Sets [`pause_on_connect`](Server::pause_on_connect) for the connections to come. Mirrors assigning to
-    /// `server.pauseOnConnect`, see [`net.createServer([options])`].
+    /// `server.pauseOnConnect`, see [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server};
@@ -240,13 +240,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn set_pause_on_connect(self, pause: bool) -> Server {
         self.write_setting(|settings| settings.pause_on_connect = pause)
     }
 
     /// Whether accepted sockets send small writes at once (`TCP_NODELAY`); default false. Mirrors `server.noDelay`, see
-    /// [`net.createServer([options])`].
+    /// [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server};
@@ -256,13 +256,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn no_delay(self) -> bool {
         self.settings().connection.no_delay
     }
 
     /// Sets [`no_delay`](Server::no_delay) for the connections to come. Mirrors assigning to `server.noDelay`, see
-    /// [`net.createServer([options])`].
+    /// [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server};
@@ -273,13 +273,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn set_no_delay(self, on: bool) -> Server {
         self.write_setting(|settings| settings.connection.no_delay = on)
     }
 
     /// Whether accepted sockets are probed when they are idle (`SO_KEEPALIVE`); default false. Mirrors
-    /// `server.keepAlive`, see [`net.createServer([options])`].
+    /// `server.keepAlive`, see [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server};
@@ -289,13 +289,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn keep_alive(self) -> bool {
         self.settings().connection.keep_alive
     }
 
     /// Sets [`keep_alive`](Server::keep_alive) for the connections to come. Mirrors assigning to `server.keepAlive`,
-    /// see [`net.createServer([options])`].
+    /// see [`net.createServer(options)`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -307,14 +307,14 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn set_keep_alive(self, on: bool) -> Server {
         self.write_setting(|settings| settings.connection.keep_alive = on)
     }
 
     /// How long an accepted socket is idle before it is probed; default zero, which leaves it to the system. Only whole
     /// seconds count. Mirrors `server.keepAliveInitialDelay`, which is a number of seconds although the option of
-    /// [`net.createServer([options])`] is one of milliseconds.
+    /// [`net.createServer(options)`] is one of milliseconds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -325,13 +325,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn keep_alive_initial_delay(self) -> Duration {
         self.settings().connection.keep_alive_initial_delay
     }
 
     /// Sets [`keep_alive_initial_delay`](Server::keep_alive_initial_delay) for the connections to come. Mirrors
-    /// assigning to `server.keepAliveInitialDelay`, see [`net.createServer([options])`].
+    /// assigning to `server.keepAliveInitialDelay`, see [`net.createServer(options)`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -343,13 +343,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn set_keep_alive_initial_delay(self, delay: Duration) -> Server {
         self.write_setting(|settings| settings.connection.keep_alive_initial_delay = delay)
     }
 
     /// Both high-water marks of accepted sockets, in bytes; default 65,536. Mirrors `server.highWaterMark`, see
-    /// [`net.createServer([options])`].
+    /// [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server};
@@ -359,13 +359,13 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn high_water_mark(self) -> usize {
         self.settings().connection.readable_high_water_mark
     }
 
     /// Sets [`high_water_mark`](Server::high_water_mark) for the connections to come. Mirrors assigning to
-    /// `server.highWaterMark`, see [`net.createServer([options])`].
+    /// `server.highWaterMark`, see [`net.createServer(options)`].
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Server};
@@ -376,7 +376,7 @@ impl Server {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`net.createServer([options])`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
     pub fn set_high_water_mark(self, bytes: usize) -> Server {
         self.write_setting(|settings| {
             settings.connection.readable_high_water_mark = bytes;

@@ -9,7 +9,7 @@ use crate::event_loop::ConnectionOptions;
 use crate::event_loop::abort::AbortSignal;
 use crate::event_loop::descriptors::GivenDescriptor;
 
-/// How a [`Socket`](crate::net::Socket) is made. Mirrors the options of [`new net.Socket([options])`].
+/// How a [`Socket`](crate::net::Socket) is made. Mirrors the options of [`new net.Socket(options)`].
 ///
 /// ```
 /// use halfclose::{EventLoop, net::Socket, net::SocketOptions};
@@ -20,7 +20,7 @@ use crate::event_loop::descriptors::GivenDescriptor;
 /// # Ok::<(), halfclose::Error>(())
 /// ```
 ///
-/// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+/// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
 #[derive(Clone, Debug, Default)]
 pub struct SocketOptions {
     pub(super) connection: ConnectionOptions,
@@ -51,7 +51,7 @@ macro_rules! socket_setters {
     ($options:ident, $make:literal, $connecting:literal, $($field:ident).*) => {
         impl $options {
             /// Whether the socket may write on after its peer ended; default false: it then ends by itself, after the
-            /// `end` listeners. Mirrors `allowHalfOpen` of [`new net.Socket([options])`].
+            /// `end` listeners. Mirrors `allowHalfOpen` of [`new net.Socket(options)`].
             ///
             /// ```
             /// use halfclose::{EventLoop, net};
@@ -63,7 +63,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), halfclose::Error>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn allow_half_open(mut self, allow: bool) -> Self {
                 self.$($field.)*connection.allow_half_open = allow;
@@ -72,7 +72,7 @@ macro_rules! socket_setters {
 
             /// Both high-water marks, in bytes; default 65,536: beyond it `write` returns false, and reading pauses.
             /// Wins over the two single ones, in whatever order they are set. Mirrors `highWaterMark` of
-            /// [`new net.Socket([options])`].
+            /// [`new net.Socket(options)`].
             ///
             /// ```
             /// use halfclose::{EventLoop, net};
@@ -85,7 +85,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), halfclose::Error>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn high_water_mark(mut self, bytes: usize) -> Self {
                 self.$($field.)*high_water_mark = Some(bytes);
@@ -93,7 +93,7 @@ macro_rules! socket_setters {
             }
 
             /// How many bytes are read ahead before reading pauses; default 65,536. Mirrors `readableHighWaterMark` of
-            /// [`new net.Socket([options])`].
+            /// [`new net.Socket(options)`].
             ///
             /// ```
             /// use halfclose::{EventLoop, net};
@@ -106,7 +106,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), halfclose::Error>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn readable_high_water_mark(mut self, bytes: usize) -> Self {
                 self.$($field.)*connection.readable_high_water_mark = bytes;
@@ -114,7 +114,7 @@ macro_rules! socket_setters {
             }
 
             /// From how many waiting bytes on `write` returns false; default 65,536. Mirrors `writableHighWaterMark` of
-            /// [`new net.Socket([options])`].
+            /// [`new net.Socket(options)`].
             ///
             /// ```
             /// use halfclose::{EventLoop, net};
@@ -127,7 +127,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), halfclose::Error>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn writable_high_water_mark(mut self, bytes: usize) -> Self {
                 self.$($field.)*connection.writable_high_water_mark = bytes;
@@ -135,7 +135,7 @@ macro_rules! socket_setters {
             }
 
             /// Send small writes at once (`TCP_NODELAY`) instead of collecting them; set when the connection is
-            /// established; default false. Mirrors `noDelay` of [`new net.Socket([options])`].
+            /// established; default false. Mirrors `noDelay` of [`new net.Socket(options)`].
             ///
             /// ```
             /// use std::net::TcpListener;
@@ -154,7 +154,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn no_delay(mut self, on: bool) -> Self {
                 self.$($field.)*connection.no_delay = on;
@@ -162,7 +162,7 @@ macro_rules! socket_setters {
             }
 
             /// Probe the connection when it is idle (`SO_KEEPALIVE`); set when it is established; default false.
-            /// Mirrors `keepAlive` of [`new net.Socket([options])`].
+            /// Mirrors `keepAlive` of [`new net.Socket(options)`].
             ///
             /// ```
             /// use std::net::TcpListener;
@@ -181,7 +181,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn keep_alive(mut self, on: bool) -> Self {
                 self.$($field.)*connection.keep_alive = on;
@@ -190,7 +190,7 @@ macro_rules! socket_setters {
 
             /// How long the connection must be idle before it is probed: whole seconds, the rest is cut off; zero, the
             /// default, leaves it to the system. Means nothing without `keep_alive`. Mirrors `keepAliveInitialDelay` of
-            /// [`new net.Socket([options])`].
+            /// [`new net.Socket(options)`].
             ///
             /// ```
             /// use std::{net::TcpListener, time::Duration};
@@ -210,7 +210,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn keep_alive_initial_delay(mut self, delay: Duration) -> Self {
                 self.$($field.)*connection.keep_alive_initial_delay = delay;
@@ -219,7 +219,7 @@ macro_rules! socket_setters {
 
             /// The type of service of every packet, 0 to 255; set when the connection is established; default: the
             /// system's. See [`Socket::set_type_of_service`](crate::net::Socket::set_type_of_service). Mirrors
-            /// `typeOfService` of [`new net.Socket([options])`].
+            /// `typeOfService` of [`new net.Socket(options)`].
             ///
             /// ```
             /// use halfclose::{EventLoop, net};
@@ -231,7 +231,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), halfclose::Error>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn type_of_service(mut self, value: u8) -> Self {
                 self.$($field.)*connection.type_of_service = Some(value);
@@ -241,7 +241,7 @@ macro_rules! socket_setters {
             /// Destroys the socket with `ABORT_ERR` when the signal is aborted, until it closes for the first time:
             /// `error` follows in a tick, then `close`. When it was aborted before, the socket is destroyed when it is
             /// made, and not connected; Node connects it all the same. Mirrors `signal` of
-            /// [`new net.Socket([options])`].
+            /// [`new net.Socket(options)`].
             ///
             /// ```
             /// use halfclose::{EventLoop, net, net::AbortController};
@@ -257,7 +257,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), halfclose::Error>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn signal(mut self, signal: &crate::net::AbortSignal) -> Self {
                 self.$($field.)*signal = Some(signal.clone());
@@ -265,7 +265,7 @@ macro_rules! socket_setters {
             }
 
             /// Addresses that must not be connected to: the attempt fails with `ERR_IP_BLOCKED`; default none. Mirrors
-            /// `blockList` of [`new net.Socket([options])`]. The list is copied: later changes do not count, as they
+            /// `blockList` of [`new net.Socket(options)`]. The list is copied: later changes do not count, as they
             /// would in Node.
             ///
             /// ```
@@ -282,7 +282,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), halfclose::Error>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn block_list(mut self, list: &crate::net::BlockList) -> Self {
                 self.$($field.)*connection.block_list = Some(list.clone());
@@ -291,7 +291,7 @@ macro_rules! socket_setters {
 
             /// Whether this side reads at all; default true. With false, `data` and `end` never come, nothing is read
             /// from the system, and the socket is over at `finish`, in every connection it makes. Mirrors `readable` of
-            /// [`new net.Socket([options])`], which Node's documentation ties to `fd`; its code does not.
+            /// [`new net.Socket(options)`], which Node's documentation ties to `fd`; its code does not.
             ///
             /// ```
             /// use halfclose::{EventLoop, net};
@@ -303,7 +303,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), halfclose::Error>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn readable(mut self, readable: bool) -> Self {
                 self.$($field.)*connection.readable = readable;
@@ -312,7 +312,7 @@ macro_rules! socket_setters {
 
             /// Whether this side writes at all; default true. With false, a write fails with
             /// `ERR_STREAM_WRITE_AFTER_END`, and the socket is over when the peer ended, in every connection it makes;
-            /// the FIN is only sent then. Mirrors `writable` of [`new net.Socket([options])`], which Node's
+            /// the FIN is only sent then. Mirrors `writable` of [`new net.Socket(options)`], which Node's
             /// documentation ties to `fd`; its code does not.
             ///
             /// ```
@@ -325,7 +325,7 @@ macro_rules! socket_setters {
             /// # Ok::<(), halfclose::Error>(())
             /// ```
             ///
-            /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+            /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
             #[must_use]
             pub fn writable(mut self, writable: bool) -> Self {
                 self.$($field.)*connection.writable = writable;
@@ -344,7 +344,7 @@ socket_setters!(
 );
 
 impl SocketOptions {
-    /// Node's defaults: each is said at its option. Mirrors leaving the options of [`new net.Socket([options])`] out.
+    /// Node's defaults: each is said at its option. Mirrors leaving the options of [`new net.Socket(options)`] out.
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Socket, net::SocketOptions};
@@ -355,7 +355,7 @@ impl SocketOptions {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
-    /// [`new net.Socket([options])`]: https://nodejs.org/api/net.html#new-netsocketoptions
+    /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
     pub fn new() -> SocketOptions {
         SocketOptions::default()
     }
