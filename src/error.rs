@@ -15,44 +15,68 @@ use std::sync::Arc;
 pub(crate) use crate::sys::errno::Errno;
 
 /// What went wrong, as Node would tell it: a code, a message, and where they apply the system's error number, the
-/// system call and the addresses involved.
+/// system call and the addresses involved. Mirrors Node's `Error` with the members of its [`class SystemError`].
 ///
 /// It comes as an `Err` where Node throws, as the argument of an `error` listener where Node emits, and to the
-/// callbacks of `write` and `end`. Cloning is cheap. Mirrors Node's `Error` with the members of its `SystemError`.
+/// callbacks of `write` and `end`. Cloning is cheap. What the user gave to `destroy_with` or `abort_with` is the
+/// `source()`.
+///
+/// | code | when |
+/// |---|---|
+/// | `ECONNREFUSED`, `ENETUNREACH`, `EADDRNOTAVAIL`, … | connecting failed |
+/// | `ETIMEDOUT` | connecting failed, or an address had its time and was given up, or keep-alive probes were not answered |
+/// | `ENOTFOUND`, `EAI_AGAIN`, … | a name could not be looked up |
+/// | `ECONNRESET`, `EPIPE` | the peer reset the connection, or writes to one that is gone |
+/// | `EADDRINUSE`, `EACCES` | an address is taken, or forbidden |
+/// | `ENOENT`, `EINVAL`, `EAGAIN` | a unix socket: no such path, an impossible one, a full backlog |
+/// | `ECANCELED` | a write that `destroy` cut short |
+/// | `EISCONN`, `EALREADY` | `connect` on a connected socket, or on a connecting one |
+/// | `ERR_SOCKET_CLOSED`, `ERR_SOCKET_CLOSED_BEFORE_CONNECTION` | a write without a connection, or one that never came |
+/// | `ERR_STREAM_WRITE_AFTER_END`, `ERR_STREAM_DESTROYED`, `ERR_STREAM_ALREADY_FINISHED`, `ERR_STREAM_UNSHIFT_AFTER_END_EVENT` | a call that comes too late |
+/// | `ERR_SERVER_ALREADY_LISTEN`, `ERR_SERVER_NOT_RUNNING` | a server's `listen` or `close` at the wrong time |
+/// | `ERR_IP_BLOCKED` | a block list |
+/// | `ABORT_ERR` | an abort signal |
+/// | `ERR_MISSING_ARGS`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_…` | an `Err` for arguments that mean nothing |
+/// | `ERR_SOCKET_HANDLE_ADOPTED`, `ERR_WORKER_HANDLE_NOT_TRANSFERABLE` | a descriptor that was used before, or cannot be given away now |
+/// | `ERR_SOCKET_DATA`, `ERR_INVALID_JSON` | this crate's own: `with_data`, `BlockList::from_json` |
 ///
 /// ```
-/// use halfclose::Error;
+/// use halfclose::{EventLoop, net};
 ///
-/// fn is_refusal(error: &Error) -> bool {
-///     error.code() == Some("ECONNREFUSED")
-/// }
-///
-/// let refused = Error::from(std::net::TcpStream::connect("127.0.0.1:1").unwrap_err());
-/// assert!(is_refusal(&refused));
-/// assert!(!is_refusal(&Error::from("something of my own")));
+/// let mut event_loop = EventLoop::new()?;
+/// net::connect(("127.0.0.1", 1))?.on_error(|_, error| {
+///     assert_eq!(error.code(), Some("ECONNREFUSED"));
+///     assert_eq!(error.to_string(), "connect ECONNREFUSED 127.0.0.1:1");
+/// });
+/// event_loop.run()?;
+/// # Ok::<(), halfclose::Error>(())
 /// ```
+///
+/// [`class SystemError`]: https://nodejs.org/api/errors.html#class-systemerror
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
 impl Error {
     /// The stable name of what happened: `"ECONNREFUSED"`, `"ERR_STREAM_DESTROYED"`, `"ENOTFOUND"`, …; `None` for an
-    /// error of the user's own that has none.
-    ///
-    /// Mirrors Node's `error.code`. This is the member to compare with; messages are for people.
+    /// error of the user's own that has none. This is the member to compare with; messages are for people. Mirrors
+    /// [`error.code`].
     ///
     /// ```
-    /// use halfclose::Error;
+    /// use halfclose::{Error, EventLoop, net, net::ConnectOptions};
     ///
+    /// let event_loop = EventLoop::new()?;
+    /// assert_eq!(net::connect(ConnectOptions::new()).unwrap_err().code(), Some("ERR_MISSING_ARGS"));
     /// assert_eq!(Error::from("the cache is cold").code(), None);
+    /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`error.code`]: https://nodejs.org/api/errors.html#errorcode_1
     pub fn code(&self) -> Option<&str> {
         self.0.code
     }
 
     /// The system's error number, negated; for a failed name lookup libuv's number (-3008 for `ENOTFOUND`). `None`
-    /// where no system call failed.
-    ///
-    /// Mirrors Node's `error.errno`.
+    /// where no system call failed. Mirrors [`error.errno`].
     ///
     /// ```
     /// use halfclose::Error;
@@ -61,115 +85,143 @@ impl Error {
     /// let number = refused.raw_os_error().unwrap();
     /// assert_eq!(Error::from(refused).errno(), Some(-number));
     /// ```
+    ///
+    /// [`error.errno`]: https://nodejs.org/api/errors.html#errorerrno
     pub fn errno(&self) -> Option<i32> {
         self.0.errno
     }
 
     /// The system call that failed: `"connect"`, `"listen"`, `"read"`, `"getaddrinfo"`, …; `None` where none did.
-    ///
-    /// Mirrors Node's `error.syscall`.
+    /// Mirrors [`error.syscall`].
     ///
     /// ```
-    /// use halfclose::Error;
+    /// use halfclose::{EventLoop, net};
     ///
-    /// fn cause(error: &Error) -> String {
-    ///     format!("{} failed", error.syscall().unwrap_or("something"))
-    /// }
-    /// assert_eq!(cause(&Error::from("the cache is cold")), "something failed");
+    /// let mut event_loop = EventLoop::new()?;
+    /// net::connect(("127.0.0.1", 1))?.on_error(|_, error| assert_eq!(error.syscall(), Some("connect")));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`error.syscall`]: https://nodejs.org/api/errors.html#errorsyscall
     pub fn syscall(&self) -> Option<&str> {
         self.0.syscall
     }
 
-    /// The address, or the path of the unix socket, that was to be connected or listened to; `None` for errors of
-    /// other calls.
-    ///
-    /// Mirrors Node's `error.address`.
+    /// The address, or the path of the unix socket, that was to be connected or listened to; `None` for errors of other
+    /// calls. Mirrors [`error.address`].
     ///
     /// ```
-    /// use halfclose::Error;
+    /// use halfclose::{EventLoop, net};
     ///
-    /// fn target(error: &Error) -> Option<String> {
-    ///     Some(format!("{} port {}", error.address()?, error.port()?))
-    /// }
-    /// assert_eq!(target(&Error::from("the cache is cold")), None);
+    /// let mut event_loop = EventLoop::new()?;
+    /// net::connect(("127.0.0.1", 1))?.on_error(|_, error| assert_eq!(error.address(), Some("127.0.0.1")));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`error.address`]: https://nodejs.org/api/errors.html#erroraddress
     pub fn address(&self) -> Option<&str> {
         self.0.address.as_deref()
     }
 
     /// The port that belongs to [`Error::address`]. `None` when it is 0; -1 when listening to a unix socket failed.
-    ///
-    /// Mirrors Node's `error.port`.
+    /// Mirrors [`error.port`].
     ///
     /// ```
-    /// use halfclose::Error;
+    /// use halfclose::{EventLoop, net};
     ///
-    /// assert_eq!(Error::from("the cache is cold").port(), None);
+    /// let mut event_loop = EventLoop::new()?;
+    /// net::connect(("127.0.0.1", 1))?.on_error(|_, error| assert_eq!(error.port(), Some(1)));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`error.port`]: https://nodejs.org/api/errors.html#errorport
     pub fn port(&self) -> Option<i32> {
         self.0.port
     }
 
-    /// The local address of a failed connect for which both a local address and a local port were asked.
-    ///
-    /// Mirrors Node's `error.localAddress`.
+    /// The local address of a failed connect for which both a local address and a local port were asked. Mirrors
+    /// `error.localAddress` of a [`socket.connect(options)`] that failed.
     ///
     /// ```
-    /// use halfclose::Error;
+    /// use halfclose::{EventLoop, net, net::ConnectOptions};
     ///
-    /// assert_eq!(Error::from("the cache is cold").local_address(), None);
+    /// let mut event_loop = EventLoop::new()?;
+    /// # let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    /// let options = ConnectOptions::new().host("127.0.0.1").port(1).local_address("127.0.0.1").local_port(free);
+    /// net::connect(options)?.on_error(|_, error| assert_eq!(error.local_address(), Some("127.0.0.1")));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socket.connect(options)`]: https://nodejs.org/api/net.html#socketconnectoptions-connectlistener
     pub fn local_address(&self) -> Option<&str> {
         self.0.local_address.as_deref()
     }
 
-    /// The local port of a failed connect for which both a local address and a local port were asked.
-    ///
-    /// Mirrors Node's `error.localPort`.
+    /// The local port of a failed connect for which both a local address and a local port were asked. Mirrors
+    /// `error.localPort` of a [`socket.connect(options)`] that failed.
     ///
     /// ```
-    /// use halfclose::Error;
+    /// use halfclose::{EventLoop, net};
     ///
-    /// assert_eq!(Error::from("the cache is cold").local_port(), None);
+    /// let mut event_loop = EventLoop::new()?;
+    /// net::connect(("127.0.0.1", 1))?.on_error(|_, error| assert_eq!(error.local_port(), None)); // none was asked for
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socket.connect(options)`]: https://nodejs.org/api/net.html#socketconnectoptions-connectlistener
     pub fn local_port(&self) -> Option<i32> {
         self.0.local_port
     }
 
-    /// The host name whose lookup failed.
-    ///
-    /// Mirrors Node's `error.hostname`.
+    /// The host name whose lookup failed. Mirrors `error.hostname` of [`dns.lookup()`].
     ///
     /// ```
-    /// use halfclose::Error;
+    /// use halfclose::{EventLoop, net, net::ConnectOptions};
     ///
-    /// assert_eq!(Error::from("the cache is cold").hostname(), None);
+    /// let mut event_loop = EventLoop::new()?;
+    /// let options = ConnectOptions::new().host("db.example").port(1).lookup(|_, unanswered| drop(unanswered));
+    /// net::connect(options)?.on_error(|_, error| assert_eq!(error.hostname(), Some("db.example")));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`dns.lookup()`]: https://nodejs.org/api/dns.html#dnslookuphostname-options-callback
     pub fn hostname(&self) -> Option<&str> {
         self.0.hostname.as_deref()
     }
 
     /// The errors of all attempts, in their order, when several addresses were tried and none could be connected to:
-    /// then this error has no text of its own, and the code of the first. Else empty.
-    ///
-    /// Mirrors `error.errors` of Node's `AggregateError`.
+    /// then this error has no text of its own, and the code of the first. Else empty. Mirrors `errors` of
+    /// [`AggregateError`].
     ///
     /// ```
-    /// use halfclose::Error;
+    /// use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    /// use halfclose::{EventLoop, net, net::ConnectOptions};
     ///
-    /// fn report(error: &Error) -> String {
-    ///     error.errors().iter().map(Error::message).collect::<Vec<_>>().join("; ")
-    /// }
-    /// assert_eq!(report(&Error::from("the cache is cold")), "");
+    /// let mut event_loop = EventLoop::new()?;
+    /// let socket = net::connect(ConnectOptions::new().host("db.example").port(1).lookup(|_, callback| {
+    ///     callback.resolve([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+    /// }))?;
+    /// socket.on_error(|_, error| {
+    ///     let causes: Vec<&str> = error.errors().iter().map(|error| error.message()).collect();
+    ///     assert_eq!(causes[0], "connect ECONNREFUSED 127.0.0.1:1");
+    ///     assert_eq!(causes.len(), 2);
+    /// });
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`AggregateError`]: https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Global_Objects/AggregateError
     pub fn errors(&self) -> &[Error] {
         &self.0.errors
     }
 
-    /// The text for people, also given by `Display`: `"connect ECONNREFUSED 127.0.0.1:1"`.
-    ///
-    /// Mirrors Node's `error.message`.
+    /// The text for people, also given by `Display`: `"connect ECONNREFUSED 127.0.0.1:1"`. Mirrors [`error.message`].
     ///
     /// ```
     /// use halfclose::Error;
@@ -178,14 +230,14 @@ impl Error {
     /// assert_eq!(error.message(), "the cache is cold");
     /// assert_eq!(error.to_string(), error.message());
     /// ```
+    ///
+    /// [`error.message`]: https://nodejs.org/api/errors.html#errormessage
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The kind that the standard library would give this error: from the system's number where there is one, else
-    /// from the code; [`io::ErrorKind::Other`] for a plain text.
-    ///
-    /// Node has nothing like it.
+    /// The kind that the standard library would give this error: from the system's number where there is one, else from
+    /// the code; [`io::ErrorKind::Other`] for a plain text. Not in Node.
     ///
     /// ```
     /// use std::io;
@@ -483,59 +535,6 @@ impl StdError for Error {
     }
 }
 
-/// Takes over what `error` knows: its number (with Node's `code` and `errno` made from it), its text, its kind. The
-/// original is the `source()`. An [`Error`] that was converted into an [`io::Error`] comes back as it was.
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        if let Some(own) = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
-            return own.clone();
-        }
-        let number = error.raw_os_error().map(Errno);
-        Inner {
-            code: number.map(Errno::name),
-            errno: number.map(Errno::negated),
-            ..Inner::foreign(error.to_string(), error.kind(), Arc::new(error))
-        }
-        .into()
-    }
-}
-
-/// The kind is [`Error::kind`], and the error itself is what `get_ref()` and `into_inner()` give.
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        Self::new(error.kind(), error)
-    }
-}
-
-/// An error of the user's own, with this message and no code.
-impl From<&str> for Error {
-    fn from(message: &str) -> Self {
-        Self::from(message.to_owned())
-    }
-}
-
-/// An error of the user's own, with this message and no code.
-impl From<String> for Error {
-    fn from(message: String) -> Self {
-        Inner::new(message, io::ErrorKind::Other).into()
-    }
-}
-
-/// An error of the user's own: its text is the message, and it is the `source()`. An [`Error`] or [`io::Error`] in the
-/// box keeps what it knows.
-impl From<Box<dyn StdError + Send + Sync>> for Error {
-    fn from(error: Box<dyn StdError + Send + Sync>) -> Self {
-        let error = match error.downcast::<Self>() {
-            Ok(own) => return *own,
-            Err(error) => error,
-        };
-        match error.downcast::<io::Error>() {
-            Ok(error) => Self::from(*error),
-            Err(error) => Inner::foreign(error.to_string(), io::ErrorKind::Other, Arc::from(error)).into(),
-        }
-    }
-}
-
 /// What the clones of one error share.
 #[derive(Clone)]
 struct Inner {
@@ -627,5 +626,6 @@ fn kind_of_code(code: &str) -> io::ErrorKind {
     }
 }
 
+mod conversions;
 #[cfg(test)]
 mod tests;

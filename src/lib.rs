@@ -1,9 +1,11 @@
 //! Node's `net` for Rust: TCP and unix-socket servers and clients with Node's exact event semantics, on a
 //! single-threaded reactor, with no async runtime.
 //!
-//! Whoever knows Node's documentation knows this crate: the names are Node's in snake_case, and so are the order of every
-//! event, half-close, the idle timeout as a notification, and backpressure with `drain`. Underneath is a reactor written
-//! by hand over `mio`, made to be embedded where latency counts and to be read by those who want to know how one is made.
+//! Whoever knows [Node's documentation](https://nodejs.org/api/net.html) knows this crate: the names are Node's in
+//! snake_case, and so are the order of every event, half-close, the idle timeout as a notification, and backpressure with
+//! `drain`. Underneath is a reactor written by hand over `mio`, made to be embedded where latency counts and to be read by
+//! those who want to know how one is made. Each member's documentation names the member of Node that it mirrors, with a
+//! link, and what it does otherwise; [`porting`] puts whole programs side by side.
 //!
 //! The echo server of every tutorial, in Node and here:
 //!
@@ -137,7 +139,8 @@ pub mod timers;
 pub use crate::error::Error;
 pub use crate::event_loop::events::{ErrorSource, Unhandled};
 pub use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
-pub use crate::event_loop::{EventLoop, EventLoopOptions, Phase, Position, position, stop};
+pub use crate::event_loop::position::position;
+pub use crate::event_loop::{EventLoop, EventLoopOptions, Phase, Position, stop};
 pub use crate::timers::{
     Immediate, Timer, clear_immediate, clear_interval, clear_timeout, next_tick, set_immediate, set_interval,
     set_timeout,

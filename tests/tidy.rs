@@ -243,7 +243,7 @@ fn closures_are_called_in_one_file() {
         Exception { path: "sys/stream.rs", word: "call", why: "a system call, made again when a signal interrupts it" },
         Exception { path: "event_loop/current.rs", word: "listener", why: adapter },
         Exception { path: "net/mod.rs", word: "on_connection", why: adapter },
-        Exception { path: "net/server.rs", word: "listener", why: adapter },
+        Exception { path: "net/server_events.rs", word: "listener", why: adapter },
         Exception { path: "net/server.rs", word: "callback", why: adapter },
         Exception { path: "net/server_settings.rs", word: "listener", why: adapter },
         Exception { path: "net/server_settings.rs", word: "callback", why: adapter },

@@ -31,7 +31,7 @@ use crate::addresses::block_list::rule::{Cidr, Range, Rule};
 use crate::addresses::block_list::rule_set::RuleSet;
 use crate::error::Error;
 
-/// Rules for addresses that are to be refused: single addresses, ranges, subnets. Mirrors `net.BlockList`.
+/// Rules for addresses that are to be refused: single addresses, ranges, subnets. Mirrors [`net.BlockList`].
 ///
 /// Addresses are given as text, as std's types, or as a [`SocketAddress`](crate::net::SocketAddress), see
 /// [`BlockListAddress`]. An IPv4 address and the IPv6 address that stands for it (`::ffff:10.0.0.1`) are the same to
@@ -72,12 +72,14 @@ use crate::error::Error;
 /// assert!(list.check("::ffff:123.123.123.123"));
 /// # Ok::<(), halfclose::Error>(())
 /// ```
+///
+/// [`net.BlockList`]: https://nodejs.org/api/net.html#class-netblocklist
 #[derive(Clone)]
 pub struct BlockList(Arc<RuleSet>);
 
 impl BlockList {
     /// Subnets that are no part of the public internet, for [`add_cidrs`](BlockList::add_cidrs): private IPv4,
-    /// loopback, link-local and unique local addresses. Mirrors `BlockList.PRIVATE_RANGES`.
+    /// loopback, link-local and unique local addresses. Mirrors [`BlockList.PRIVATE_RANGES`].
     ///
     /// ```
     /// use halfclose::net::BlockList;
@@ -88,6 +90,8 @@ impl BlockList {
     /// assert!(!list.check("1.1.1.1"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`BlockList.PRIVATE_RANGES`]: https://nodejs.org/api/net.html#class-netblocklist
     pub const PRIVATE_RANGES: [&'static str; 8] = [
         "10.0.0.0/8",
         "172.16.0.0/12",
@@ -99,20 +103,22 @@ impl BlockList {
         "fc00::/7",
     ];
 
-    /// A list without rules. Mirrors `new net.BlockList()`.
+    /// A list without rules. Mirrors [`new net.BlockList()`].
     ///
     /// ```
     /// use halfclose::net::BlockList;
     ///
     /// assert_eq!(BlockList::new().size(), 0);
     /// ```
+    ///
+    /// [`new net.BlockList()`]: https://nodejs.org/api/net.html#class-netblocklist
     #[must_use]
     pub fn new() -> BlockList {
         BlockList(Arc::new(RuleSet::new()))
     }
 
     /// Blocks an address. One that is blocked already, in either spelling, stays in its place of the order and is
-    /// listed as it was given last. Mirrors `blockList.addAddress(address)`.
+    /// listed as it was given last. Mirrors [`blockList.addAddress(address)`].
     ///
     /// # Errors
     ///
@@ -127,12 +133,14 @@ impl BlockList {
     /// assert_eq!(list.add_address("localhost").unwrap_err().code(), Some("ERR_INVALID_ADDRESS"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.addAddress(address)`]: https://nodejs.org/api/net.html#blocklistaddaddressaddress-type
     pub fn add_address(&mut self, address: impl Into<BlockListAddress>) -> Result<(), Error> {
         self.add(Rule::Address(address.into().required()?.ip()));
         Ok(())
     }
 
-    /// Blocks all of these addresses, or with an error none. Mirrors `blockList.addAddresses(addresses)`.
+    /// Blocks all of these addresses, or with an error none. Mirrors [`blockList.addAddresses(addresses)`].
     ///
     /// # Errors
     ///
@@ -147,6 +155,8 @@ impl BlockList {
     /// assert_eq!(list.size(), 2);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.addAddresses(addresses)`]: https://nodejs.org/api/net.html#class-netblocklist
     pub fn add_addresses<A: Into<BlockListAddress>>(
         &mut self,
         addresses: impl IntoIterator<Item = A>,
@@ -159,7 +169,7 @@ impl BlockList {
         Ok(())
     }
 
-    /// Blocks the addresses from `start` to `end`, both of them included. Mirrors `blockList.addRange(start, end)`.
+    /// Blocks the addresses from `start` to `end`, both of them included. Mirrors [`blockList.addRange(start, end)`].
     ///
     /// # Errors
     ///
@@ -177,6 +187,8 @@ impl BlockList {
     /// assert_eq!(error.code(), Some("ERR_INVALID_ARG_VALUE"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.addRange(start, end)`]: https://nodejs.org/api/net.html#blocklistaddrangestart-end-type
     pub fn add_range(
         &mut self,
         start: impl Into<BlockListAddress>,
@@ -187,7 +199,7 @@ impl BlockList {
     }
 
     /// Blocks the addresses that agree with `network` in their first `prefix` bits. The other bits of `network` are
-    /// listed and otherwise ignored. Mirrors `blockList.addSubnet(network, prefix)`.
+    /// listed and otherwise ignored. Mirrors [`blockList.addSubnet(network, prefix)`].
     ///
     /// # Errors
     ///
@@ -204,12 +216,14 @@ impl BlockList {
     /// assert_eq!(list.add_subnet("10.0.0.0", 33).unwrap_err().code(), Some("ERR_OUT_OF_RANGE"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.addSubnet(network, prefix)`]: https://nodejs.org/api/net.html#blocklistaddsubnetnet-prefix-type
     pub fn add_subnet(&mut self, network: impl Into<BlockListAddress>, prefix: u8) -> Result<(), Error> {
         self.add(Rule::subnet(network.into().required()?, prefix)?);
         Ok(())
     }
 
-    /// Blocks a subnet that is written as `network/prefix`. Mirrors `blockList.addCIDR(cidr)`.
+    /// Blocks a subnet that is written as `network/prefix`. Mirrors [`blockList.addCIDR(cidr)`].
     ///
     /// # Errors
     ///
@@ -226,12 +240,14 @@ impl BlockList {
     /// assert_eq!(list.add_cidr("10.0.0.0").unwrap_err().code(), Some("ERR_INVALID_ARG_VALUE"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.addCIDR(cidr)`]: https://nodejs.org/api/net.html#class-netblocklist
     pub fn add_cidr(&mut self, cidr: &str) -> Result<(), Error> {
         self.add(Cidr::read(cidr)?.rule()?);
         Ok(())
     }
 
-    /// Blocks all of these subnets, or with an error none. Mirrors `blockList.addCIDRs(cidrs)`.
+    /// Blocks all of these subnets, or with an error none. Mirrors [`blockList.addCIDRs(cidrs)`].
     ///
     /// # Errors
     ///
@@ -246,6 +262,8 @@ impl BlockList {
     /// assert_eq!(list.size(), 2);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.addCIDRs(cidrs)`]: https://nodejs.org/api/net.html#class-netblocklist
     pub fn add_cidrs<C: AsRef<str>>(&mut self, cidrs: impl IntoIterator<Item = C>) -> Result<(), Error> {
         // Two passes, as in Node: which error is given depends on it.
         let mut read = Vec::new();
@@ -258,7 +276,7 @@ impl BlockList {
     }
 
     /// Takes the rule for this one address away, in whichever spelling it was added. Nothing happens when there is
-    /// none; ranges and subnets stay. Mirrors `blockList.removeAddress(address)`.
+    /// none; ranges and subnets stay. Mirrors [`blockList.removeAddress(address)`].
     ///
     /// # Errors
     ///
@@ -273,13 +291,15 @@ impl BlockList {
     /// assert!(!list.check("10.0.0.1"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.removeAddress(address)`]: https://nodejs.org/api/net.html#class-netblocklist
     pub fn remove_address(&mut self, address: impl Into<BlockListAddress>) -> Result<(), Error> {
         self.remove(Rule::Address(address.into().required()?.ip()));
         Ok(())
     }
 
     /// Takes the range away that was added with exactly these ends, the newest if there are several. Nothing happens
-    /// when there is none. Mirrors `blockList.removeRange(start, end)`.
+    /// when there is none. Mirrors [`blockList.removeRange(start, end)`].
     ///
     /// # Errors
     ///
@@ -296,6 +316,8 @@ impl BlockList {
     /// assert!(!list.check("10.0.0.5"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.removeRange(start, end)`]: https://nodejs.org/api/net.html#class-netblocklist
     pub fn remove_range(
         &mut self,
         start: impl Into<BlockListAddress>,
@@ -306,8 +328,8 @@ impl BlockList {
     }
 
     /// Takes the subnet away that was added with exactly this network, its ignored bits included, and prefix; the
-    /// newest if there are several. Nothing happens when there is none. Mirrors `blockList.removeSubnet(network,
-    /// prefix)`.
+    /// newest if there are several. Nothing happens when there is none. Mirrors
+    /// [`blockList.removeSubnet(network, prefix)`].
     ///
     /// # Errors
     ///
@@ -324,13 +346,15 @@ impl BlockList {
     /// assert_eq!(list.size(), 0);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.removeSubnet(network, prefix)`]: https://nodejs.org/api/net.html#class-netblocklist
     pub fn remove_subnet(&mut self, network: impl Into<BlockListAddress>, prefix: u8) -> Result<(), Error> {
         self.remove(Rule::subnet(network.into().required()?, prefix)?);
         Ok(())
     }
 
     /// [`remove_subnet`](BlockList::remove_subnet) of a subnet that is written as `network/prefix`. Mirrors
-    /// `blockList.removeCIDR(cidr)`.
+    /// [`blockList.removeCIDR(cidr)`].
     ///
     /// # Errors
     ///
@@ -345,12 +369,14 @@ impl BlockList {
     /// assert!(!list.check("10.0.0.1"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.removeCIDR(cidr)`]: https://nodejs.org/api/net.html#class-netblocklist
     pub fn remove_cidr(&mut self, cidr: &str) -> Result<(), Error> {
         self.remove(Cidr::read(cidr)?.rule()?);
         Ok(())
     }
 
-    /// Takes all rules away. Mirrors `blockList.clear()`.
+    /// Takes all rules away. Mirrors [`blockList.clear()`].
     ///
     /// ```
     /// use halfclose::net::BlockList;
@@ -361,11 +387,13 @@ impl BlockList {
     /// assert!(!list.check("10.0.0.1"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.clear()`]: https://nodejs.org/api/net.html#class-netblocklist
     pub fn clear(&mut self) {
         *self = BlockList::new();
     }
 
-    /// The number of rules. Mirrors `blockList.size`.
+    /// The number of rules. Mirrors [`blockList.size`].
     ///
     /// ```
     /// use halfclose::net::BlockList;
@@ -378,13 +406,15 @@ impl BlockList {
     /// assert_eq!(list.size(), 3);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.size`]: https://nodejs.org/api/net.html#class-netblocklist
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.len()
     }
 
     /// Whether a rule blocks this address. A text that is no address is not blocked. Mirrors
-    /// `blockList.check(address)`.
+    /// [`blockList.check(address)`].
     ///
     /// ```
     /// use std::net::{Ipv6Addr, TcpListener};
@@ -399,13 +429,15 @@ impl BlockList {
     /// assert!(!list.check("localhost"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.check(address)`]: https://nodejs.org/api/net.html#blocklistcheckaddress-type
     #[must_use]
     pub fn check(&self, address: impl Into<BlockListAddress>) -> bool {
         address.into().ip().is_some_and(|address| self.0.blocks(address))
     }
 
     /// The rules as text: the addresses, then the subnets, the newest first, then the ranges, the newest first.
-    /// Addresses come in the order in which they were added, which Node leaves open. Mirrors `blockList.rules`.
+    /// Addresses come in the order in which they were added, which Node leaves open. Mirrors [`blockList.rules`].
     ///
     /// ```
     /// use halfclose::net::BlockList;
@@ -424,12 +456,14 @@ impl BlockList {
     /// assert_eq!(list.rules(), expected);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.rules`]: https://nodejs.org/api/net.html#blocklistrules
     #[must_use]
     pub fn rules(&self) -> Vec<String> {
         self.0.listed().iter().map(Rule::to_string).collect()
     }
 
-    /// [`rules`](BlockList::rules) as the JSON text of an array. Mirrors `JSON.stringify(blockList)`.
+    /// [`rules`](BlockList::rules) as the JSON text of an array. Mirrors [`JSON.stringify(blockList)`].
     ///
     /// ```
     /// use halfclose::net::BlockList;
@@ -439,13 +473,15 @@ impl BlockList {
     /// assert_eq!(list.to_json(), r#"["Address: IPv4 10.0.0.1"]"#);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`JSON.stringify(blockList)`]: https://nodejs.org/api/net.html#blocklisttojson
     #[must_use]
     pub fn to_json(&self) -> String {
         json::write(&self.rules())
     }
 
     /// Adds the rules in the JSON text of an array of strings, or with an error none: see
-    /// [`add_rules`](BlockList::add_rules). Mirrors `blockList.fromJSON(text)`; as there, rules that are in the list
+    /// [`add_rules`](BlockList::add_rules). Mirrors [`blockList.fromJSON(text)`]; as there, rules that are in the list
     /// stay.
     ///
     /// # Errors
@@ -464,12 +500,14 @@ impl BlockList {
     /// assert_eq!(list.from_json("[").unwrap_err().code(), Some("ERR_INVALID_JSON"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.fromJSON(text)`]: https://nodejs.org/api/net.html#blocklistfromjsonvalue
     pub fn from_json(&mut self, text: &str) -> Result<(), Error> {
         self.add_rules(json::read(text)?)
     }
 
     /// Adds the rules in texts as [`rules`](BlockList::rules) gives them, or with an error none. Mirrors
-    /// `blockList.fromJSON(array)`.
+    /// [`blockList.fromJSON(array)`].
     ///
     /// As in Node, a rule may stand anywhere in its text, and a text without one is passed over. Subnets and ranges are
     /// listed in the opposite order afterwards, because `rules` gives the newest first.
@@ -490,6 +528,8 @@ impl BlockList {
     /// assert_eq!(copy.size(), list.size() + 1);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`blockList.fromJSON(array)`]: https://nodejs.org/api/net.html#blocklistfromjsonvalue
     pub fn add_rules<R: AsRef<str>>(&mut self, rules: impl IntoIterator<Item = R>) -> Result<(), Error> {
         let mut read = Vec::new();
         for line in rules {

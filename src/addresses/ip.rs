@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Which kind of IP address `text` is: 4, 6, or 0 for none. Mirrors `net.isIP(text)`.
+/// Which kind of IP address `text` is: 4, 6, or 0 for none. Mirrors [`net.isIP(text)`].
 ///
 /// The text has to be the address and nothing else: no brackets, no port, no prefix length, no spaces. An IPv4 address
 /// is four decimal numbers from 0 to 255 without leading zeros; an IPv6 address may end in an IPv4 address, and in a
@@ -20,6 +20,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// assert_eq!(net::is_ip("127.000.000.001"), 0);
 /// assert_eq!(net::is_ip("localhost"), 0);
 /// ```
+///
+/// [`net.isIP(text)`]: https://nodejs.org/api/net.html#netisipinput
 #[must_use]
 pub fn is_ip(text: &str) -> u8 {
     if is_ipv4(text) {
@@ -31,7 +33,7 @@ pub fn is_ip(text: &str) -> u8 {
     }
 }
 
-/// Whether `text` is an IPv4 address, see [`is_ip`]. Mirrors `net.isIPv4(text)`.
+/// Whether `text` is an IPv4 address, see [`is_ip`]. Mirrors [`net.isIPv4(text)`].
 ///
 /// ```
 /// use halfclose::net;
@@ -40,12 +42,14 @@ pub fn is_ip(text: &str) -> u8 {
 /// assert!(!net::is_ipv4("10.0.0.256"));
 /// assert!(!net::is_ipv4("10.1"));
 /// ```
+///
+/// [`net.isIPv4(text)`]: https://nodejs.org/api/net.html#netisipv4input
 #[must_use]
 pub fn is_ipv4(text: &str) -> bool {
     text.parse::<Ipv4Addr>().is_ok()
 }
 
-/// Whether `text` is an IPv6 address, see [`is_ip`]. Mirrors `net.isIPv6(text)`.
+/// Whether `text` is an IPv6 address, see [`is_ip`]. Mirrors [`net.isIPv6(text)`].
 ///
 /// ```
 /// use halfclose::net;
@@ -55,6 +59,8 @@ pub fn is_ipv4(text: &str) -> bool {
 /// assert!(!net::is_ipv6("[::1]"));
 /// assert!(!net::is_ipv6("fe80::1%"));
 /// ```
+///
+/// [`net.isIPv6(text)`]: https://nodejs.org/api/net.html#netisipv6input
 #[must_use]
 pub fn is_ipv6(text: &str) -> bool {
     let (address, zone) = split_zone(text);

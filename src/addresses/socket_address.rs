@@ -11,7 +11,7 @@ use crate::addresses::ip;
 use crate::error::Error;
 use crate::sys::Family;
 
-/// An IP address, a port and, for IPv6, a flow label. Mirrors `net.SocketAddress`.
+/// An IP address, a port and, for IPv6, a flow label. Mirrors [`net.SocketAddress`].
 ///
 /// [`BlockList`](crate::net::BlockList) takes it, as it takes text and std's address types. It converts from and into
 /// [`std::net::SocketAddr`]. `Display` writes what [`SocketAddress::parse`] reads: `127.0.0.1:80`, `[::1]:80`.
@@ -29,6 +29,8 @@ use crate::sys::Family;
 /// assert_eq!(address.family(), Family::IPv6);
 /// # Ok::<(), halfclose::Error>(())
 /// ```
+///
+/// [`net.SocketAddress`]: https://nodejs.org/api/net.html#class-netsocketaddress
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SocketAddress {
     text: String,
@@ -37,7 +39,7 @@ pub struct SocketAddress {
 
 impl SocketAddress {
     /// Makes an address from [`SocketAddressOptions`], or from an address as text and a port. Mirrors
-    /// `new net.SocketAddress(options)`; `new net.SocketAddress()` is `SocketAddress::default()`.
+    /// [`new net.SocketAddress(options)`]; `new net.SocketAddress()` is `SocketAddress::default()`.
     ///
     /// # Errors
     ///
@@ -56,6 +58,8 @@ impl SocketAddress {
     /// assert_eq!(error.code(), Some("ERR_INVALID_ADDRESS"));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     pub fn new(options: impl Into<SocketAddressOptions>) -> Result<SocketAddress, Error> {
         let options = options.into();
         let address = match (&options.address, options.family) {
@@ -71,7 +75,7 @@ impl SocketAddress {
     }
 
     /// Reads `address` or `address:port`, with brackets around an IPv6 address; without a port it is 0. `None` for any
-    /// other text. Mirrors `net.SocketAddress.parse(text)`.
+    /// other text. Mirrors [`net.SocketAddress.parse(text)`].
     ///
     /// Node reads the text as the host of a URL. What follows from that is not copied:
     ///
@@ -94,6 +98,8 @@ impl SocketAddress {
     /// assert_eq!(SocketAddress::parse("localhost:80"), None);
     /// assert_eq!(SocketAddress::parse("127.0.0.1:65536"), None);
     /// ```
+    ///
+    /// [`net.SocketAddress.parse(text)`]: https://nodejs.org/api/net.html#socketaddressparseinput
     #[must_use]
     pub fn parse(text: &str) -> Option<SocketAddress> {
         let (address, rest) = match text.strip_prefix('[') {
@@ -116,7 +122,7 @@ impl SocketAddress {
     }
 
     /// The address as text, in its one canonical form: IPv6 in lower case, its first longest run of zeros as `::`, and
-    /// the last 32 bits of `::a.b.c.d` and `::ffff:a.b.c.d` in decimal. Mirrors `socketAddress.address`.
+    /// the last 32 bits of `::a.b.c.d` and `::ffff:a.b.c.d` in decimal. Mirrors [`socketAddress.address`].
     ///
     /// ```
     /// use halfclose::net::SocketAddress;
@@ -125,12 +131,14 @@ impl SocketAddress {
     /// assert_eq!(SocketAddress::new(("::ffff:7f00:1", 0))?.address(), "::ffff:127.0.0.1");
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socketAddress.address`]: https://nodejs.org/api/net.html#socketaddressaddress
     #[must_use]
     pub fn address(&self) -> &str {
         &self.text
     }
 
-    /// The port, 0 to 65,535; default 0. Mirrors `socketAddress.port`.
+    /// The port, 0 to 65,535; default 0. Mirrors [`socketAddress.port`].
     ///
     /// ```
     /// use halfclose::net::SocketAddress;
@@ -138,25 +146,29 @@ impl SocketAddress {
     /// assert_eq!(SocketAddress::new(("127.0.0.1", 443))?.port(), 443);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socketAddress.port`]: https://nodejs.org/api/net.html#socketaddressport
     #[must_use]
     pub fn port(&self) -> u16 {
         self.endpoint.port()
     }
 
-    /// The family of the address. Mirrors `socketAddress.family`, whose text is [`SocketAddress::family_name`].
+    /// The family of the address. Mirrors [`socketAddress.family`], whose text is [`SocketAddress::family_name`].
     ///
     /// ```
     /// use halfclose::net::{Family, SocketAddress};
     ///
     /// assert_eq!(SocketAddress::default().family(), Family::IPv4);
     /// ```
+    ///
+    /// [`socketAddress.family`]: https://nodejs.org/api/net.html#socketaddressfamily
     #[must_use]
     pub fn family(&self) -> Family {
         Family::of(&self.endpoint)
     }
 
-    /// The family as Node's `socketAddress.family` writes it: `"ipv4"` or `"ipv6"`. In lower case, other than
-    /// everywhere else in `net`, where [`Family`] is shown as `IPv4` and `IPv6`.
+    /// The family as Node writes it: `"ipv4"` or `"ipv6"`. In lower case, other than everywhere else in `net`, where
+    /// [`Family`] is shown as `IPv4` and `IPv6`. Mirrors [`socketaddress.family`].
     ///
     /// ```
     /// use halfclose::net::SocketAddress;
@@ -165,12 +177,14 @@ impl SocketAddress {
     /// assert_eq!(address.family_name(), "ipv4");
     /// assert_eq!(address.family().to_string(), "IPv4");
     /// ```
+    ///
+    /// [`socketaddress.family`]: https://nodejs.org/api/net.html#socketaddressfamily
     #[must_use]
     pub fn family_name(&self) -> &'static str {
         family_name(&self.endpoint)
     }
 
-    /// The flow label of an IPv6 address, default 0; always 0 for IPv4. Mirrors `socketAddress.flowlabel`.
+    /// The flow label of an IPv6 address, default 0; always 0 for IPv4. Mirrors [`socketAddress.flowlabel`].
     ///
     /// ```
     /// use halfclose::net::{SocketAddress, SocketAddressOptions};
@@ -179,12 +193,14 @@ impl SocketAddress {
     /// assert_eq!(address.flowlabel(), 7);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socketAddress.flowlabel`]: https://nodejs.org/api/net.html#socketaddressflowlabel
     #[must_use]
     pub fn flowlabel(&self) -> u32 {
         flowlabel(&self.endpoint)
     }
 
-    /// The members as JSON text, in Node's order. Mirrors `JSON.stringify(socketAddress)`.
+    /// The members as JSON text, in Node's order. Mirrors `JSON.stringify()` of a [`net.SocketAddress`].
     ///
     /// ```
     /// use halfclose::net::SocketAddress;
@@ -193,6 +209,8 @@ impl SocketAddress {
     /// assert_eq!(address.to_json(), r#"{"address":"::1","port":80,"family":"ipv6","flowlabel":0}"#);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`net.SocketAddress`]: https://nodejs.org/api/net.html#class-netsocketaddress
     #[must_use]
     pub fn to_json(&self) -> String {
         // An address holds no letter that JSON would escape.
@@ -265,7 +283,7 @@ impl fmt::Debug for SocketAddress {
     }
 }
 
-/// What a [`SocketAddress`] is made from. Mirrors the options of `new net.SocketAddress()`.
+/// What a [`SocketAddress`] is made from. Mirrors the options of [`new net.SocketAddress(options)`].
 ///
 /// Made with `into()` from an address as text and a port, or built:
 ///
@@ -276,6 +294,8 @@ impl fmt::Debug for SocketAddress {
 /// assert_eq!(SocketAddress::new(options)?.to_string(), "[::1]:80");
 /// # Ok::<(), halfclose::Error>(())
 /// ```
+///
+/// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
 #[derive(Clone, Debug, Default)]
 pub struct SocketAddressOptions {
     address: Option<String>,
@@ -285,38 +305,92 @@ pub struct SocketAddressOptions {
 }
 
 impl SocketAddressOptions {
-    /// Node's defaults.
+    /// Node's defaults: each is said at its option. Mirrors leaving the options of [`new net.SocketAddress(options)`]
+    /// out.
+    ///
+    /// ```
+    /// use halfclose::net::{SocketAddress, SocketAddressOptions};
+    ///
+    /// assert_eq!(SocketAddress::new(SocketAddressOptions::new())?, SocketAddress::default());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn new() -> SocketAddressOptions {
         SocketAddressOptions::default()
     }
 
-    /// The IP address (default: 127.0.0.1, for [`Family::IPv6`] `::`). A zone (`%eth0`) is dropped. Mirrors `address`.
+    /// The IP address; default 127.0.0.1, for [`Family::IPv6`] `::`. A zone (`%eth0`) is dropped. Mirrors `address` of
+    /// [`new net.SocketAddress(options)`].
     ///
     /// Differences from Node: it reads a text up to its first null character, and cuts an IPv6 address that a zone
     /// follows after 39 characters, which makes another address of some. Here the first is an error, the second is
     /// right.
+    ///
+    /// ```
+    /// use halfclose::net::{SocketAddress, SocketAddressOptions};
+    ///
+    /// let address = SocketAddress::new(SocketAddressOptions::new().address("fe80::1%eth0"))?;
+    /// assert_eq!(address.address(), "fe80::1");
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = Some(address.into());
         self
     }
 
-    /// The port (default 0). Mirrors `port`.
+    /// The port; default 0. Mirrors `port` of [`new net.SocketAddress(options)`].
+    ///
+    /// ```
+    /// use halfclose::net::{SocketAddress, SocketAddressOptions};
+    ///
+    /// assert_eq!(SocketAddress::new(SocketAddressOptions::new().port(80))?.to_string(), "127.0.0.1:80");
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// The family that the address has to be of (default: that of the address, and IPv4 without one). Mirrors `family`.
+    /// The family that the address has to be of; default: that of the address, and IPv4 without one. Node takes it to
+    /// be IPv4 in either case. Mirrors `family` of [`new net.SocketAddress(options)`].
+    ///
+    /// ```
+    /// use halfclose::net::{Family, SocketAddress, SocketAddressOptions};
+    ///
+    /// let options = SocketAddressOptions::new().family(Family::IPv6);
+    /// assert_eq!(SocketAddress::new(options.clone())?.address(), "::");
+    /// let error = SocketAddress::new(options.address("127.0.0.1")).unwrap_err();
+    /// assert_eq!(error.code(), Some("ERR_INVALID_ADDRESS"));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
         self
     }
 
-    /// The flow label (default 0), ignored for IPv4. Mirrors `flowlabel`.
+    /// The flow label; default 0; ignored for IPv4. Mirrors `flowlabel` of [`new net.SocketAddress(options)`].
+    ///
+    /// ```
+    /// use halfclose::net::{SocketAddress, SocketAddressOptions};
+    ///
+    /// let options = SocketAddressOptions::new().flowlabel(7);
+    /// assert_eq!(SocketAddress::new(options.clone().address("::1"))?.flowlabel(), 7);
+    /// assert_eq!(SocketAddress::new(options)?.flowlabel(), 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.SocketAddress(options)`]: https://nodejs.org/api/net.html#new-netsocketaddressoptions
     #[must_use]
     pub fn flowlabel(mut self, flowlabel: u32) -> Self {
         self.flowlabel = flowlabel;

@@ -14,9 +14,9 @@ use crate::reactor::Handle;
 /// Below so many registrations nobody looks for those that are over.
 const FEW: usize = 16;
 
-/// Aborts what its [`signal`](AbortController::signal) was given to. Mirrors `AbortController`.
+/// Aborts what its [`signal`](AbortController::signal) was given to. Mirrors [`class AbortController`].
 ///
-/// A controller belongs to its thread. It needs no event loop; what it reaches does.
+/// A controller belongs to its thread. It needs no event loop; what it reaches does. Clones are the same controller.
 ///
 /// ```
 /// use halfclose::{EventLoop, net, net::AbortController, net::ConnectOptions};
@@ -31,15 +31,28 @@ const FEW: usize = 16;
 /// event_loop.run()?;
 /// # Ok::<(), halfclose::Error>(())
 /// ```
+///
+/// [`class AbortController`]: https://nodejs.org/api/globals.html#class-abortcontroller
 #[derive(Clone, Default, Debug)]
 pub struct AbortController {
     signal: AbortSignal,
 }
 
-/// What an [`AbortController`] aborts through: for
-/// [`SocketOptions::signal`](crate::net::SocketOptions::signal),
+/// What an [`AbortController`] aborts through: for [`SocketOptions::signal`](crate::net::SocketOptions::signal),
 /// [`ConnectOptions::signal`](crate::net::ConnectOptions::signal) and
-/// [`ListenOptions::signal`](crate::net::ListenOptions::signal). Mirrors `AbortSignal`. Clones are the same signal.
+/// [`ListenOptions::signal`](crate::net::ListenOptions::signal). Clones are the same signal. Mirrors
+/// [`class AbortSignal`]; its `abort` event, `throwIfAborted` and static members are not here.
+///
+/// ```
+/// use halfclose::net::{AbortController, AbortSignal};
+///
+/// let controller = AbortController::new();
+/// let signal: AbortSignal = controller.signal();
+/// controller.abort();
+/// assert!(signal.aborted());
+/// ```
+///
+/// [`class AbortSignal`]: https://nodejs.org/api/globals.html#class-abortsignal
 #[derive(Clone, Default)]
 pub struct AbortSignal {
     state: Rc<RefCell<State>>,
@@ -60,24 +73,72 @@ enum Target {
 }
 
 impl AbortController {
-    /// A controller that has not aborted.
+    /// A controller that has not aborted. Mirrors the constructor of [`class AbortController`].
+    ///
+    /// ```
+    /// use halfclose::net::AbortController;
+    ///
+    /// assert!(!AbortController::new().signal().aborted());
+    /// ```
+    ///
+    /// [`class AbortController`]: https://nodejs.org/api/globals.html#class-abortcontroller
     pub fn new() -> AbortController {
         AbortController::default()
     }
 
-    /// Its signal. Mirrors `controller.signal`.
+    /// Its signal, each time the same. Mirrors [`abortController.signal`].
+    ///
+    /// ```
+    /// use halfclose::net::AbortController;
+    ///
+    /// let controller = AbortController::new();
+    /// let signal = controller.signal();
+    /// controller.abort();
+    /// assert!(signal.aborted() && controller.signal().aborted());
+    /// ```
+    ///
+    /// [`abortController.signal`]: https://nodejs.org/api/globals.html#abortcontrollersignal
     pub fn signal(&self) -> AbortSignal {
         self.signal.clone()
     }
 
-    /// Destroys the sockets and closes the servers that have the signal, in the order in which they got it. Mirrors
-    /// `controller.abort()`. A second call does nothing.
+    /// Destroys the sockets and closes the servers that have the signal, within the call and in the order in which they
+    /// got it. A socket's `error` (`ABORT_ERR`) follows in a tick, its `close` after that; a server's `close` as after
+    /// [`Server::close`](crate::net::Server::close). A second call does nothing. Mirrors [`abortController.abort()`].
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::AbortController, net::ListenOptions};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let controller = AbortController::new();
+    /// let server = net::create_server(|_| {}).listen(ListenOptions::new().signal(&controller.signal()))?;
+    /// controller.abort();
+    /// assert!(!server.listening());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`abortController.abort()`]: https://nodejs.org/api/globals.html#abortcontrollerabortreason
     pub fn abort(&self) {
         self.abort_with(Error::abort_reason());
     }
 
     /// [`abort`](AbortController::abort) with a reason, which becomes the `source()` of the errors. Mirrors
-    /// `controller.abort(reason)`.
+    /// [`abortController.abort(reason)`].
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use halfclose::{EventLoop, net::AbortController, net::Socket, net::SocketOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let controller = AbortController::new();
+    /// let socket = Socket::with_options(SocketOptions::new().signal(&controller.signal()));
+    /// socket.on_error(|_, error| assert_eq!(error.source().unwrap().to_string(), "it took too long"));
+    /// controller.abort_with("it took too long");
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`abortController.abort(reason)`]: https://nodejs.org/api/globals.html#abortcontrollerabortreason
     pub fn abort_with(&self, reason: impl Into<Error>) {
         let reason = reason.into();
         if self.signal.aborted() {
@@ -95,12 +156,35 @@ impl AbortController {
 }
 
 impl AbortSignal {
-    /// Whether it was aborted. Mirrors `signal.aborted`.
+    /// Whether it was aborted. Mirrors [`abortSignal.aborted`].
+    ///
+    /// ```
+    /// use halfclose::net::AbortController;
+    ///
+    /// let controller = AbortController::new();
+    /// assert!(!controller.signal().aborted());
+    /// controller.abort();
+    /// assert!(controller.signal().aborted());
+    /// ```
+    ///
+    /// [`abortSignal.aborted`]: https://nodejs.org/api/globals.html#abortsignalaborted
     pub fn aborted(&self) -> bool {
         self.state.borrow().reason.is_some()
     }
 
-    /// Why; `None` while it is not aborted. Mirrors `signal.reason`.
+    /// Why it was aborted: what [`abort_with`](AbortController::abort_with) was given, else an error with the code
+    /// `ABORT_ERR`; `None` while it is not aborted. Mirrors [`abortSignal.reason`].
+    ///
+    /// ```
+    /// use halfclose::net::AbortController;
+    ///
+    /// let controller = AbortController::new();
+    /// assert!(controller.signal().reason().is_none());
+    /// controller.abort_with("it took too long");
+    /// assert_eq!(controller.signal().reason().unwrap().message(), "it took too long");
+    /// ```
+    ///
+    /// [`abortSignal.reason`]: https://nodejs.org/api/globals.html#abortsignalreason
     pub fn reason(&self) -> Option<Error> {
         self.state.borrow().reason.clone()
     }

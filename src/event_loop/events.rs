@@ -2,72 +2,133 @@
 //!
 //! This module touches nothing. Node's names, one for one.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-
 use crate::error::Error;
+pub use crate::event_loop::event_details::{ConnectionAttempt, DroppedConnection, Lookup};
 use crate::event_loop::handles::{Server, Socket};
-use crate::reactor::admission::Ends;
-use crate::reactor::selecting::address_text;
-use crate::reactor::target::{PathTarget, Target};
 use crate::reactor::ticks::PlainEvent;
-use crate::sys::Family;
 
-/// The events of a [`Socket`], for [`Socket::listener_count`] and [`Socket::remove_all_listeners`].
+/// The events of a [`Socket`], for [`Socket::listener_count`] and [`Socket::remove_all_listeners`]. Node names them by
+/// text.
+///
+/// ```
+/// use halfclose::{EventLoop, net::Socket, net::SocketEvent};
+///
+/// let event_loop = EventLoop::new()?;
+/// let socket = Socket::new();
+/// socket.on_end(|_| {});
+/// assert_eq!(socket.listener_count(SocketEvent::End), 1);
+/// # Ok::<(), halfclose::Error>(())
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum SocketEvent {
-    /// Node's `'connectionAttempt'`.
+    /// An address is about to be tried. Mirrors [`'connectionAttempt'`].
+    ///
+    /// [`'connectionAttempt'`]: https://nodejs.org/api/net.html#event-connectionattempt
     ConnectionAttempt,
-    /// Node's `'connectionAttemptFailed'`.
+    /// An address was tried in vain. Mirrors [`'connectionAttemptFailed'`].
+    ///
+    /// [`'connectionAttemptFailed'`]: https://nodejs.org/api/net.html#event-connectionattemptfailed
     ConnectionAttemptFailed,
-    /// Node's `'connect'`.
+    /// The connection is established. Mirrors [`'connect'`].
+    ///
+    /// [`'connect'`]: https://nodejs.org/api/net.html#event-connect
     Connect,
-    /// Node's `'ready'`.
+    /// Right after `connect`. Mirrors [`'ready'`].
+    ///
+    /// [`'ready'`]: https://nodejs.org/api/net.html#event-ready
     Ready,
-    /// Node's `'data'`.
+    /// Bytes, or text, have come. Mirrors [`'data'`].
+    ///
+    /// [`'data'`]: https://nodejs.org/api/net.html#event-data
     Data,
-    /// Node's `'end'`.
+    /// The peer has ended its side, and everything was consumed. Mirrors [`'end'`].
+    ///
+    /// [`'end'`]: https://nodejs.org/api/net.html#event-end
     End,
-    /// Node's `'finish'`.
+    /// Everything was sent, the FIN included. Mirrors [`'finish'`].
+    ///
+    /// [`'finish'`]: https://nodejs.org/api/stream.html#event-finish
     Finish,
-    /// Node's `'drain'`.
+    /// The write queue is empty again. Mirrors [`'drain'`].
+    ///
+    /// [`'drain'`]: https://nodejs.org/api/net.html#event-drain
     Drain,
-    /// Node's `'timeout'`.
+    /// The connection was idle for the time that was set. Mirrors [`'timeout'`].
+    ///
+    /// [`'timeout'`]: https://nodejs.org/api/net.html#event-timeout
     Timeout,
-    /// Node's `'error'`.
+    /// The connection failed. Mirrors [`'error'`].
+    ///
+    /// [`'error'`]: https://nodejs.org/api/net.html#event-error_1
     Error,
-    /// Node's `'close'`.
+    /// The connection is over: the last event. Mirrors [`'close'`].
+    ///
+    /// [`'close'`]: https://nodejs.org/api/net.html#event-close_1
     Close,
-    /// Node's `'readable'`.
+    /// There is something to read, or the end. Mirrors [`'readable'`].
+    ///
+    /// [`'readable'`]: https://nodejs.org/api/stream.html#event-readable
     Readable,
-    /// Node's `'pause'`.
+    /// The flow stops. Mirrors [`'pause'`].
+    ///
+    /// [`'pause'`]: https://nodejs.org/api/stream.html#event-pause
     Pause,
-    /// Node's `'resume'`.
+    /// The flow begins. Mirrors [`'resume'`].
+    ///
+    /// [`'resume'`]: https://nodejs.org/api/stream.html#event-resume
     Resume,
-    /// Node's `'pipe'`.
+    /// A socket is piped into this one. Mirrors [`'pipe'`].
+    ///
+    /// [`'pipe'`]: https://nodejs.org/api/stream.html#event-pipe
     Pipe,
-    /// Node's `'unpipe'`.
+    /// A socket is no longer piped into this one. Mirrors [`'unpipe'`].
+    ///
+    /// [`'unpipe'`]: https://nodejs.org/api/stream.html#event-unpipe
     Unpipe,
-    /// Node's `'lookup'`.
+    /// A name was looked up, or could not be. Mirrors [`'lookup'`].
+    ///
+    /// [`'lookup'`]: https://nodejs.org/api/net.html#event-lookup
     Lookup,
-    /// Node's `'connectionAttemptTimeout'`.
+    /// The time of an address is over, and the next one is tried. Mirrors [`'connectionAttemptTimeout'`].
+    ///
+    /// [`'connectionAttemptTimeout'`]: https://nodejs.org/api/net.html#event-connectionattempttimeout
     ConnectionAttemptTimeout,
 }
 
-/// The events of a [`Server`], for [`Server::listener_count`] and [`Server::remove_all_listeners`].
+/// The events of a [`Server`], for [`Server::listener_count`] and [`Server::remove_all_listeners`]. Node names them by
+/// text.
+///
+/// ```
+/// use halfclose::{EventLoop, net, net::ServerEvent};
+///
+/// let event_loop = EventLoop::new()?;
+/// let server = net::create_server(|_| {});
+/// assert_eq!(server.listener_count(ServerEvent::Connection), 1);
+/// # Ok::<(), halfclose::Error>(())
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ServerEvent {
-    /// Node's `'listening'`.
+    /// It is bound, and accepts connections. Mirrors [`'listening'`].
+    ///
+    /// [`'listening'`]: https://nodejs.org/api/net.html#event-listening
     Listening,
-    /// Node's `'connection'`.
+    /// A connection was accepted. Mirrors [`'connection'`].
+    ///
+    /// [`'connection'`]: https://nodejs.org/api/net.html#event-connection
     Connection,
-    /// Node's `'error'`.
+    /// It could not listen. Mirrors [`'error'`].
+    ///
+    /// [`'error'`]: https://nodejs.org/api/net.html#event-error
     Error,
-    /// Node's `'close'`.
+    /// It does not listen and has no connections. Mirrors [`'close'`].
+    ///
+    /// [`'close'`]: https://nodejs.org/api/net.html#event-close
     Close,
-    /// Node's `'drop'`.
+    /// A connection was turned away. Mirrors [`'drop'`].
+    ///
+    /// [`'drop'`]: https://nodejs.org/api/net.html#event-drop
     Drop,
 }
 
@@ -169,131 +230,21 @@ impl OwnedArguments {
     }
 }
 
-/// One attempt to connect: what Node passes to `'connectionAttempt'`, `'connectionAttemptFailed'` and
-/// `'connectionAttemptTimeout'` as `ip`, `port` and `family`.
-#[derive(Clone, Debug)]
-pub struct ConnectionAttempt {
-    goal: Goal,
-}
-
-/// Where an attempt goes.
-#[derive(Clone, Debug)]
-enum Goal {
-    Internet(Box<Target>),
-    Path(Box<PathTarget>),
-}
-
-impl ConnectionAttempt {
-    pub(crate) fn new(target: Box<Target>) -> ConnectionAttempt {
-        ConnectionAttempt { goal: Goal::Internet(target) }
-    }
-
-    pub(crate) fn at_path(target: Box<PathTarget>) -> ConnectionAttempt {
-        ConnectionAttempt { goal: Goal::Path(target) }
-    }
-
-    /// The address that is tried, as text; of a unix socket the path.
-    pub fn address(&self) -> &str {
-        match &self.goal {
-            Goal::Internet(target) => &target.text,
-            Goal::Path(target) => &target.text,
-        }
-    }
-
-    /// The port that is tried; `None` for a unix socket.
-    pub fn port(&self) -> Option<u16> {
-        match &self.goal {
-            Goal::Internet(target) => Some(target.address.port()),
-            Goal::Path(_) => None,
-        }
-    }
-
-    /// The family of the address; `None` for a unix socket.
-    pub fn family(&self) -> Option<Family> {
-        match &self.goal {
-            Goal::Internet(target) => Some(target.family()),
-            Goal::Path(_) => None,
-        }
-    }
-}
-
-/// What a lookup found, or why it failed: what Node passes to `'lookup'` as `err`, `address`, `family` and `host`.
-#[derive(Clone, Debug)]
-pub struct Lookup {
-    host: Arc<str>,
-    answer: Result<(String, Family), Error>,
-}
-
-impl Lookup {
-    pub(crate) fn new(host: Arc<str>, answer: Result<SocketAddr, Error>) -> Lookup {
-        Lookup { host, answer: answer.map(|address| (address_text(&address), Family::of(&address))) }
-    }
-
-    /// The name that was looked up.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// One of its addresses, as text; `None` when the lookup failed.
-    pub fn address(&self) -> Option<&str> {
-        self.answer.as_ref().ok().map(|(address, _)| address.as_str())
-    }
-
-    /// The family of the address; `None` when the lookup failed.
-    pub fn family(&self) -> Option<Family> {
-        self.answer.as_ref().ok().map(|(_, family)| *family)
-    }
-
-    /// Why it failed.
-    pub fn error(&self) -> Option<&Error> {
-        self.answer.as_ref().err()
-    }
-}
-
-/// A connection that a server turned away: what Node passes to `'drop'`. All of it is `None` where Node passes nothing (a
-/// unix socket), and what a peer that is gone already makes unknown.
-#[derive(Clone, Debug)]
-pub struct DroppedConnection {
-    ends: Box<Ends>,
-}
-
-impl DroppedConnection {
-    pub(crate) fn new(ends: Box<Ends>) -> DroppedConnection {
-        DroppedConnection { ends }
-    }
-
-    /// The address of this end. Mirrors `data.localAddress`.
-    pub fn local_address(&self) -> Option<IpAddr> {
-        self.ends.local.map(|address| address.ip())
-    }
-
-    /// The port of this end. Mirrors `data.localPort`.
-    pub fn local_port(&self) -> Option<u16> {
-        self.ends.local.map(|address| address.port())
-    }
-
-    /// The family of this end's address. Mirrors `data.localFamily`.
-    pub fn local_family(&self) -> Option<Family> {
-        self.ends.local.as_ref().map(Family::of)
-    }
-
-    /// The peer's address. Mirrors `data.remoteAddress`.
-    pub fn remote_address(&self) -> Option<IpAddr> {
-        self.ends.remote.map(|address| address.ip())
-    }
-
-    /// The peer's port. Mirrors `data.remotePort`.
-    pub fn remote_port(&self) -> Option<u16> {
-        self.ends.remote.map(|address| address.port())
-    }
-
-    /// The family of the peer's address. Mirrors `data.remoteFamily`.
-    pub fn remote_family(&self) -> Option<Family> {
-        self.ends.remote.as_ref().map(Family::of)
-    }
-}
-
-/// Whose `error` nobody listens for: see [`EventLoop::on_unhandled_error`](crate::EventLoop::on_unhandled_error).
+/// Whose `error` nobody listens for: see [`EventLoop::on_unhandled_error`](crate::EventLoop::on_unhandled_error). Not
+/// in Node.
+///
+/// ```
+/// use halfclose::{EventLoop, Unhandled, net, net::ErrorSource};
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let socket = net::connect(("127.0.0.1", 1))?;
+/// event_loop.on_unhandled_error(move |source, _| {
+///     assert_eq!(source, ErrorSource::Socket(socket));
+///     Unhandled::Continue
+/// });
+/// event_loop.run()?;
+/// # Ok::<(), halfclose::Error>(())
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ErrorSource {
@@ -303,7 +254,21 @@ pub enum ErrorSource {
     Server(Server),
 }
 
-/// What to do about an `error` that nobody listens for.
+/// What to do about an `error` that nobody listens for: what the hook of
+/// [`EventLoop::on_unhandled_error`](crate::EventLoop::on_unhandled_error) returns. Not in Node.
+///
+/// ```
+/// use halfclose::{EventLoop, Unhandled, net};
+///
+/// let mut event_loop = EventLoop::new()?;
+/// event_loop.on_unhandled_error(|_, error| match error.code() {
+///     Some("ECONNREFUSED") => Unhandled::Continue,
+///     Some(_) | None => Unhandled::Return,
+/// });
+/// net::connect(("127.0.0.1", 1))?;
+/// assert!(event_loop.run().is_ok());
+/// # Ok::<(), halfclose::Error>(())
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Unhandled {
     /// Go on as if there had been a listener.

@@ -18,9 +18,21 @@ use crate::event_loop::pipes::Pipe;
 use crate::reactor::text_decoder::TextDecoder;
 use crate::reactor::{Handle, Internal};
 
-/// Names one registration, for `off`.
+/// Names one registration: what `on_…` and `once_…` return, for `off` and `prepend`. Not in Node, where the function
+/// itself is the name.
 ///
 /// Unique within its event loop; another socket's id removes nothing.
+///
+/// ```
+/// use halfclose::{EventLoop, net::ListenerId, net::Socket};
+///
+/// let event_loop = EventLoop::new()?;
+/// let socket = Socket::new();
+/// let listener: ListenerId = socket.on_connect(|_| unreachable!("it was removed"));
+/// assert!(!Socket::new().off(listener));
+/// assert!(socket.off(listener));
+/// # Ok::<(), halfclose::Error>(())
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId(u64);
 

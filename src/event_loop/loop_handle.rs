@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::event_loop::mailbox::{Mailbox, Posted};
 
-/// A loop, seen from other threads: `Send`, and cheap to clone.
+/// A loop, seen from other threads: `Send`, and cheap to clone. Not in Node, whose threads have a loop each and send
+/// messages.
 ///
 /// It does not keep [`EventLoop::run`](crate::EventLoop::run) going, nor the loop alive; for that there is
 /// [`EventLoop::keep_alive`](crate::EventLoop::keep_alive).
@@ -23,7 +24,7 @@ use crate::event_loop::mailbox::{Mailbox, Posted};
 /// let worker = std::thread::spawn(move || {
 ///     let result = 6 * 7; // slow work
 ///     let posted = handle.post(move || {
-///         println!("on the loop's thread: {result}");
+///         assert_eq!(result, 42); // on the loop's thread
 ///         halfclose::stop();
 ///     });
 ///     assert!(posted.is_ok());
@@ -43,26 +44,62 @@ impl LoopHandle {
         LoopHandle { mailbox }
     }
 
-    /// Runs `call` on the loop's thread, in the poll phase: first posted, first run, a bounded number per turn.
+    /// Runs `call` on the loop's thread, in the poll phase: first posted, first run, up to 1,024 per turn. Not in Node.
     ///
     /// A closure that is still waiting when the loop is dropped is dropped with it, on the loop's thread.
     ///
     /// # Errors
     ///
     /// The closure itself, when the loop is gone.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, Phase, position};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// assert!(handle.post(|| assert_eq!(position().unwrap().phase, Phase::Poll)).is_ok());
+    /// event_loop.run()?;
+    /// drop(event_loop);
+    /// assert!(handle.post(|| unreachable!()).is_err());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn post(&self, call: impl FnOnce() + Send + 'static) -> Result<(), Posted> {
         self.mailbox.post(Box::new(call))
     }
 
-    /// Makes a waiting [`EventLoop::turn`](crate::EventLoop::turn) return, and [`EventLoop::run`](crate::EventLoop::run)
-    /// look around once.
+    /// Makes a waiting [`EventLoop::turn`](crate::EventLoop::turn) return, and
+    /// [`EventLoop::run`](crate::EventLoop::run) look around once. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::EventLoop;
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let guard = event_loop.keep_alive(); // or there would be nothing to wait for
+    /// let handle = event_loop.handle();
+    /// let worker = std::thread::spawn(move || handle.wake());
+    /// event_loop.turn(None)?;
+    /// worker.join().unwrap();
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn wake(&self) {
         // It fails only when the loop's descriptors are gone, and then there is nobody to wake.
         let _ = self.mailbox.wake();
     }
 
     /// Makes [`EventLoop::run`](crate::EventLoop::run) return after the callback that is running: as
-    /// [`stop`](crate::stop), from any thread.
+    /// [`stop`](crate::stop), from any thread. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::EventLoop;
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let guard = event_loop.keep_alive();
+    /// let handle = event_loop.handle();
+    /// let worker = std::thread::spawn(move || handle.stop());
+    /// event_loop.run()?; // would go on for ever
+    /// worker.join().unwrap();
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn stop(&self) {
         self.mailbox.stop();
     }
@@ -74,7 +111,19 @@ impl fmt::Debug for LoopHandle {
     }
 }
 
-/// Keeps [`EventLoop::run`](crate::EventLoop::run) going while it lives: what a referenced handle does in Node.
+/// Keeps [`EventLoop::run`](crate::EventLoop::run) going while it lives: what a referenced handle does in Node. Made by
+/// [`EventLoop::keep_alive`](crate::EventLoop::keep_alive).
+///
+/// ```
+/// use halfclose::{EventLoop, KeepAlive};
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let guard: KeepAlive = event_loop.keep_alive();
+/// assert!(event_loop.turn(Some(std::time::Duration::ZERO))?);
+/// drop(guard);
+/// assert!(!event_loop.turn(None)?);
+/// # Ok::<(), halfclose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct KeepAlive {
     guards: Rc<Cell<usize>>,

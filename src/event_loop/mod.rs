@@ -3,13 +3,15 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | [`EventLoop`] and the phases of a turn |
+//! | [`options`] | how a loop is tuned |
+//! | [`position`] | where in its turns a loop is |
 //! | [`emit`] | the one file that enters user code |
 //! | [`core`] | what the loop owns, behind one borrow |
 //! | [`current`] | the thread's current loop: the one thread-local |
 //! | [`listeners`], `registry` | the listener registry |
 //! | [`callbacks`], [`immediates`] | one-shot callbacks |
 //! | [`pipes`] | what is known of the pipes that leave a socket |
-//! | [`handles`], [`events`] | what users hold and what listeners are given |
+//! | [`handles`], [`events`], [`event_details`] | what users hold and what listeners are given |
 //! | [`mailbox`], [`loop_handle`] | what other threads hand over |
 //! | [`lookup`], [`custom_lookup`], `lookup_owners` | name lookup on threads of its own, or by the user |
 //! | [`abort`] | abort signals |
@@ -26,6 +28,7 @@ pub(crate) mod current;
 pub(crate) mod custom_lookup;
 pub(crate) mod descriptors;
 pub(crate) mod emit;
+pub(crate) mod event_details;
 pub(crate) mod events;
 pub(crate) mod handles;
 pub(crate) mod immediates;
@@ -34,7 +37,9 @@ pub(crate) mod lookup;
 mod lookup_owners;
 pub(crate) mod loop_handle;
 pub(crate) mod mailbox;
+pub(crate) mod options;
 pub(crate) mod pipes;
+pub(crate) mod position;
 mod registry;
 
 use std::cell::{Cell, RefCell};
@@ -50,6 +55,8 @@ use crate::event_loop::events::{ErrorSource, Unhandled};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
 use crate::event_loop::mailbox::Mailbox;
+pub use crate::event_loop::options::EventLoopOptions;
+pub use crate::event_loop::position::{Phase, Position};
 use crate::reactor::Due;
 use crate::reactor::serving::Served;
 
@@ -76,11 +83,15 @@ const PENDING_ROUNDS: u32 = 8;
 /// that it cannot hold the sockets up for more than about a millisecond.
 const ITEMS_PER_TURN: u32 = 1024;
 
-/// The event loop: owns every socket, server and timer of its thread, and calls their listeners.
+/// The event loop: owns every socket, server and timer of its thread, and calls their listeners. Node has one, and
+/// never shows it.
 ///
-/// One thread has one loop at a time. While it lives, the functions of [`net`](crate::net) and [`timers`](crate::timers)
-/// use it without naming it, as they do in Node. Its turns have Node's phases: pending results, poll, immediates,
-/// closing, timers; the tick queue is drained after every single callback.
+/// One thread has one loop at a time. While it lives, the functions of [`net`](crate::net) and
+/// [`timers`](crate::timers) use it without naming it, as they do in Node. Its turns have Node's phases: pending
+/// results, poll, immediates, closing, timers; the tick queue is drained after every single callback.
+///
+/// When it is dropped every descriptor is closed and every closure dropped; nothing is emitted any more, and all
+/// handles are inert.
 ///
 /// ```
 /// use halfclose::{EventLoop, net};
@@ -125,44 +136,6 @@ pub(crate) struct Inner {
 
 type Hook = Box<dyn FnMut(ErrorSource, &Error) -> Unhandled>;
 
-/// How [`EventLoop::with_options`] makes a loop.
-#[derive(Clone, Debug)]
-pub struct EventLoopOptions {
-    pub(crate) accepts_per_turn: usize,
-    pub(crate) reads_per_turn: usize,
-    pub(crate) lookup_timeout: Duration,
-}
-
-/// A phase of a turn, as [`position`] reports it.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Phase {
-    /// Outside [`EventLoop::run`] and [`EventLoop::turn`].
-    Idle,
-    /// Timers that are due.
-    Timers,
-    /// Postponed results: shutdowns, connects that were refused at once.
-    Pending,
-    /// Input, output, accepted and established connections, posted closures.
-    Poll,
-    /// Immediates: Node's check phase.
-    Immediates,
-    /// `close` events.
-    Closing,
-}
-
-/// Where in its turns the loop is: see [`position`].
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Position {
-    /// Counts the turns, from 1; 0 before the first.
-    pub turn: u64,
-    /// The phase of the turn.
-    pub phase: Phase,
-    /// Counts the loop's callbacks: each one event, timer or immediate that was taken.
-    pub callback: u64,
-    /// 0 in the callback itself, then 1, 2, … in the ticks that follow it.
-    pub tick: u64,
-}
-
 /// Where a turn continues.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum Stage {
@@ -184,21 +157,30 @@ enum Progress {
 }
 
 impl EventLoop {
-    /// Makes this thread's event loop.
+    /// Makes this thread's event loop. Not in Node, where it is there from the start.
     ///
     /// # Errors
     ///
-    /// What the system says when it has no descriptor left for the selector (`EMFILE`, `ENFILE`) or no memory (`ENOMEM`).
+    /// What the system says when it has no descriptor left for the selector (`EMFILE`, `ENFILE`) or no memory
+    /// (`ENOMEM`).
     ///
     /// # Panics
     ///
     /// When this thread has an event loop already.
+    ///
+    /// ```
+    /// use halfclose::EventLoop;
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// event_loop.run()?; // nothing to wait for
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     #[track_caller]
     pub fn new() -> Result<EventLoop, Error> {
         EventLoop::with_options(EventLoopOptions::new())
     }
 
-    /// Makes this thread's event loop, tuned.
+    /// Makes this thread's event loop, tuned. Not in Node.
     ///
     /// # Errors
     ///
@@ -212,8 +194,8 @@ impl EventLoop {
     /// use halfclose::{EventLoop, EventLoopOptions};
     ///
     /// // Exactly Node's budgets.
-    /// let event_loop = EventLoop::with_options(EventLoopOptions::new().accepts_per_turn(1).reads_per_turn(32))?;
-    /// # drop(event_loop);
+    /// let mut event_loop = EventLoop::with_options(EventLoopOptions::new().accepts_per_turn(1).reads_per_turn(32))?;
+    /// event_loop.run()?;
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     #[track_caller]
@@ -237,7 +219,8 @@ impl EventLoop {
         Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true })
     }
 
-    /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted.
+    /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted. Not in
+    /// Node, whose loop runs when the main script is over.
     ///
     /// What keeps it running are Node's rules: listening servers, sockets that read, requests in flight (a connect, a
     /// lookup, a write, a shutdown), referenced timers and immediates, `close` events that are owed, and what
@@ -247,6 +230,17 @@ impl EventLoop {
     ///
     /// An `error` event that nobody listens for, right after it would have been emitted; queued ticks, ready events and
     /// the `close` that is owed stay queued. Or what the system's selector reports.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let socket = net::connect(("127.0.0.1", 1))?; // without an `error` listener
+    /// assert_eq!(event_loop.run().unwrap_err().code(), Some("ECONNREFUSED"));
+    /// assert!(socket.destroyed());
+    /// event_loop.run()?; // goes on: `close` was still owed
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn run(&mut self) -> Result<(), Error> {
         self.settle()?;
         self.fresh = true;
@@ -260,10 +254,11 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Turns once: waits for events at most `timeout` (`None`: until there is one), and serves what is ready.
+    /// Turns once: waits for events at most `timeout` (`None`: until there is one), and serves what is ready. For
+    /// programs that have a loop of their own. Not in Node.
     ///
     /// Returns whether anything is left to wait for. It never waits when nothing is, nor longer than the next timer
-    /// allows. For programs that have a loop of their own.
+    /// allows.
     ///
     /// # Errors
     ///
@@ -278,6 +273,7 @@ impl EventLoop {
     /// while event_loop.turn(Some(Duration::from_millis(1)))? {
     ///     // the other work of this thread
     /// }
+    /// assert_eq!(event_loop.timers(), 0);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
@@ -289,45 +285,105 @@ impl EventLoop {
         Ok(self.is_alive())
     }
 
-    /// A handle for other threads: they can post closures to this loop, wake it, or stop it.
+    /// A handle for other threads: they can post closures to this loop, wake it, or stop it. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::EventLoop;
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// assert!(std::thread::spawn(move || handle.post(|| println!("from afar")).is_ok()).join().unwrap());
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn handle(&self) -> LoopHandle {
         LoopHandle::new(self.inner.mailbox.clone())
     }
 
-    /// A guard that keeps [`run`](EventLoop::run) going while it lives, for work that comes from other threads.
+    /// A guard that keeps [`run`](EventLoop::run) going while it lives, for work that comes from other threads. Not in
+    /// Node, where a referenced handle does it.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, set_immediate};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let guard = event_loop.keep_alive();
+    /// set_immediate(move || drop(guard));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn keep_alive(&self) -> KeepAlive {
         KeepAlive::new(self.inner.guards.clone())
     }
 
-    /// Sets what happens when an `error` is emitted that nobody listens for. Node ends the process; here
-    /// [`run`](EventLoop::run) returns the error, unless this hook says [`Unhandled::Continue`].
+    /// Sets what happens when an `error` is emitted that nobody listens for, in place of an earlier hook. Without one,
+    /// [`run`](EventLoop::run) returns the error; with one, it does unless the hook says [`Unhandled::Continue`].
+    /// Mirrors [`'uncaughtException'`]; Node ends the process.
     ///
     /// ```
-    /// use halfclose::{EventLoop, Unhandled};
+    /// use halfclose::{EventLoop, Unhandled, net};
     ///
     /// let mut event_loop = EventLoop::new()?;
     /// event_loop.on_unhandled_error(|source, error| {
     ///     eprintln!("{source:?}: {error}");
     ///     Unhandled::Continue
     /// });
+    /// let socket = net::connect(("127.0.0.1", 1))?;
+    /// event_loop.run()?; // the refusal is on the terminal
+    /// assert!(socket.destroyed());
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`'uncaughtException'`]: https://nodejs.org/api/process.html#event-uncaughtexception
     pub fn on_unhandled_error(&mut self, hook: impl FnMut(ErrorSource, &Error) -> Unhandled + 'static) {
         let old = self.inner.unhandled.replace(Some(Box::new(hook)));
         drop(old);
     }
 
-    /// How many sockets have a slot: connected, connecting, retained, or never connected and not released.
+    /// How many sockets have a slot: connected, connecting, retained, or never connected and not released. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// assert_eq!(event_loop.connections(), 1);
+    /// socket.release();
+    /// assert_eq!(event_loop.connections(), 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn connections(&self) -> usize {
         self.inner.core.borrow().reactor.connection_count()
     }
 
-    /// How many servers have a slot: all that were not released.
+    /// How many servers have a slot: all that were not released. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Server};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// Server::new();
+    /// assert_eq!(event_loop.servers(), 1);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn servers(&self) -> usize {
         self.inner.core.borrow().reactor.server_count()
     }
 
-    /// How many timers there are: the users', and the armed idle timeouts of sockets.
+    /// How many timers there are: the users', armed idle timeouts of sockets, and the time limits of lookups and of
+    /// attempts to connect. Not in Node.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, set_timeout};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let timer = set_timeout(Duration::from_secs(3600), || {});
+    /// assert_eq!(event_loop.timers(), 1);
+    /// timer.clear();
+    /// assert_eq!(event_loop.timers(), 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn timers(&self) -> usize {
         self.inner.core.borrow().reactor.timers.len()
     }
@@ -565,51 +621,6 @@ impl fmt::Debug for EventLoop {
     }
 }
 
-impl EventLoopOptions {
-    /// The defaults: 8 accepts and 16 reads per turn.
-    pub fn new() -> EventLoopOptions {
-        EventLoopOptions {
-            // A small batch saves turns in a burst of connections and keeps the established ones waiting for less
-            // than one such batch.
-            accepts_per_turn: 8,
-            // A megabyte at most before the next socket has its turn.
-            reads_per_turn: 16,
-            lookup_timeout: lookup::DEFAULT_TIMEOUT,
-        }
-    }
-
-    /// How long the system's resolver may take for a name; default 30 seconds, at least a millisecond. Then the lookup
-    /// fails with `EAI_AGAIN`, as it does when the resolver's servers do not answer. Node waits for ever.
-    ///
-    /// Four names are looked up at a time. One that takes long is not interrupted by this, it only keeps nobody waiting;
-    /// the others wait for it to end when all four do so.
-    #[must_use]
-    pub fn lookup_timeout(mut self, timeout: Duration) -> EventLoopOptions {
-        self.lookup_timeout = timeout;
-        self
-    }
-
-    /// How many connections one server accepts per turn; default 8, at least 1. Node's number is 1.
-    #[must_use]
-    pub fn accepts_per_turn(mut self, accepts: usize) -> EventLoopOptions {
-        self.accepts_per_turn = accepts;
-        self
-    }
-
-    /// How many times one socket is read per turn, up to 64 KiB each; default 16, at least 1. Node's number is 32.
-    #[must_use]
-    pub fn reads_per_turn(mut self, reads: usize) -> EventLoopOptions {
-        self.reads_per_turn = reads;
-        self
-    }
-}
-
-impl Default for EventLoopOptions {
-    fn default() -> EventLoopOptions {
-        EventLoopOptions::new()
-    }
-}
-
 /// Marks the loop idle again, however `run` is left.
 struct Entered<'a> {
     inner: &'a Inner,
@@ -627,41 +638,24 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Makes [`EventLoop::run`] return once the running callback and its ticks are done. What is queued stays queued, and the
-/// next `run` continues with it.
+/// Makes [`EventLoop::run`] return once the running callback and its ticks are done. What is queued stays queued, and
+/// the next `run` continues with it. Without an event loop on this thread it does nothing. Outside of `run` it holds
+/// for the next one, which takes one callback, or polls once without waiting, and returns.
 ///
-/// Mirrors `uv_stop`; Node's programs call `process.exit()`. Without an event loop on this thread it does nothing.
+/// Not in Node; it is libuv's `uv_stop`. Node's programs call [`process.exit()`].
 ///
 /// ```
 /// use halfclose::{EventLoop, set_interval};
 /// use std::time::Duration;
 ///
 /// let mut event_loop = EventLoop::new()?;
-/// set_interval(Duration::from_millis(1), || halfclose::stop());
+/// let interval = set_interval(Duration::from_millis(1), || halfclose::stop());
 /// event_loop.run()?; // returns although the interval is still there
+/// assert!(interval.has_ref());
 /// # Ok::<(), halfclose::Error>(())
 /// ```
+///
+/// [`process.exit()`]: https://nodejs.org/api/process.html#processexitcode
 pub fn stop() {
     current::with(|core| core.stopping = true);
-}
-
-/// Where in its turns this thread's loop is, for logs and for tests that assert an order; `None` without a loop.
-///
-/// Two listeners that report the same `callback` and `tick` ran in the same stack; the same `callback` and different
-/// ticks were separated by the tick queue only.
-///
-/// ```
-/// use halfclose::{EventLoop, Phase, next_tick, position, set_immediate};
-///
-/// let mut event_loop = EventLoop::new()?;
-/// set_immediate(|| {
-///     let here = position().unwrap();
-///     assert_eq!((here.phase, here.tick), (Phase::Immediates, 0));
-///     next_tick(move || assert_eq!(position().unwrap().tick, 1));
-/// });
-/// event_loop.run()?;
-/// # Ok::<(), halfclose::Error>(())
-/// ```
-pub fn position() -> Option<Position> {
-    current::with(|core| core.position())
 }

@@ -5,11 +5,12 @@
 //! | this one | `create_server`, `connect` |
 //! | `socket` | what a [`Socket`] can do, and its properties |
 //! | `socket_events` | its listeners |
-//! | `server` | what a [`Server`] can do, and its listeners |
+//! | `server` | what a [`Server`] can do |
+//! | `server_events` | its listeners |
 //! | `pipe` | `pipe` and `unpipe` |
 //! | `server_settings` | whom a server lets in, and what it makes of them |
 //! | `reading`, `properties` | its readable side, and what can be asked of it |
-//! | `options`, `server_options` | option builders and address forms |
+//! | `socket_options`, `connect_options`, `server_options` | option builders and address forms |
 //! | `descriptors` | sockets that somebody else opened, and giving them back |
 //! | `bound_socket` | [`BoundSocket`]: bound, and not yet anything |
 //! | `chunk`, `text_encoder` | what can be written, and text in other encodings |
@@ -43,17 +44,19 @@
 mod abstract_name;
 mod bound_socket;
 mod chunk;
+mod connect_options;
 mod descriptors;
 mod family_selection;
-mod options;
 mod pipe;
 mod properties;
 mod reading;
 mod server;
+mod server_events;
 mod server_options;
 mod server_settings;
 mod socket;
 mod socket_events;
+mod socket_options;
 mod text_encoder;
 
 pub use crate::addresses::{BlockList, BlockListAddress, SocketAddress, SocketAddressOptions, is_ip, is_ipv4, is_ipv6};
@@ -68,14 +71,15 @@ pub use crate::event_loop::listeners::ListenerId;
 pub use crate::net::abstract_name::abstract_name;
 pub use crate::net::bound_socket::{BoundSocket, BoundSocketOptions};
 pub use crate::net::chunk::Chunk;
+pub use crate::net::connect_options::ConnectOptions;
 pub use crate::net::family_selection::{
     get_default_auto_select_family, get_default_auto_select_family_attempt_timeout, set_default_auto_select_family,
     set_default_auto_select_family_attempt_timeout,
 };
-pub use crate::net::options::{ConnectOptions, KeepAliveOptions, SocketOptions};
 pub use crate::net::pipe::PipeOptions;
 pub use crate::net::properties::ReadyState;
 pub use crate::net::server_options::{ListenOptions, ServerOptions};
+pub use crate::net::socket_options::{KeepAliveOptions, SocketOptions};
 pub use crate::sys::Family;
 
 use crate::error::Error;

@@ -10,11 +10,25 @@
 
 use std::str;
 
-/// An encoding of text, as `set_encoding` takes it for what is read, `set_default_encoding` and `Chunk::encoded` for what is
-/// written. What follows is the text that is read; [`Chunk::encoded`](crate::net::Chunk::encoded) says what is written.
+/// An encoding of text, as [`set_encoding`](crate::net::Socket::set_encoding) takes it for what is read,
+/// [`set_default_encoding`](crate::net::Socket::set_default_encoding) and
+/// [`Chunk::encoded`](crate::net::Chunk::encoded) for what is written. What follows is the text that is read;
+/// [`Chunk::encoded`](crate::net::Chunk::encoded) says what is written. Mirrors the argument of
+/// [`readable.setEncoding()`].
 ///
-/// The last three come with the feature `encodings`, which is on by default. Which ones there are depends on what a whole
-/// program asks for, so matches outside of this crate need an arm for the rest.
+/// The last three come with the feature `encodings`, which is on by default. Which ones there are depends on what a
+/// whole program asks for, so matches outside of this crate need an arm for the rest.
+///
+/// ```
+/// use halfclose::{EventLoop, net::Encoding, net::Socket};
+///
+/// let event_loop = EventLoop::new()?;
+/// let socket = Socket::new().set_encoding(Encoding::Latin1);
+/// assert_eq!(socket.readable_encoding(), Some(Encoding::Latin1));
+/// # Ok::<(), halfclose::Error>(())
+/// ```
+///
+/// [`readable.setEncoding()`]: https://nodejs.org/api/stream.html#readablesetencodingencoding
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Encoding {
@@ -39,7 +53,8 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding of a name: those that Node's `Buffer.isEncoding` knows, in upper or lower case.
+    /// The encoding of a name, in upper or lower case; `None` for others. Mirrors [`Buffer.isEncoding()`], which knows
+    /// the same names.
     ///
     /// | encoding | names |
     /// |---|---|
@@ -48,12 +63,30 @@ impl Encoding {
     /// | [`Latin1`](Encoding::Latin1) | `latin1`, `binary` |
     /// | [`Ascii`](Encoding::Ascii) | `ascii` |
     /// | `Hex`, `Base64`, `Base64url` | `hex`, `base64`, `base64url`, with the feature `encodings` |
+    ///
+    /// ```
+    /// use halfclose::net::Encoding;
+    ///
+    /// assert_eq!(Encoding::from_name("UCS-2"), Some(Encoding::Utf16le));
+    /// assert_eq!(Encoding::from_name("ebcdic"), None);
+    /// ```
+    ///
+    /// [`Buffer.isEncoding()`]: https://nodejs.org/api/buffer.html#static-method-bufferisencodingencoding
     #[must_use]
     pub fn from_name(name: &str) -> Option<Encoding> {
         NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, encoding)| encoding)
     }
 
-    /// The one name that Node's `readableEncoding` shows for it.
+    /// The one name that [`readable.readableEncoding`] shows for it.
+    ///
+    /// ```
+    /// use halfclose::net::Encoding;
+    ///
+    /// assert_eq!(Encoding::Utf8.as_str(), "utf8");
+    /// assert_eq!(Encoding::from_name("binary").unwrap().as_str(), "latin1");
+    /// ```
+    ///
+    /// [`readable.readableEncoding`]: https://nodejs.org/api/stream.html#readablereadableencoding
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -31,8 +31,8 @@ impl Query {
     }
 }
 
-/// What a lookup may add to the addresses of a name, or leave out. Mirrors the flags `dns.ADDRCONFIG`, `dns.V4MAPPED` and
-/// `dns.ALL`, which are combined with `|`.
+/// What a lookup may add to the addresses of a name, or leave out: the `hints` of [`dns.lookup()`], for
+/// [`ConnectOptions::hints`](crate::net::ConnectOptions::hints). Combined with `|`.
 ///
 /// ```
 /// use halfclose::net::LookupHints;
@@ -41,21 +41,36 @@ impl Query {
 /// assert!(hints.contains(LookupHints::ALL));
 /// assert!(!hints.contains(LookupHints::ADDRCONFIG));
 /// ```
+///
+/// [`dns.lookup()`]: https://nodejs.org/api/dns.html#dnslookuphostname-options-callback
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LookupHints(u8);
 
 impl LookupHints {
-    /// None of them.
+    /// None of them: 0 in Node.
     pub const NONE: LookupHints = LookupHints(0);
-    /// Only addresses of families that this machine has an address of itself. Mirrors `dns.ADDRCONFIG`.
+    /// Only addresses of families that this machine has an address of itself. Mirrors [`dns.ADDRCONFIG`].
+    ///
+    /// [`dns.ADDRCONFIG`]: https://nodejs.org/api/dns.html#supported-getaddrinfo-flags
     pub const ADDRCONFIG: LookupHints = LookupHints(1);
     /// Asked for IPv6 and none found: IPv4 addresses, mapped (`::ffff:192.0.2.1`). Some systems do not know it. Mirrors
-    /// `dns.V4MAPPED`.
+    /// [`dns.V4MAPPED`].
+    ///
+    /// [`dns.V4MAPPED`]: https://nodejs.org/api/dns.html#supported-getaddrinfo-flags
     pub const V4MAPPED: LookupHints = LookupHints(2);
-    /// With [`V4MAPPED`](LookupHints::V4MAPPED): both the IPv6 addresses and the mapped ones. Mirrors `dns.ALL`.
+    /// With [`V4MAPPED`](LookupHints::V4MAPPED): both the IPv6 addresses and the mapped ones. Mirrors [`dns.ALL`].
+    ///
+    /// [`dns.ALL`]: https://nodejs.org/api/dns.html#supported-getaddrinfo-flags
     pub const ALL: LookupHints = LookupHints(4);
 
-    /// Whether all of `hints` are among these.
+    /// Whether all of `hints` are among these. Not in Node, where `&` of two numbers says it.
+    ///
+    /// ```
+    /// use halfclose::net::LookupHints;
+    ///
+    /// assert!(LookupHints::ALL.contains(LookupHints::NONE));
+    /// assert!(!LookupHints::NONE.contains(LookupHints::ALL));
+    /// ```
     pub fn contains(self, hints: LookupHints) -> bool {
         self.0 & hints.0 == hints.0
     }

@@ -241,7 +241,14 @@ pub(crate) enum Transport {
     Unix,
 }
 
-/// The two families of internet addresses. Shown as Node shows them: `IPv4`, `IPv6`.
+/// The two families of internet addresses. Shown as Node shows them in `server.address().family` and elsewhere: `IPv4`,
+/// `IPv6`. Unix sockets have none.
+///
+/// ```
+/// use halfclose::net::Family;
+///
+/// assert_eq!(Family::IPv6.to_string(), "IPv6");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// Addresses of four bytes.
