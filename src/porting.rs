@@ -951,7 +951,6 @@
 //! | `server[Symbol.asyncIterator]()`, `net/promises`, async iteration of a socket | `on_connection`; [above](#promises-and-for-await) |
 //! | `server.dropMaxConnection`, and `cluster` altogether | a loop per thread, each with a server that listens with [`reuse_port`](crate::net::ListenOptions::reuse_port) |
 //! | sending handles to other processes (IPC) | not part of `net`; a descriptor is passed with `sendmsg` |
-//! | the socket option `handle` | a socket is made by `connect` or by a server |
 //! | `objectMode`, `readableObjectMode`, `writableObjectMode` | bytes only; a protocol makes values of them |
 //! | `map`, `filter` and the other helpers of streams, `compose`, `wrap`, `toWeb`, `fromWeb` | iterators over what a listener has collected; [`pipe`](crate::net::Socket::pipe), [`pipe_to`](crate::net::Socket::pipe_to) |
 //! | `push`, and subclasses of streams | a listener that is given the socket |

@@ -6,7 +6,7 @@ mod support;
 
 use std::error::Error as _;
 
-use halfclose::net::{self, AbortController, ConnectOptions, ListenOptions, Socket, SocketOptions};
+use halfclose::net::{self, AbortController, BoundSocket, ConnectOptions, ListenOptions, Socket, SocketOptions};
 
 use support::{Log, port_of, watch_server, watch_socket};
 
@@ -265,6 +265,46 @@ fn s15_aborted_before_listen() {
             event_loop.run().expect("no unhandled error");
             log.assert_of("srv", "close");
             assert!(!server.listening());
+        });
+    }
+}
+
+/// S15: a server at a path, on a descriptor or of a bound socket hears of its signal as well.
+#[test]
+fn s15_servers_of_every_kind() {
+    let given = |kind: &str| match kind {
+        "name" => ListenOptions::new().path(net::abstract_name(format!("halfclose-abort-{}", std::process::id()))),
+        "descriptor" => ListenOptions::new().fd(std::net::TcpListener::bind(support::loopback(0)).expect("a listener")),
+        "bound" => ListenOptions::new().handle(&BoundSocket::new(("127.0.0.1", 0)).expect("a bound socket")),
+        other => panic!("no such kind: {other}"),
+    };
+    // Abstract names are Linux's.
+    let kinds: &[&str] =
+        if cfg!(target_os = "linux") { &["name", "descriptor", "bound"] } else { &["descriptor", "bound"] };
+    for &kind in kinds {
+        support::test(|event_loop| {
+            let log = Log::new();
+            let controller = AbortController::new();
+            let server = net::create_server(|_| {});
+            watch_server(&log, "srv", server);
+            server.listen(given(kind).signal(&controller.signal())).expect("listen");
+            server.on_listening(move |server| {
+                controller.abort();
+                log.add("srv", format!("abort, listening={}", server.listening()));
+            });
+            event_loop.run().expect("no unhandled error");
+            log.assert_of("srv", "listening, abort, listening=false ~ close");
+        });
+        support::test(|event_loop| {
+            let log = Log::new();
+            let controller = AbortController::new();
+            controller.abort();
+            let server = net::create_server(|_| {});
+            watch_server(&log, "srv", server);
+            server.listen(given(kind).signal(&controller.signal())).expect("listen");
+            log.add("srv", format!("listen(), listening={}", server.listening()));
+            event_loop.run().expect("no unhandled error");
+            log.assert_of("srv", "listen(), listening=true ~ close");
         });
     }
 }

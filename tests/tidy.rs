@@ -360,7 +360,7 @@ fn files_are_short() {
     let tested = format!("fn a() {{}}\n#[cfg(test)]\nmod tests {{\n{long}}}\n");
     check(words::files_are_short, &[("a.rs", &long, "701 lines")], &[("a.rs", &tested)]);
     // The guide is one page of documentation, and not to be cut in two.
-    let exceptions = [Exception { path: "porting.rs", word: "960 lines", why: "documentation only" }];
+    let exceptions = [Exception { path: "porting.rs", word: "959 lines", why: "documentation only" }];
     hold(words::files_are_short, &["src"], &exceptions);
 }
 

@@ -293,7 +293,7 @@ impl Core {
         server
     }
 
-    /// `listen()`, after its callback was registered. The caller has checked [`Core::can_listen`].
+    /// `listen()`, after its callback was registered. The caller has checked [`Reactor::can_listen`].
     pub(crate) fn listen(&mut self, server: Handle, host: Option<&str>, request: ListenRequest) -> Result<(), Error> {
         let listening_id = self.reactor.begin_listen(server, request)?;
         match host {
@@ -304,15 +304,6 @@ impl Core {
             },
         }
         Ok(())
-    }
-
-    /// What `listen()` throws.
-    pub(crate) fn can_listen(&self, server: Handle) -> Result<(), Error> {
-        match self.reactor.server(server) {
-            None => Err(Error::server_not_running()),
-            Some(server) if server.is_listening() => Err(Error::server_already_listen()),
-            Some(_) => Ok(()),
-        }
     }
 
     // Data of the user's.

@@ -94,7 +94,7 @@ impl Core {
         given: &GivenDescriptor,
         request: ListenRequest,
     ) -> Result<(), Error> {
-        self.can_listen(server)?;
+        self.reactor.can_listen(server)?;
         let descriptor = given.take()?;
         self.reactor.begin_listen(server, request)?;
         self.reactor.listen_adopted(server, Acceptor::adopt(descriptor), given.by);

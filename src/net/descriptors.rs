@@ -9,8 +9,7 @@ use std::os::unix::net::UnixListener;
 use crate::error::Error;
 use crate::event_loop::current;
 use crate::event_loop::descriptors::{BoundBy, GivenDescriptor, Kind};
-use crate::net::server::with_loop;
-use crate::net::{BoundSocket, ListenOptions, Server, Socket, SocketOptions};
+use crate::net::{BoundSocket, ListenOptions, Socket, SocketOptions};
 
 impl SocketOptions {
     /// A connection that exists already: a [`TcpStream`], a [`UnixStream`](std::os::unix::net::UnixStream), or the
@@ -114,14 +113,6 @@ impl From<UnixListener> for ListenOptions {
 impl From<&BoundSocket> for ListenOptions {
     fn from(bound: &BoundSocket) -> ListenOptions {
         ListenOptions::new().handle(bound)
-    }
-}
-
-impl Server {
-    pub(super) fn listen_on(self, given: &GivenDescriptor, options: ListenOptions) -> Result<Server, Error> {
-        let (_, request) = options.into_parts();
-        with_loop(|core| core.listen_on(self.handle, given, request))?;
-        Ok(self)
     }
 }
 

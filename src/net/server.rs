@@ -119,24 +119,23 @@ impl Server {
     /// [`server.listen()`]: https://nodejs.org/api/net.html#serverlisten
     pub fn listen(self, on: impl Into<ListenOptions>) -> Result<Server, Error> {
         let mut options = on.into();
-        if let Some(given) = options.take_given() {
-            return self.listen_on(&given, options);
-        }
-        if let Some((path, permissions)) = options.path_option()? {
-            let request = options.into_parts().1;
-            with_loop(|core| core.reactor.listen_at_path(self.handle, path, permissions, request))?;
-            return Ok(self);
-        }
+        let given = options.take_given();
+        let path = if given.is_none() { options.path_option()? } else { None };
         let signal = options.signal_option();
         let (host, request) = options.into_parts();
-        if let Some(host) = host.as_deref().filter(|host| host.contains('\0')) {
+        let named = host.as_deref().filter(|_| given.is_none() && path.is_none());
+        if let Some(host) = named.filter(|host| host.contains('\0')) {
             return Err(Error::null_bytes("argument 'hostname'", host));
         }
         if let Some(signal) = signal {
-            with_loop(|core| core.can_listen(self.handle))?;
+            with_loop(|core| core.reactor.can_listen(self.handle))?;
             signal.attach_server(self.handle);
         }
-        with_loop(|core| core.listen(self.handle, host.as_deref(), request))?;
+        with_loop(|core| match (&given, path) {
+            (Some(given), _) => core.listen_on(self.handle, given, request),
+            (None, Some((path, permissions))) => core.reactor.listen_at_path(self.handle, path, permissions, request),
+            (None, None) => core.listen(self.handle, named, request),
+        })?;
         Ok(self)
     }
 
@@ -166,7 +165,7 @@ impl Server {
         on: impl Into<ListenOptions>,
         on_listening: impl FnOnce(Server) + 'static,
     ) -> Result<Server, Error> {
-        with_loop(|core| core.can_listen(self.handle))?;
+        with_loop(|core| core.reactor.can_listen(self.handle))?;
         let listener = self.once_listening(on_listening);
         self.listen(on).inspect_err(|_| {
             self.off(listener);
@@ -222,7 +221,7 @@ impl Server {
     ///
     /// [`server.close(callback)`]: https://nodejs.org/api/net.html#serverclosecallback
     pub fn close_with(self, callback: impl FnOnce(Server, Result<(), &Error>) + 'static) -> Server {
-        let can = current::with(|core| core.can_listen(self.handle));
+        let can = current::with(|core| core.reactor.can_listen(self.handle));
         match can {
             None => return self,
             Some(Err(error)) if error.code() == Some("ERR_SERVER_NOT_RUNNING") => {

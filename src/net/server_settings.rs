@@ -44,6 +44,26 @@ impl Server {
         self.write_setting(|settings| settings.block_list = list)
     }
 
+    /// The list of peers that are not let in, as it was when it was given. Mirrors reading `server.blockList`, see the option
+    /// of [`net.createServer(options)`].
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::BlockList, net::Server};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let mut list = BlockList::new();
+    /// list.add_address("192.0.2.1")?;
+    /// let server = Server::new().set_block_list(Some(&list));
+    /// assert!(server.block_list().is_some_and(|list| list.check("192.0.2.1")));
+    /// assert!(Server::new().block_list().is_none());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`net.createServer(options)`]: https://nodejs.org/api/net.html#netcreateserveroptions-connectionlistener
+    pub fn block_list(self) -> Option<BlockList> {
+        self.setting(|settings| settings.block_list.clone())
+    }
+
     /// How many connections may live at a time; `None`, the default, is no limit. Mirrors [`server.maxConnections`].
     ///
     /// ```

@@ -104,13 +104,20 @@ impl Reactor {
 
     /// The synchronous part of `listen()`: what it throws, and the number of this call.
     pub(crate) fn begin_listen(&mut self, server: Handle, request: ListenRequest) -> Result<u64, Error> {
+        self.can_listen(server)?;
         let Some(found) = self.server_mut(server) else { return Err(Error::server_not_running()) };
-        if found.listener.is_some() {
-            return Err(Error::server_already_listen());
-        }
         found.listening_id += 1;
         found.request = request;
         Ok(found.listening_id)
+    }
+
+    /// What `listen()` throws.
+    pub(crate) fn can_listen(&self, server: Handle) -> Result<(), Error> {
+        match self.server(server) {
+            None => Err(Error::server_not_running()),
+            Some(server) if server.is_listening() => Err(Error::server_already_listen()),
+            Some(_) => Ok(()),
+        }
     }
 
     /// A host that is an address: Node's lookup answers in a tick (rule S3).

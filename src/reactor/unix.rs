@@ -29,9 +29,16 @@ impl Reactor {
         request: ListenRequest,
     ) -> Result<(), Error> {
         let backlog = request.backlog();
-        self.begin_listen(server, request)?;
         let text = path.to_string_lossy().into_owned();
+        self.can_listen(server)?;
         let bound = UnixAddress::new(&path).and_then(|address| Acceptor::unix(&address));
+        // Before anybody can connect, so that nobody does whom the permissions keep out; and before anything else changes,
+        // since Node throws this.
+        if let Some(acceptor) = bound.as_ref().ok().filter(|_| permissions.any()) {
+            let changed = acceptor.set_permissions(permissions);
+            changed.map_err(|error| Error::exception(Errno::from_io(&error), "uv_pipe_chmod"))?;
+        }
+        self.begin_listen(server, request)?;
         if let Some(found) = self.server_mut(server) {
             found.path = Some(path);
         }
@@ -42,11 +49,6 @@ impl Reactor {
                 return Ok(());
             }
         };
-        // Before anybody can connect, so that nobody does whom the permissions keep out.
-        if permissions.any() {
-            let changed = acceptor.set_permissions(permissions);
-            changed.map_err(|error| Error::exception(Errno::from_io(&error), "uv_pipe_chmod"))?;
-        }
         let listening = acceptor.listen(backlog).and_then(|()| self.take_acceptor(server, acceptor));
         if let Err(error) = listening {
             self.listen_at_path_failed(server, Errno::from_io(&error), &text);
