@@ -246,6 +246,8 @@ fn closures_are_called_in_one_file() {
         Exception { path: "net/server_settings.rs", word: "listener", why: adapter },
         Exception { path: "net/server_settings.rs", word: "callback", why: adapter },
         Exception { path: "net/socket_events.rs", word: "listener", why: adapter },
+        Exception { path: "net/connecting_events.rs", word: "listener", why: adapter },
+        Exception { path: "net/stream_events.rs", word: "listener", why: adapter },
         Exception { path: "net/reading.rs", word: "callback", why: adapter },
         Exception {
             path: "net/reading.rs",
@@ -253,7 +255,7 @@ fn closures_are_called_in_one_file() {
             why: "makes the next buffer, within the caller's call or its callback",
         },
         Exception {
-            path: "net/socket.rs",
+            path: "net/socket_state.rs",
             word: "f",
             why: "`with_data` gives a value to the caller's own closure, within the caller's call",
         },

@@ -3,12 +3,14 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | `create_server`, `connect` |
-//! | `socket` | what a [`Socket`] can do, and its properties |
-//! | `socket_events` | its listeners |
+//! | `socket` | what a [`Socket`] can do: connect, write, end, be destroyed |
+//! | `reading` | its readable side |
+//! | `socket_settings`, `socket_state` | what can be set on it, and what it holds for its user |
+//! | `properties`, `socket_addresses` | what can be asked of it |
+//! | `socket_events`, `stream_events`, `connecting_events` | its listeners |
 //! | `server` | what a [`Server`] can do, and its listeners |
 //! | `pipe` | `pipe` and `unpipe` |
 //! | `server_settings` | whom a server lets in, and what it makes of them |
-//! | `reading`, `properties` | its readable side, and what can be asked of it |
 //! | `options`, `server_options` | option builders and address forms |
 //! | `descriptors` | sockets that somebody else opened, and giving them back |
 //! | `bound_socket` | [`BoundSocket`]: bound, and not yet anything |
@@ -43,6 +45,7 @@
 mod abstract_name;
 mod bound_socket;
 mod chunk;
+mod connecting_events;
 mod descriptors;
 mod family_selection;
 mod options;
@@ -53,7 +56,11 @@ mod server;
 mod server_options;
 mod server_settings;
 mod socket;
+mod socket_addresses;
 mod socket_events;
+mod socket_settings;
+mod socket_state;
+mod stream_events;
 
 pub use crate::addresses::{BlockList, BlockListAddress, SocketAddress, SocketAddressOptions, is_ip, is_ipv4, is_ipv6};
 pub use crate::event_loop::Encoding;

@@ -9,13 +9,13 @@ use crate::event_loop::SOCKET_EVENTS;
 use crate::event_loop::current;
 use crate::event_loop::events::{Arguments, Event};
 use crate::event_loop::listeners::{ListenerId, ListenerKind};
-use crate::net::{ConnectionAttempt, Lookup, Socket, SocketEvent};
+use crate::net::{Socket, SocketEvent};
 
 /// The pair of methods for an event whose listeners are given the socket alone.
 macro_rules! plain_event {
-    ($event:ident, $on:ident, $once:ident, $(#[$doc:meta])*) => {
+    ($(#[$on_doc:meta])* pub fn $on:ident; $(#[$once_doc:meta])* pub fn $once:ident; $event:ident) => {
         impl Socket {
-            $(#[$doc])*
+            $(#[$on_doc])*
             pub fn $on(self, mut listener: impl FnMut(Socket) + 'static) -> ListenerId {
                 self.listen_to(SocketEvent::$event, move |arguments| {
                     if let Arguments::Socket(socket) = *arguments {
@@ -24,7 +24,7 @@ macro_rules! plain_event {
                 })
             }
 
-            #[doc = concat!("[`", stringify!($on), "`](Socket::", stringify!($on), "), once.")]
+            $(#[$once_doc])*
             pub fn $once(self, listener: impl FnOnce(Socket) + 'static) -> ListenerId {
                 self.listen_once(SocketEvent::$event, move |arguments| {
                     if let Arguments::Socket(socket) = *arguments {
@@ -36,70 +36,15 @@ macro_rules! plain_event {
     };
 }
 
-plain_event!(
-    Connect,
-    on_connect,
-    once_connect,
-    /// `connect`: the connection is established. `ready` follows in the same stack; writes that waited are sent in the
-    /// middle of this emission, at the place of the first of them among the listeners. Reading starts after `ready`.
-    /// Sockets of a server are connected from the start and do not emit it.
-);
-plain_event!(
-    Ready,
-    on_ready,
-    once_ready,
-    /// `ready`: directly after `connect`, also when a `connect` listener destroyed the socket.
-);
-plain_event!(
-    End,
-    on_end,
-    once_end,
-    /// `end`: the peer ended its side and everything it sent was consumed. Unless `allow_half_open` is set, this side is
-    /// ended by itself after the listeners and their ticks; until then it may still write.
-    /// Bytes that nobody consumes (no `data` listener, no `resume`) hold it back for ever.
-);
-plain_event!(
-    Finish,
-    on_finish,
-    once_finish,
-    /// `finish`: this side is ended. Everything was handed to the kernel and the FIN is on its way; the callbacks of
-    /// `end_with` were called just before. When `end` was emitted too, the socket is destroyed after this.
-);
-plain_event!(
-    Drain,
-    on_drain,
-    once_drain,
-    /// `drain`: a `write` had returned false and everything is with the kernel now: write on. At most once per such
-    /// period, before the callback of the write that caused it, and not after `end()`.
-);
-plain_event!(
-    Timeout,
-    on_timeout,
-    once_timeout,
-    /// `timeout`: nothing happened for as long as [`set_timeout`](Socket::set_timeout) asked. Only a notification: the
-    /// socket stays open. Once per idle period.
-);
+pub(super) use plain_event;
 
-plain_event!(
-    Readable,
-    on_readable,
-    once_readable,
-    /// `readable`: there is something to [`read`](Socket::read), or the end. Such a listener stops the flow: `data` is
-    /// then emitted by `read` only, and `resume` cannot change that. A listener that does not read is not called again,
-    /// except at the end of the stream.
-);
-plain_event!(
-    Pause,
-    on_pause,
-    once_pause,
-    /// `pause`: [`pause`](Socket::pause) stopped the flow. Emitted within that call.
-);
-plain_event!(
-    Resume,
-    on_resume,
-    once_resume,
-    /// `resume`: the flow begins, in the tick after [`resume`](Socket::resume) or the first `data` listener.
-);
+plain_event! {
+    /// on.
+    pub fn on_timeout;
+    /// once.
+    pub fn once_timeout;
+    Timeout
+}
 
 impl Socket {
     /// `data`: bytes have come, lent for the length of the call. Mirrors `'data'`.
@@ -199,144 +144,6 @@ impl Socket {
         })
     }
 
-    /// `connectionAttempt`: an address is about to be tried.
-    pub fn on_connection_attempt(self, mut listener: impl FnMut(Socket, &ConnectionAttempt) + 'static) -> ListenerId {
-        self.listen_to(SocketEvent::ConnectionAttempt, move |arguments| {
-            if let Arguments::Attempt(socket, attempt) = *arguments {
-                listener(socket, attempt);
-            }
-        })
-    }
-
-    /// [`on_connection_attempt`](Socket::on_connection_attempt), once.
-    pub fn once_connection_attempt(self, listener: impl FnOnce(Socket, &ConnectionAttempt) + 'static) -> ListenerId {
-        self.listen_once(SocketEvent::ConnectionAttempt, move |arguments| {
-            if let Arguments::Attempt(socket, attempt) = *arguments {
-                listener(socket, attempt);
-            }
-        })
-    }
-
-    /// `connectionAttemptFailed`: an address was tried in vain. `error` follows; a listener that destroys the socket
-    /// swallows it.
-    pub fn on_connection_attempt_failed(
-        self,
-        mut listener: impl FnMut(Socket, &ConnectionAttempt, &Error) + 'static,
-    ) -> ListenerId {
-        self.listen_to(SocketEvent::ConnectionAttemptFailed, move |arguments| {
-            if let Arguments::AttemptFailed(socket, attempt, error) = *arguments {
-                listener(socket, attempt, error);
-            }
-        })
-    }
-
-    /// [`on_connection_attempt_failed`](Socket::on_connection_attempt_failed), once.
-    pub fn once_connection_attempt_failed(
-        self,
-        listener: impl FnOnce(Socket, &ConnectionAttempt, &Error) + 'static,
-    ) -> ListenerId {
-        self.listen_once(SocketEvent::ConnectionAttemptFailed, move |arguments| {
-            if let Arguments::AttemptFailed(socket, attempt, error) = *arguments {
-                listener(socket, attempt, error);
-            }
-        })
-    }
-
-    /// `pipe`: another socket, given second, was [piped](Socket::pipe) into this one. Emitted within that call.
-    pub fn on_pipe(self, mut listener: impl FnMut(Socket, Socket) + 'static) -> ListenerId {
-        self.listen_to(SocketEvent::Pipe, move |arguments| {
-            if let Arguments::Pipe(socket, source) = *arguments {
-                listener(socket, source);
-            }
-        })
-    }
-
-    /// [`on_pipe`](Socket::on_pipe), once.
-    pub fn once_pipe(self, listener: impl FnOnce(Socket, Socket) + 'static) -> ListenerId {
-        self.listen_once(SocketEvent::Pipe, move |arguments| {
-            if let Arguments::Pipe(socket, source) = *arguments {
-                listener(socket, source);
-            }
-        })
-    }
-
-    /// `unpipe`: another socket, given second, is piped into this one no longer: it was [unpiped](Socket::unpipe), or this
-    /// one finished, failed or closed.
-    pub fn on_unpipe(self, mut listener: impl FnMut(Socket, Socket) + 'static) -> ListenerId {
-        self.listen_to(SocketEvent::Unpipe, move |arguments| {
-            if let Arguments::Pipe(socket, source) = *arguments {
-                listener(socket, source);
-            }
-        })
-    }
-
-    /// [`on_unpipe`](Socket::on_unpipe), once.
-    pub fn once_unpipe(self, listener: impl FnOnce(Socket, Socket) + 'static) -> ListenerId {
-        self.listen_once(SocketEvent::Unpipe, move |arguments| {
-            if let Arguments::Pipe(socket, source) = *arguments {
-                listener(socket, source);
-            }
-        })
-    }
-
-    /// `connectionAttemptTimeout`: one of several addresses did not answer in its time. It is given up, and the next one
-    /// follows; see [`ConnectOptions::auto_select_family`](crate::net::ConnectOptions::auto_select_family).
-    pub fn on_connection_attempt_timeout(
-        self,
-        mut listener: impl FnMut(Socket, &ConnectionAttempt) + 'static,
-    ) -> ListenerId {
-        self.listen_to(SocketEvent::ConnectionAttemptTimeout, move |arguments| {
-            if let Arguments::Attempt(socket, attempt) = *arguments {
-                listener(socket, attempt);
-            }
-        })
-    }
-
-    /// [`on_connection_attempt_timeout`](Socket::on_connection_attempt_timeout), once.
-    pub fn once_connection_attempt_timeout(
-        self,
-        listener: impl FnOnce(Socket, &ConnectionAttempt) + 'static,
-    ) -> ListenerId {
-        self.listen_once(SocketEvent::ConnectionAttemptTimeout, move |arguments| {
-            if let Arguments::Attempt(socket, attempt) = *arguments {
-                listener(socket, attempt);
-            }
-        })
-    }
-
-    /// `lookup`: the name given to `connect` was looked up; once for each address (only for the first one where no other
-    /// is tried), or once with an error. Not emitted for a host that is an address.
-    ///
-    /// ```
-    /// use halfclose::{EventLoop, net};
-    ///
-    /// let mut event_loop = EventLoop::new()?;
-    /// let socket = net::connect(("localhost", 1))?;
-    /// socket.on_lookup(|_, lookup| match lookup.error() {
-    ///     None => println!("{} is {:?}", lookup.host(), lookup.address()),
-    ///     Some(error) => println!("{error}"),
-    /// });
-    /// socket.on_error(|_, error| assert_eq!(error.code(), Some("ECONNREFUSED")));
-    /// event_loop.run()?;
-    /// # Ok::<(), halfclose::Error>(())
-    /// ```
-    pub fn on_lookup(self, mut listener: impl FnMut(Socket, &Lookup) + 'static) -> ListenerId {
-        self.listen_to(SocketEvent::Lookup, move |arguments| {
-            if let Arguments::Lookup(socket, lookup) = *arguments {
-                listener(socket, lookup);
-            }
-        })
-    }
-
-    /// [`on_lookup`](Socket::on_lookup), once.
-    pub fn once_lookup(self, listener: impl FnOnce(Socket, &Lookup) + 'static) -> ListenerId {
-        self.listen_once(SocketEvent::Lookup, move |arguments| {
-            if let Arguments::Lookup(socket, lookup) = *arguments {
-                listener(socket, lookup);
-            }
-        })
-    }
-
     /// Removes one listener. Mirrors `socket.off()`. False when it was gone already. A listener that is removed while its
     /// event is being emitted still runs this once.
     pub fn off(self, listener: ListenerId) -> bool {
@@ -375,7 +182,7 @@ impl Socket {
         self
     }
 
-    fn listen_to(self, event: SocketEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
+    pub(super) fn listen_to(self, event: SocketEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
         current::add_listener(self.handle, Event::Socket(event), ListenerKind::Lasting, listener)
     }
 
@@ -387,7 +194,7 @@ impl Socket {
         current::add_listener(self.handle, Event::Socket(event), ListenerKind::Bystander, listener)
     }
 
-    fn listen_once(self, event: SocketEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
+    pub(super) fn listen_once(self, event: SocketEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
         current::add_listener_once(self.handle, Event::Socket(event), listener)
     }
 }
