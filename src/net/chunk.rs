@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::event_loop::{Outgoing, QueuedBytes};
 
-/// A piece of output, as [`Socket::write`](crate::net::Socket::write) and its kin take it.
+/// A piece of output, as [`Socket::write`](crate::net::Socket::write) and its kin take it. Mirrors the `data` of
+/// [`socket.write()`].
 ///
 /// Made with `into()` from bytes or text:
 ///
@@ -26,15 +27,18 @@ use crate::event_loop::{Outgoing, QueuedBytes};
 /// use halfclose::{EventLoop, net::Chunk, net::Socket};
 ///
 /// let event_loop = EventLoop::new()?;
-/// let socket = Socket::new();
+/// let socket = Socket::new().cork();
 /// let message: Rc<[u8]> = Rc::from(&b"to everybody"[..]);
 /// socket.write(message.clone());
 /// socket.write("text");
 /// socket.write(b"bytes");
 /// socket.write(String::from("moved"));
 /// socket.write(Chunk::from_static(b"always there"));
+/// assert_eq!(socket.writable_length(), 38);
 /// # Ok::<(), halfclose::Error>(())
 /// ```
+///
+/// [`socket.write()`]: https://nodejs.org/api/net.html#socketwritedata-encoding-callback
 #[derive(Clone, Debug)]
 pub struct Chunk<'a>(Form<'a>);
 
@@ -48,7 +52,17 @@ enum Form<'a> {
 }
 
 impl Chunk<'static> {
-    /// Bytes that live as long as the program: never copied.
+    /// Bytes that live as long as the program: never copied. Not in Node, where every buffer is shared.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Chunk, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new().cork();
+    /// socket.write(Chunk::from_static(b"HTTP/1.1 204 No Content\r\n\r\n"));
+    /// assert_eq!(socket.writable_length(), 27);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn from_static(bytes: &'static [u8]) -> Chunk<'static> {
         Chunk(Form::Static(bytes))
     }

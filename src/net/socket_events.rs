@@ -39,29 +39,93 @@ macro_rules! plain_event {
 pub(super) use plain_event;
 
 plain_event! {
-    /// on.
+    /// Listens to `timeout`: nothing happened for as long as [`set_timeout`](Socket::set_timeout) asked. Mirrors
+    /// [`'timeout'`].
+    ///
+    /// Only a notification, emitted in the timer phase: the socket stays open until you end or destroy it. Once per
+    /// idle period: the next one begins with the next activity or `set_timeout`. While a write makes progress it is put
+    /// off.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_timeout(move |socket| {
+    ///     sender.send(socket.destroyed()).unwrap();
+    ///     socket.destroy();
+    /// });
+    /// socket.set_timeout(Duration::from_millis(5));
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`'timeout'`]: https://nodejs.org/api/net.html#event-timeout
     pub fn on_timeout;
-    /// once.
+    /// [`on_timeout`](Socket::on_timeout), once. Mirrors [`socket.once('timeout')`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::Socket, net::SocketEvent};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.once_timeout(|socket| {
+    ///     assert_eq!(socket.listener_count(SocketEvent::Timeout), 0);
+    ///     socket.destroy();
+    /// });
+    /// # // Never connected: it does not keep the loop alive, so a timer does.
+    /// # halfclose::set_timeout(Duration::from_millis(20), || {});
+    /// socket.set_timeout(Duration::from_millis(5));
+    /// event_loop.run()?;
+    /// assert!(socket.destroyed());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.once('timeout')`]: https://nodejs.org/api/events.html#emitteronceeventname-listener
     pub fn once_timeout;
     Timeout
 }
 
+/// Listeners.
+///
+/// A listener that is added to a freed handle is dropped, and never called.
 impl Socket {
-    /// `data`: bytes have come, lent for the length of the call. Mirrors `'data'`.
+    /// Listens to `data`: bytes have come, lent for the length of the call. Mirrors [`'data'`].
     ///
-    /// The first listener starts the flow, unless the socket was paused explicitly. Boundaries between writes of the peer
-    /// mean nothing.
+    /// The first listener starts the flow, unless the socket was [paused](Socket::pause) or has a
+    /// [`readable`](Socket::on_readable) listener: `resume` is emitted in the next tick. Bytes are emitted in the poll
+    /// phase, as they are read, up to 65,536 at a time; what was read ahead before there was a listener comes in ticks.
+    /// Boundaries between writes of the peer mean nothing. With an [encoding](Socket::set_encoding) the bytes are the
+    /// UTF-8 of the text.
     ///
     /// ```
+    /// use std::io::Write;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
     /// use halfclose::{EventLoop, net::Socket};
     ///
-    /// let event_loop = EventLoop::new()?;
-    /// let socket = Socket::new();
-    /// let mut received = Vec::new();
-    /// socket.on_data(move |_, bytes| received.extend_from_slice(bytes));
-    /// assert_eq!(socket.readable_flowing(), Some(true));
-    /// # Ok::<(), halfclose::Error>(())
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_data(move |_, bytes| sender.send(bytes.to_vec()).unwrap());
+    /// peer.write_all(b"hello")?;
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>().concat(), b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// [`'data'`]: https://nodejs.org/api/net.html#event-data
     pub fn on_data(self, mut listener: impl FnMut(Socket, &[u8]) + 'static) -> ListenerId {
         self.listen_to(SocketEvent::Data, move |arguments| {
             if let Arguments::Data(socket, bytes, _) = *arguments {
@@ -73,8 +137,31 @@ impl Socket {
         })
     }
 
-    /// [`on_data`](Socket::on_data), once. Removing the last `data` listener does not pause: what comes meanwhile is
-    /// lost.
+    /// [`on_data`](Socket::on_data), once. Mirrors [`socket.once('data')`].
+    ///
+    /// Removing the last `data` listener does not pause: what comes afterwards is lost, unless the listener calls
+    /// [`pause`](Socket::pause).
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.once_data(move |_, bytes| sender.send(bytes.to_vec()).unwrap());
+    /// peer.write_all(b"hello")?;
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [b"hello"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.once('data')`]: https://nodejs.org/api/events.html#emitteronceeventname-listener
     pub fn once_data(self, listener: impl FnOnce(Socket, &[u8]) + 'static) -> ListenerId {
         self.listen_once(SocketEvent::Data, move |arguments| {
             if let Arguments::Data(socket, bytes, _) = *arguments {
@@ -83,18 +170,32 @@ impl Socket {
         })
     }
 
-    /// `data` as text: what the bytes complete, decoded as [`set_encoding`](Socket::set_encoding) says, else as UTF-8. A
-    /// character that is split over reads is never broken; invalid bytes become U+FFFD, and so does a character that the
-    /// end of the stream cut off. Otherwise the same event as [`on_data`](Socket::on_data), counted together.
+    /// Listens to `data` as text: what the bytes complete, decoded as [`set_encoding`](Socket::set_encoding) says, else
+    /// as UTF-8. Mirrors [`'data'`] with an encoding.
+    ///
+    /// A character that is split over reads is never broken; invalid bytes become U+FFFD, and so does a character that
+    /// the end of the stream cut off. Otherwise the same event as [`on_data`](Socket::on_data), counted together.
     ///
     /// ```
+    /// use std::io::Write;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
     /// use halfclose::{EventLoop, net::Socket};
     ///
-    /// let event_loop = EventLoop::new()?;
-    /// let socket = Socket::new();
-    /// socket.on_text(|_, text| print!("{text}"));
-    /// # Ok::<(), halfclose::Error>(())
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_text(move |_, text| sender.send(text.to_string()).unwrap());
+    /// peer.write_all("naïve".as_bytes())?;
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_iter().collect::<String>(), "naïve");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// [`'data'`]: https://nodejs.org/api/net.html#event-data
     pub fn on_text(self, mut listener: impl FnMut(Socket, &str) + 'static) -> ListenerId {
         current::with(|core| core.listen_to_text(self.handle));
         self.listen_to(SocketEvent::Data, move |arguments| {
@@ -104,9 +205,27 @@ impl Socket {
         })
     }
 
-    /// `error`: the connection failed, and the socket is destroyed already; `close` follows with `had_error`. At most
-    /// once per connection. Codes: see [`Error`]. When nobody listens, [`EventLoop::run`](crate::EventLoop::run) returns
-    /// it.
+    /// Listens to `error`: the connection failed. Mirrors [`'error'`].
+    ///
+    /// Emitted a tick after the cause, at most once per connection; the socket is destroyed already, and `close` with
+    /// `had_error` follows, in the closing phase when there was a connection. Codes and their causes: see [`Error`].
+    /// When nobody listens, [`EventLoop::run`](crate::EventLoop::run) returns the error, where Node ends the process. A
+    /// listener may [connect](Socket::connect) again.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let socket = net::connect(("127.0.0.1", 1))?;
+    /// socket.on_error(move |_, error| sender.send(error.message().to_string()).unwrap());
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok("connect ECONNREFUSED 127.0.0.1:1".into()));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`'error'`]: https://nodejs.org/api/net.html#event-error_1
     pub fn on_error(self, mut listener: impl FnMut(Socket, &Error) + 'static) -> ListenerId {
         self.listen_to(SocketEvent::Error, move |arguments| {
             if let Arguments::Error(socket, error) = *arguments {
@@ -115,7 +234,24 @@ impl Socket {
         })
     }
 
-    /// [`on_error`](Socket::on_error), once.
+    /// [`on_error`](Socket::on_error), once. Mirrors [`socket.once('error')`].
+    ///
+    /// It makes a difference for a socket that connects again only.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let socket = net::connect(("127.0.0.1", 1))?;
+    /// socket.once_error(move |_, error| sender.send(error.code() == Some("ECONNREFUSED")).unwrap());
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(true));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.once('error')`]: https://nodejs.org/api/events.html#emitteronceeventname-listener
     pub fn once_error(self, listener: impl FnOnce(Socket, &Error) + 'static) -> ListenerId {
         self.listen_once(SocketEvent::Error, move |arguments| {
             if let Arguments::Error(socket, error) = *arguments {
@@ -124,9 +260,33 @@ impl Socket {
         })
     }
 
-    /// `close`: the last event of a connection, given whether an error ended it. In the closing phase, sockets destroyed
-    /// in the same turn in reverse order; for one that never had a connection, in a tick. A listener may connect the
-    /// socket again; otherwise its slot is freed afterwards, and its listeners are dropped.
+    /// Listens to `close`: the last event of a connection, given whether an error ended it. Mirrors [`'close'`].
+    ///
+    /// Emitted in the closing phase, after the immediates of the turn in which the socket was destroyed; sockets
+    /// destroyed in the same turn close in reverse order. For a socket that never had a connection it comes in a tick,
+    /// with false where Node passes nothing (with true after an error). A listener may [connect](Socket::connect) the
+    /// socket again; otherwise its slot is freed afterwards, unless it is [retained](Socket::retain), and its listeners
+    /// are dropped.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_error(|_, error| println!("{error}"));
+    /// socket.on_close(move |_, had_error| sender.send(had_error).unwrap());
+    /// socket.destroy_with("not today");
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`'close'`]: https://nodejs.org/api/net.html#event-close_1
     pub fn on_close(self, mut listener: impl FnMut(Socket, bool) + 'static) -> ListenerId {
         self.listen_to(SocketEvent::Close, move |arguments| {
             if let Arguments::Close(socket, had_error) = *arguments {
@@ -135,7 +295,25 @@ impl Socket {
         })
     }
 
-    /// [`on_close`](Socket::on_close), once.
+    /// [`on_close`](Socket::on_close), once. Mirrors [`socket.once('close')`].
+    ///
+    /// It makes a difference for a socket that connects again only.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let socket = Socket::new();
+    /// socket.once_close(move |_, had_error| sender.send(had_error).unwrap());
+    /// socket.destroy();
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(false));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.once('close')`]: https://nodejs.org/api/events.html#emitteronceeventname-listener
     pub fn once_close(self, listener: impl FnOnce(Socket, bool) + 'static) -> ListenerId {
         self.listen_once(SocketEvent::Close, move |arguments| {
             if let Arguments::Close(socket, had_error) = *arguments {
@@ -144,38 +322,96 @@ impl Socket {
         })
     }
 
-    /// Removes one listener. Mirrors `socket.off()`. False when it was gone already. A listener that is removed while its
-    /// event is being emitted still runs this once.
+    /// Removes one listener: the closure is dropped. Mirrors [`socket.off()`], which takes the function itself.
+    ///
+    /// False when it was gone already, on a freed handle, and with an id of another socket. A listener that is removed
+    /// while its event is being emitted still runs this once, if its turn had not come.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// let listener = socket.on_data(|_, _| {});
+    /// assert!(socket.off(listener));
+    /// assert!(!socket.off(listener));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.off()`]: https://nodejs.org/api/events.html#emitteroffeventname-listener
     pub fn off(self, listener: ListenerId) -> bool {
         let removed = current::with(|core| core.off(self.handle, SOCKET_EVENTS, listener)).unwrap_or(false);
         current::bury_if_idle();
         removed
     }
 
-    /// Puts a listener in front of all others of its event. Mirrors `socket.prependListener()` and
-    /// `socket.prependOnceListener()`. False when it is gone.
+    /// Puts a listener in front of all others of its event. Mirrors [`socket.prependListener()`] and
+    /// [`socket.prependOnceListener()`], which add it there.
+    ///
+    /// False when it is gone.
     ///
     /// ```
+    /// use std::sync::mpsc;
     /// use halfclose::{EventLoop, net::Socket};
     ///
     /// let mut event_loop = EventLoop::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let other = sender.clone();
     /// let socket = Socket::new();
-    /// socket.on_close(|_, _| println!("second"));
-    /// socket.prepend(socket.on_close(|_, _| println!("first")));
+    /// socket.on_close(move |_, _| sender.send("second").unwrap());
+    /// socket.prepend(socket.on_close(move |_, _| other.send("first").unwrap()));
     /// socket.destroy();
     /// event_loop.run()?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["first", "second"]);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socket.prependListener()`]: https://nodejs.org/api/events.html#emitterprependlistenereventname-listener
+    /// [`socket.prependOnceListener()`]: https://nodejs.org/api/events.html#emitterprependoncelistenereventname-listener
     pub fn prepend(self, listener: ListenerId) -> bool {
         current::with(|core| core.prepend(self.handle, SOCKET_EVENTS, listener)).unwrap_or(false)
     }
 
-    /// How many listeners an event has. Mirrors `socket.listenerCount()`.
+    /// How many listeners an event has; those of a [`pipe`](Socket::pipe) count too, as in Node. Mirrors
+    /// [`socket.listenerCount()`].
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket, net::SocketEvent};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.on_data(|_, _| {});
+    /// socket.on_text(|_, _| {});
+    /// assert_eq!(socket.listener_count(SocketEvent::Data), 2);
+    /// assert_eq!(socket.listener_count(SocketEvent::End), 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.listenerCount()`]: https://nodejs.org/api/events.html#emitterlistenercounteventname-listener
     pub fn listener_count(self, event: SocketEvent) -> usize {
         current::with(|core| core.listener_count(self.handle, Event::Socket(event))).unwrap_or(0)
     }
 
-    /// Removes the listeners of one event, or of all. Mirrors `socket.removeAllListeners()`.
+    /// Removes the listeners of one event, or of all. Mirrors [`socket.removeAllListeners()`].
+    ///
+    /// Those of a [`pipe`](Socket::pipe) go too. What was written while connecting is sent all the same, which Node
+    /// forgets.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket, net::SocketEvent};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.on_data(|_, _| {});
+    /// socket.on_end(|_| {});
+    /// socket.remove_all_listeners(Some(SocketEvent::Data));
+    /// assert_eq!(socket.listener_count(SocketEvent::End), 1);
+    /// socket.remove_all_listeners(None);
+    /// assert_eq!(socket.listener_count(SocketEvent::End), 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.removeAllListeners()`]: https://nodejs.org/api/events.html#emitterremovealllistenerseventname
     pub fn remove_all_listeners(self, event: Option<SocketEvent>) -> Socket {
         current::with(|core| core.remove_all_listeners(self.handle, SOCKET_EVENTS, event.map(Event::Socket)));
         current::bury_if_idle();
