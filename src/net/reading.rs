@@ -36,7 +36,8 @@ impl Socket {
     ///
     /// Nothing is emitted within the call: in a tick `resume` is, then what was read ahead, chunk by chunk; after that
     /// the connection is read again. Without a `data` listener the bytes are thrown away, which is the way to get at
-    /// `end` when they do not matter. While there is a [`readable`](Socket::on_readable) listener it starts nothing.
+    /// `end` when they do not matter. While there is a [`readable`](Socket::on_readable) listener the flow does not
+    /// begin.
     ///
     /// ```
     /// use std::io::Write;
