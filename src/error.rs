@@ -197,7 +197,7 @@ impl Error {
 
     /// The errors of all attempts, in their order, when several addresses were tried and none could be connected to:
     /// then this error has no text of its own, and the code of the first. Else empty. Mirrors `errors` of
-    /// [`AggregateError`].
+    /// the [`AggregateError`] that `autoSelectFamily` of [`socket.connect(options)`] ends with.
     ///
     /// ```
     /// use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -216,6 +216,7 @@ impl Error {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     ///
+    /// [`socket.connect(options)`]: https://nodejs.org/api/net.html#socketconnectoptions-connectlistener
     /// [`AggregateError`]: https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Global_Objects/AggregateError
     pub fn errors(&self) -> &[Error] {
         &self.0.errors

@@ -3,6 +3,8 @@
 //! May touch: std, and the sources of this package as text. Invariant: every rule is a test of its own, and shows on a
 //! bad snippet that it would notice before it says that the sources are good, so no rule passes because it went blind.
 
+#[path = "tidy/documentation.rs"]
+mod documentation;
 #[path = "tidy/feature_table.rs"]
 mod feature_table;
 #[path = "tidy/floors.rs"]
@@ -250,6 +252,8 @@ fn closures_are_called_in_one_file() {
         Exception { path: "net/server_settings.rs", word: "read", why: own },
         Exception { path: "net/socket_events.rs", word: "listener", why: adapter },
         Exception { path: "net/socket_events.rs", word: "view", why: own },
+        Exception { path: "net/connecting_events.rs", word: "listener", why: adapter },
+        Exception { path: "net/stream_events.rs", word: "listener", why: adapter },
         Exception { path: "net/reading.rs", word: "callback", why: adapter },
         Exception {
             path: "net/reading.rs",
@@ -257,7 +261,7 @@ fn closures_are_called_in_one_file() {
             why: "makes the next buffer, within the caller's call or its callback",
         },
         Exception {
-            path: "net/socket.rs",
+            path: "net/socket_state.rs",
             word: "f",
             why: "`with_data` gives a value to the caller's own closure, within the caller's call",
         },
@@ -299,6 +303,53 @@ fn the_reactor_matches_exhaustively() {
         ],
     );
     hold(words::the_reactor_matches_exhaustively, &["src"], &[]);
+}
+
+/// Every public function has its page in the manual: an example, and the member of Node's that it mirrors.
+#[test]
+fn functions_are_explained() {
+    let link = "/// [`a.b()`]: https://nodejs.org/api/net.html#ab\n";
+    let page = |text: &str, link: &str| {
+        format!("/// Mirrors {text}.\n///\n/// ```\n/// a();\n/// ```\n///\n{link}pub fn a() {{}}\n")
+    };
+    let no_example = format!("/// Mirrors [`a.b()`].\n///\n{link}pub fn a() {{}}\n");
+    let not_run = format!("/// [`a.b()`]\n///\n/// ```no_run\n/// a();\n/// ```\n{link}pub fn a() {{}}\n");
+    let no_link = page("`a.b()`", "");
+    let elsewhere = page("[`a.b()`]", "/// [`a.b()`]: https://example.com/api/net.html#ab\n");
+    let unused = page("[`a.c()`]", link);
+    let in_a_macro = format!("plain! {{\n    /// On.\n    pub fn on;\n{}}}\n", page("[`a.b()`]", link));
+    let good = page("[`a.b()`]", link);
+    let node_has_none = page("Node's nothing. Not in Node", "");
+    check(
+        documentation::functions_are_explained,
+        &[
+            ("net/pipe.rs", "pub fn a() {}\n", "names nothing"),
+            ("net/pipe.rs", "pub fn a() {}\n", "no example"),
+            ("net/pipe.rs", &no_example, "no example"),
+            ("net/pipe.rs", &not_run, "no example"),
+            ("net/pipe.rs", &no_link, "names nothing"),
+            ("net/pipe.rs", &elsewhere, "names nothing"),
+            ("net/pipe.rs", &unused, "does not use"),
+            ("net/pipe.rs", &in_a_macro, "on has no example"),
+            (
+                "net/pipe.rs",
+                &format!("{good}impl A {{\n    #[must_use]\n    pub const fn b() {{}}\n}}\n"),
+                "b has no example",
+            ),
+        ],
+        &[
+            ("net/pipe.rs", &good),
+            ("net/pipe.rs", &node_has_none),
+            ("net/pipe.rs", "pub(crate) fn a() {}\nfn b() {}\npub(super) fn c() {}\n"),
+            ("net/pipe.rs", "macro_rules! a { ($(#[$doc:meta])* pub fn $b:ident;) => { pub fn $b() {} } }\n"),
+            ("reactor/mod.rs", "pub fn a() {}\n"),
+        ],
+    );
+    hold(documentation::functions_are_explained, &["src"], &[]);
+    let paths: Vec<String> = sources("src").into_iter().map(|source| source.path).collect();
+    for covered in documentation::COVERED {
+        assert!(paths.iter().any(|path| documentation::covers(covered, path)), "there is no {covered}");
+    }
 }
 
 /// Nothing unfinished, and nothing printed.

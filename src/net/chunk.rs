@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::event_loop::{Encoding, Outgoing, QueuedBytes};
 use crate::net::text_encoder::encode;
 
-/// A piece of output, as [`Socket::write`](crate::net::Socket::write) and its kin take it.
+/// A piece of output, as [`Socket::write`](crate::net::Socket::write) and its kin take it. Mirrors the `data` of
+/// [`socket.write()`].
 ///
 /// Made with `into()` from bytes or text:
 ///
@@ -31,15 +32,18 @@ use crate::net::text_encoder::encode;
 /// use halfclose::{EventLoop, net::Chunk, net::Socket};
 ///
 /// let event_loop = EventLoop::new()?;
-/// let socket = Socket::new();
+/// let socket = Socket::new().cork();
 /// let message: Rc<[u8]> = Rc::from(&b"to everybody"[..]);
 /// socket.write(message.clone());
 /// socket.write("text");
 /// socket.write(b"bytes");
 /// socket.write(String::from("moved"));
 /// socket.write(Chunk::from_static(b"always there"));
+/// assert_eq!(socket.writable_length(), 38);
 /// # Ok::<(), halfclose::Error>(())
 /// ```
+///
+/// [`socket.write()`]: https://nodejs.org/api/net.html#socketwritedata-encoding-callback
 #[derive(Clone, Debug)]
 pub struct Chunk<'a>(Form<'a>);
 
@@ -57,14 +61,24 @@ enum Form<'a> {
 }
 
 impl Chunk<'static> {
-    /// Bytes that live as long as the program: never copied.
+    /// Bytes that live as long as the program: never copied. Not in Node, where every buffer is shared.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Chunk, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new().cork();
+    /// socket.write(Chunk::from_static(b"HTTP/1.1 204 No Content\r\n\r\n"));
+    /// assert_eq!(socket.writable_length(), 27);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
     pub fn from_static(bytes: &'static [u8]) -> Chunk<'static> {
         Chunk(Form::Static(bytes))
     }
 }
 
 impl<'a> Chunk<'a> {
-    /// Text in an encoding of its own, whatever the default of the socket is. Mirrors `socket.write(text, encoding)`, and
+    /// Text in an encoding of its own, whatever the default of the socket is. Mirrors [`socket.write(text, encoding)`], and
     /// goes into every method that takes a chunk: [`write_with`](crate::net::Socket::write_with) and
     /// [`end_data`](crate::net::Socket::end_data), too.
     ///
@@ -99,6 +113,8 @@ impl<'a> Chunk<'a> {
     /// assert_eq!(socket.writable_length(), 7);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socket.write(text, encoding)`]: https://nodejs.org/api/net.html#socketwritedata-encoding-callback
     pub fn encoded(text: impl Into<Cow<'a, str>>, encoding: Encoding) -> Chunk<'a> {
         Chunk(Form::encoded(text.into(), encoding))
     }

@@ -12,19 +12,50 @@ use crate::event_loop::events::Arguments;
 use crate::event_loop::pipes::Pipe;
 use crate::net::{Chunk, Socket, SocketEvent};
 
-/// How a source is piped. Mirrors the options of `readable.pipe()`.
+/// How a source is piped. Mirrors the options of [`readable.pipe()`].
+///
+/// [`readable.pipe()`]: https://nodejs.org/api/stream.html#readablepipedestination-options
 #[derive(Clone, Debug)]
 pub struct PipeOptions {
     end: bool,
 }
 
 impl PipeOptions {
-    /// Node's default: the end of the source ends the destination.
+    /// Node's default: the end of the source ends the destination. Mirrors the options of [`readable.pipe()`].
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::PipeOptions, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (source, destination) = (Socket::new(), Socket::new());
+    /// assert_eq!(source.pipe_with(destination, PipeOptions::new()), destination);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`readable.pipe()`]: https://nodejs.org/api/stream.html#readablepipedestination-options
     pub fn new() -> PipeOptions {
         PipeOptions { end: true }
     }
 
-    /// Whether the end of the source ends the destination; default true. Mirrors `end`.
+    /// Whether the end of the source ends the destination; default true. Mirrors `end` of [`readable.pipe()`].
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::PipeOptions, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let destination = Socket::new();
+    /// socket.pipe_with(destination, PipeOptions::new().end(false));
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert!(destination.writable(), "it can take what others have to say");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`readable.pipe()`]: https://nodejs.org/api/stream.html#readablepipedestination-options
     #[must_use]
     pub fn end(mut self, end: bool) -> PipeOptions {
         self.end = end;
@@ -38,33 +69,68 @@ impl Default for PipeOptions {
     }
 }
 
-/// Piping.
+/// Piping. A freed handle is no source: nothing is piped, and the destination is returned. As destination it is a
+/// closed one.
 impl Socket {
     /// Writes everything that comes from this socket to `destination`, at the pace of the slower one, and ends it when
-    /// this one ends. Mirrors `socket.pipe()`. Returns the destination.
+    /// this one ends. Mirrors [`socket.pipe()`]. Returns the destination.
     ///
-    /// `pipe` is emitted on the destination within the call. When the destination finishes, fails or closes, this socket
-    /// is unpiped and paused, not destroyed; when this one is destroyed, the destination stays open. A proxy of two
-    /// sockets needs [`allow_half_open`](Socket::set_allow_half_open) on both. With a
+    /// `pipe` is emitted on the destination within the call, and the source begins to flow. When a `write` of the
+    /// destination returns false this socket is paused, until `drain`. When the destination finishes, fails or closes,
+    /// this socket is unpiped (`unpipe` on the destination) and paused, not destroyed; when this one is destroyed, the
+    /// destination stays open. An `error` of the destination still wants a listener. A proxy of two sockets needs
+    /// [`allow_half_open`](Socket::set_allow_half_open) on both. With a
     /// [`set_encoding`](Socket::set_encoding) on this socket it is text that is written, in the
     /// [default encoding](Socket::set_default_encoding) of the destination.
     ///
     /// ```
-    /// use halfclose::{EventLoop, net};
+    /// use std::io::{Read, Write};
+    /// use std::net::{Shutdown, TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
     ///
-    /// let event_loop = EventLoop::new()?;
-    /// let echo = net::create_server(|socket| {
-    ///     socket.pipe(socket);
-    ///     socket.on_error(|_, error| eprintln!("{error}"));
-    /// });
-    /// # drop(echo);
-    /// # Ok::<(), halfclose::Error>(())
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// // An echo.
+    /// socket.pipe(socket);
+    /// peer.write_all(b"hello")?;
+    /// peer.shutdown(Shutdown::Write)?;
+    /// event_loop.run()?;
+    ///
+    /// let mut received = String::new();
+    /// peer.read_to_string(&mut received)?;
+    /// assert_eq!(received, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// [`socket.pipe()`]: https://nodejs.org/api/stream.html#readablepipedestination-options
     pub fn pipe(self, destination: Socket) -> Socket {
         self.pipe_with(destination, PipeOptions::new())
     }
 
-    /// [`pipe`](Socket::pipe) with options. Mirrors `socket.pipe(destination, options)`.
+    /// [`pipe`](Socket::pipe) with options. Mirrors [`socket.pipe(destination, options)`].
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::PipeOptions, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let destination = Socket::new();
+    /// destination.on_unpipe(move |destination, _| sender.send(destination.writable()).unwrap());
+    /// socket.pipe_with(destination, PipeOptions::new().end(false));
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(true), "unpiped, not ended");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.pipe(destination, options)`]: https://nodejs.org/api/stream.html#readablepipedestination-options
     pub fn pipe_with(self, destination: Socket, options: PipeOptions) -> Socket {
         let pipe = Pipe::new(destination);
         let registered = current::with(|core| {
@@ -125,8 +191,25 @@ impl Socket {
         destination
     }
 
-    /// Takes one pipe away. Mirrors `socket.unpipe(destination)`. This socket is paused when it was the last one; then
-    /// `unpipe` is emitted on the destination, within the call.
+    /// Takes one pipe away. Mirrors [`socket.unpipe(destination)`].
+    ///
+    /// When it was the last one this socket is paused, and `pause` emitted; then `unpipe` is emitted on the
+    /// destination, both within the call. What is read ahead meanwhile waits for [`resume`](Socket::resume). Without
+    /// such a pipe nothing happens.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (source, destination) = (Socket::new(), Socket::new());
+    /// source.pipe(destination);
+    /// assert_eq!(source.readable_flowing(), Some(true));
+    /// source.unpipe(destination);
+    /// assert!(source.is_paused());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.unpipe(destination)`]: https://nodejs.org/api/stream.html#readableunpipedestination
     pub fn unpipe(self, destination: Socket) -> Socket {
         let taken = current::with(|core| {
             let pipes = &mut core.sockets.get_mut(self.handle)?.pipes;
@@ -143,7 +226,24 @@ impl Socket {
         self
     }
 
-    /// Takes all pipes away. Mirrors `socket.unpipe()`.
+    /// Takes all pipes away. Mirrors [`socket.unpipe()`] without a destination.
+    ///
+    /// This socket is paused and `unpipe` emitted on each destination, within the call. Without a pipe nothing happens.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket, net::SocketEvent};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (source, one, other) = (Socket::new(), Socket::new(), Socket::new());
+    /// source.pipe(one);
+    /// source.pipe(other);
+    /// source.unpipe_all();
+    /// assert!(source.is_paused());
+    /// assert_eq!(source.listener_count(SocketEvent::Data), 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.unpipe()`]: https://nodejs.org/api/stream.html#readableunpipedestination
     pub fn unpipe_all(self) -> Socket {
         let taken = current::with(|core| {
             core.sockets.get_mut(self.handle).map(|attachment| std::mem::take(&mut attachment.pipes))
@@ -160,20 +260,39 @@ impl Socket {
         self
     }
 
-    /// Writes everything that comes from this socket to `sink`, and flushes it at the end. Node's `pipe` into a writable
-    /// that is no socket.
+    /// Writes everything that comes from this socket to `sink`, and flushes it at the end. Mirrors [`readable.pipe()`]
+    /// into a writable that is no socket.
     ///
-    /// The sink is called on the loop's thread: a file or a buffer is fine, a pipe that blocks holds everything up. When
-    /// it fails, this socket is destroyed with its error.
+    /// The sink is called on the loop's thread, in `data` and `end` listeners: a file or a buffer is fine, a pipe that
+    /// blocks holds everything up. When it fails, this socket is destroyed with its error. There is no `pipe` event and
+    /// no `unpipe`.
     ///
     /// ```
+    /// use std::io::{Read, Seek, Write};
+    /// use std::net::{TcpListener, TcpStream};
     /// use halfclose::{EventLoop, net::Socket};
     ///
-    /// let event_loop = EventLoop::new()?;
-    /// let socket = Socket::new();
-    /// socket.pipe_to(std::io::stdout());
-    /// # Ok::<(), halfclose::Error>(())
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// # let path = std::env::temp_dir().join(format!("halfclose-pipe-to-{}", std::process::id()));
+    /// # let mut file = std::fs::File::options().read(true).write(true).create_new(true).open(&path)?;
+    /// # std::fs::remove_file(&path)?;
+    /// // `file` is a `std::fs::File`; whatever implements `std::io::Write` will do.
+    /// socket.pipe_to(file.try_clone()?);
+    /// peer.write_all(b"to be kept")?;
+    /// drop(peer);
+    /// event_loop.run()?;
+    ///
+    /// let mut kept = String::new();
+    /// file.rewind()?;
+    /// file.read_to_string(&mut kept)?;
+    /// assert_eq!(kept, "to be kept");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// [`readable.pipe()`]: https://nodejs.org/api/stream.html#readablepipedestination-options
     pub fn pipe_to(self, sink: impl io::Write + 'static) -> Socket {
         let sink = Rc::new(std::cell::RefCell::new(sink));
         let at_end = sink.clone();

@@ -1,23 +1,24 @@
-//! What a [`Socket`] can do, and its properties. Its listeners are in the neighbouring file.
+//! What a [`Socket`] can do: connect, write, end, be destroyed. Its settings, its listeners and its readable side are in
+//! the neighbouring files.
 //!
 //! It may touch the event loop's commands. Commands return the socket where Node returns `this`, so that they can be
 //! chained; on a stale handle they do nothing.
-
-use std::any::Any;
-use std::time::Duration;
 
 use crate::error::Error;
 use crate::event_loop::QueuedBytes;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::current;
 use crate::event_loop::emit::call_lookup;
-use crate::net::{Chunk, ConnectOptions, Encoding, KeepAliveOptions, Socket, SocketId, SocketOptions};
+use crate::net::{Chunk, ConnectOptions, Encoding, Socket, SocketOptions};
 
 /// Making and connecting.
 impl Socket {
-    /// A socket that is not connected. Mirrors `new net.Socket()`.
+    /// Makes a socket that is not connected yet: [`connect`](Socket::connect) connects it, more than once if need be.
+    /// Mirrors [`new net.Socket()`].
     ///
-    /// Its slot is held until it is destroyed, released, or closed after a connection.
+    /// It has the defaults of [`SocketOptions`], emits nothing by itself and does not keep the loop alive. Its slot is
+    /// held until it is [destroyed](Socket::destroy), [released](Socket::release), or closed after a connection; in
+    /// Node an object nobody refers to is collected.
     ///
     /// # Panics
     ///
@@ -29,19 +30,41 @@ impl Socket {
     /// let event_loop = EventLoop::new()?;
     /// let socket = Socket::new();
     /// assert!(socket.pending());
+    /// assert_eq!(event_loop.connections(), 1);
+    /// socket.release();
+    /// assert_eq!(event_loop.connections(), 0);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`new net.Socket()`]: https://nodejs.org/api/net.html#new-netsocketoptions
     #[track_caller]
     #[expect(clippy::new_without_default, reason = "it needs an event loop; a default must not panic")]
     pub fn new() -> Socket {
         Socket::with_options(SocketOptions::new())
     }
 
-    /// A socket with options. Mirrors `new net.Socket(options)`.
+    /// Makes a socket with options: high-water marks, half-open, a descriptor that is connected already, and so on.
+    /// Mirrors [`new net.Socket(options)`].
+    ///
+    /// With a [`signal`](SocketOptions::signal) that is aborted already the socket is destroyed at once: `error`
+    /// (`ABORT_ERR`) and `close` follow in ticks. With a descriptor that was used before, `error` is
+    /// `ERR_SOCKET_HANDLE_ADOPTED`.
     ///
     /// # Panics
     ///
     /// Without an [`EventLoop`](crate::EventLoop) on this thread.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket, net::SocketOptions};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::with_options(SocketOptions::new().allow_half_open(true).high_water_mark(1024));
+    /// assert!(socket.allow_half_open());
+    /// assert_eq!(socket.readable_high_water_mark(), 1024);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`new net.Socket(options)`]: https://nodejs.org/api/net.html#new-netsocketoptions
     #[track_caller]
     pub fn with_options(options: SocketOptions) -> Socket {
         let connection = options.connection_options();
@@ -52,33 +75,90 @@ impl Socket {
         Socket::from_handle(handle)
     }
 
-    /// Connects. Mirrors `socket.connect()`.
+    /// Connects. Mirrors [`socket.connect()`].
+    ///
+    /// `to` is what [`net::connect`](crate::net::connect) takes; those of its options that make a socket are ignored
+    /// here. From now on [`connecting`](Socket::connecting) is true, and what is written waits.
+    ///
+    /// | to | emitted first |
+    /// |---|---|
+    /// | an address | `connectionAttempt`, in a tick |
+    /// | a name | `lookup` for each address and `connectionAttempt`, in the poll phase, when the answer is there |
+    /// | a path | `connectionAttempt`, within this call |
+    ///
+    /// Then, in a later callback of the loop, `connect` and `ready` come back to back; or `connectionAttemptFailed`, a
+    /// tick later `error`, and `close` in the closing phase. An error that prevents the attempt itself (a lookup that
+    /// failed, `bind EADDRINUSE`) comes without `connectionAttemptFailed`.
     ///
     /// A socket that closed may connect again, also inside its `close` or `error` listener: listeners, flow and options
-    /// are kept, the state of the stream begins anew; the idle timeout must be set again. (After `close` the slot is
-    /// freed, unless [`retain`](Socket::retain) holds it.)
-    ///
-    /// To the path of a unix socket, `connectionAttempt` is emitted within this call, as in Node; everything else comes
-    /// later, an invalid path (`EINVAL`) included.
+    /// are kept, counters and the state of the stream begin anew; the idle timeout must be set again, and an
+    /// [`unref`](Socket::unref) is forgotten. After `close` the slot is freed, unless [`retain`](Socket::retain) holds
+    /// it.
     ///
     /// # Errors
     ///
-    /// `ERR_MISSING_ARGS` without a port or a path, `ERR_INVALID_IP_ADDRESS` for a local address that is none, `EISCONN` when
-    /// connected, `ERR_SOCKET_CLOSED` on a stale handle: nothing is changed then. On a socket that is connecting it
+    /// `ERR_MISSING_ARGS` without a port or a path, `ERR_INVALID_IP_ADDRESS` for a local address that is none,
+    /// `ERR_OUT_OF_RANGE` for an attempt timeout below a millisecond, `EISCONN` when connected (in Node the outcome is
+    /// undefined), `ERR_SOCKET_CLOSED` on a stale handle: nothing is changed then. On a socket that is connecting it
     /// returns `Ok`, and the socket fails with `EALREADY`, as in Node. On a socket made of a
     /// [`BoundSocket`](crate::net::BoundSocket): `ERR_INVALID_ARG_VALUE` for another local end, and, when it is bound to a
     /// path, `ERR_INVALID_ARG_TYPE` without one.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::net::TcpListener;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::new();
+    /// socket.on_connect(|socket| {
+    ///     socket.write("hello");
+    ///     socket.destroy_soon();
+    /// });
+    /// socket.connect(listener.local_addr()?)?;
+    /// assert!(socket.connecting());
+    /// event_loop.run()?;
+    ///
+    /// let mut received = String::new();
+    /// listener.accept()?.0.read_to_string(&mut received)?;
+    /// assert_eq!(received, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.connect()`]: https://nodejs.org/api/net.html#socketconnect
     pub fn connect(self, to: impl Into<ConnectOptions>) -> Result<Socket, Error> {
         let options = to.into();
         self.start_connect(&options)
     }
 
-    /// [`connect`](Socket::connect) with a one-shot `connect` listener. Mirrors `socket.connect(options, listener)`. When
-    /// the attempt fails the listener stays, and is called when a later one succeeds.
+    /// [`connect`](Socket::connect) with a one-shot `connect` listener. Mirrors [`socket.connect(options, listener)`].
+    ///
+    /// The listener takes its place behind those that are there. When the attempt fails it stays, and is called when a
+    /// later one succeeds.
     ///
     /// # Errors
     ///
     /// As [`connect`](Socket::connect); the listener is not registered then.
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// Socket::new().connect_with(listener.local_addr()?, move |socket| {
+    ///     sender.send(socket.remote_port()).unwrap();
+    ///     socket.destroy();
+    /// })?;
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(Some(listener.local_addr()?.port())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.connect(options, listener)`]: https://nodejs.org/api/net.html#socketconnectoptions-connectlistener
     pub fn connect_with(
         self,
         to: impl Into<ConnectOptions>,
@@ -120,25 +200,87 @@ impl Socket {
 }
 
 /// Writing and ending.
+///
+/// On a freed handle nothing is written and nothing emitted; callbacks are called in a tick, with
+/// `ERR_STREAM_DESTROYED`.
 impl Socket {
-    /// Writes. Mirrors `socket.write()`; `socket.write(text, encoding)` is a write of [`Chunk::encoded`].
+    /// Writes bytes or text; text in an encoding of its own is [`Chunk::encoded`]. Mirrors [`socket.write()`].
     ///
-    /// The kernel is tried at once; what it does not take is queued, in order, without limit. Returns false when
-    /// [`writable_length`](Socket::writable_length) has reached the high-water mark: stop then, and go on at `drain`.
-    /// While connecting everything is queued. Zero bytes are a write too.
+    /// The kernel is tried at once, within the call; what it does not take is queued, in order, without limit. While
+    /// [connecting](Socket::connecting), [corked](Socket::cork), or behind a write that waits, everything is queued.
+    /// Zero bytes are a write too.
     ///
-    /// A write after `end()` destroys the socket with `ERR_STREAM_WRITE_AFTER_END` (`EPIPE` when it was ended because the
-    /// peer ended); one on a socket without a connection with `ERR_SOCKET_CLOSED`; one after `destroy()` is refused
-    /// without an event. What the connection itself says (`EPIPE`, `ECONNRESET`) comes as `error`.
+    /// Returns whether to go on: false once [`writable_length`](Socket::writable_length), after the attempt, has
+    /// reached [`writable_high_water_mark`](Socket::writable_high_water_mark). Stop then and go on at
+    /// [`drain`](Socket::on_drain), which follows when everything queued is with the kernel. What a false return
+    /// refused is queued all the same. Lengths are bytes; Node counts UTF-16 code units of strings.
+    ///
+    /// A write that cannot be made returns false and its error is told in ticks, to the callback of
+    /// [`write_with`](Socket::write_with) first:
+    ///
+    /// | when | error | events |
+    /// |---|---|---|
+    /// | after [`end`](Socket::end) | `ERR_STREAM_WRITE_AFTER_END` | `error`, `close` |
+    /// | the same once `end` was emitted, without [`allow_half_open`](Socket::allow_half_open) | `EPIPE` | `error`, `close` |
+    /// | without a connection | `ERR_SOCKET_CLOSED` | `error`, `close` |
+    /// | after [`destroy`](Socket::destroy) | `ERR_STREAM_DESTROYED` | none |
+    /// | the connection broke | `EPIPE`, `ECONNRESET`, … | `error`, `close` |
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// assert!(socket.write("hello"));
+    /// assert_eq!(socket.writable_length(), 0, "the kernel has everything");
+    /// socket.destroy_soon();
+    /// event_loop.run()?;
+    ///
+    /// let mut received = String::new();
+    /// peer.read_to_string(&mut received)?;
+    /// assert_eq!(received, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.write()`]: https://nodejs.org/api/net.html#socketwritedata-encoding-callback
     pub fn write<'a>(self, chunk: impl Into<Chunk<'a>>) -> bool {
         let mut chunk = Some(chunk.into());
         current::with(|core| core.write(self.handle, &mut chunk, None)).unwrap_or(false)
     }
 
-    /// [`write`](Socket::write) with a callback. Mirrors `socket.write(data, callback)`.
+    /// [`write`](Socket::write) with a callback. Mirrors [`socket.write(data, callback)`].
     ///
-    /// It is called exactly once: with `Ok` when the kernel has everything, or with the error, one tick before the
-    /// `error` event. Callbacks come in the order of the writes.
+    /// It is called exactly once: with `Ok` when the kernel has everything (which is not when the peer has it), or with
+    /// the error, one tick before the `error` event. A write that the kernel took at once is told in the next tick, one
+    /// that had to wait in the poll phase, after `drain`. Callbacks come in the order of the writes. What a
+    /// [`destroy`](Socket::destroy) cuts off gets `ECANCELED`, `ERR_STREAM_DESTROYED` or, while connecting,
+    /// `ERR_SOCKET_CLOSED_BEFORE_CONNECTION`.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.write_with("hello", move |socket, result| {
+    ///     sender.send(result.is_ok()).unwrap();
+    ///     socket.destroy();
+    /// });
+    /// assert!(receiver.try_recv().is_err(), "not within the call");
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.write(data, callback)`]: https://nodejs.org/api/net.html#socketwritedata-encoding-callback
     pub fn write_with<'a>(
         self,
         chunk: impl Into<Chunk<'a>>,
@@ -151,7 +293,7 @@ impl Socket {
 
     /// Sets the encoding of text that is written from now on: `&str`, `&String`, `String`, and what is
     /// [piped](Socket::pipe) from a socket that has a [`set_encoding`](Socket::set_encoding). Mirrors
-    /// `socket.setDefaultEncoding()`.
+    /// [`socket.setDefaultEncoding()`].
     ///
     /// The default is [`Encoding::Utf8`]. Bytes are not touched, nor is text with an encoding of its own
     /// ([`Chunk::encoded`], which says what the bytes of each encoding are), nor what was written before, even if it still
@@ -169,13 +311,18 @@ impl Socket {
     /// assert_eq!(socket.writable_length(), 3);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socket.setDefaultEncoding()`]: https://nodejs.org/api/stream.html#writablesetdefaultencodingencoding
     pub fn set_default_encoding(self, encoding: Encoding) -> Socket {
         current::with(|core| core.reactor.set_default_encoding(self.handle, encoding));
         self
     }
 
-    /// Holds writes back until [`uncork`](Socket::uncork): they are queued, and go out as one. Mirrors `socket.cork()`.
-    /// Counted: as many calls of `uncork` are needed. [`end`](Socket::end) takes all corks out.
+    /// Holds writes back until [`uncork`](Socket::uncork): they are queued, and go out as one. Mirrors
+    /// [`socket.cork()`].
+    ///
+    /// Counted: as many calls of `uncork` are needed. What [`write`](Socket::write) returns counts the queued bytes as
+    /// ever. [`end`](Socket::end) takes all corks out.
     ///
     /// ```
     /// use halfclose::{EventLoop, net::Socket};
@@ -185,48 +332,166 @@ impl Socket {
     /// socket.cork();
     /// socket.write("head, ");
     /// socket.write("body");
+    /// assert_eq!(socket.writable_corked(), 1);
     /// assert_eq!(socket.writable_length(), 10);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socket.cork()`]: https://nodejs.org/api/stream.html#writablecork
     pub fn cork(self) -> Socket {
         current::with(|core| core.reactor.cork(self.handle));
         self
     }
 
-    /// Takes one [`cork`](Socket::cork) out; the last one sends what was queued in one system call. Mirrors
-    /// `socket.uncork()`. Without a cork it does nothing.
+    /// Takes one [`cork`](Socket::cork) out; the last one sends what was queued, within the call and in one system
+    /// call. Mirrors [`socket.uncork()`].
+    ///
+    /// Callbacks of those writes follow in the next tick, and before them `drain`, when a write had returned false.
+    /// Without a cork it does nothing.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// socket.cork();
+    /// socket.write("head, ");
+    /// socket.write("body");
+    /// socket.uncork();
+    /// assert_eq!(socket.writable_length(), 0);
+    /// socket.destroy_soon();
+    /// event_loop.run()?;
+    ///
+    /// let mut received = String::new();
+    /// peer.read_to_string(&mut received)?;
+    /// assert_eq!(received, "head, body");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.uncork()`]: https://nodejs.org/api/stream.html#writableuncork
     pub fn uncork(self) -> Socket {
         current::with(|core| core.command(|reactor| reactor.uncork(self.handle)));
         self
     }
 
-    /// Ends this side. Mirrors `socket.end()`.
+    /// Ends this side: half-close. Mirrors [`socket.end()`].
     ///
-    /// Everything queued is sent, then the FIN; `finish` follows. The other direction stays open until the peer ends it.
-    /// While connecting it waits for the connection. A second call does nothing.
+    /// [`writable`](Socket::writable) is false from now on. Everything queued is sent, then the FIN; `finish` follows
+    /// in a tick of the callback in which that is done. The other direction stays open until the peer ends it: when
+    /// both `finish` and `end` were emitted, the socket is destroyed and `close` follows. While connecting it waits for
+    /// the connection. A second call does nothing. A socket that was never connected emits `finish` and no `close`.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// socket.end();
+    /// assert!(!socket.writable() && socket.readable());
+    /// // The peer ends too, and the connection is over.
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert!(socket.destroyed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.end()`]: https://nodejs.org/api/net.html#socketenddata-encoding-callback
     pub fn end(self) -> Socket {
         current::with(|core| core.end::<QueuedBytes>(self.handle, None, None));
         self
     }
 
-    /// Writes, then ends this side. Mirrors `socket.end(data)`, with [`Chunk::encoded`] `socket.end(text, encoding)`.
+    /// [Writes](Socket::write), then [ends](Socket::end) this side. Mirrors [`socket.end(data)`].
+    ///
+    /// Errors and events are those of the two. After an `end` it destroys the socket with `ERR_STREAM_WRITE_AFTER_END`;
+    /// without a connection with `ERR_SOCKET_CLOSED`, also when there are no bytes.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::net::{Shutdown, TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// socket.end_data("goodbye");
+    /// peer.shutdown(Shutdown::Write)?;
+    /// event_loop.run()?;
+    ///
+    /// let mut received = String::new();
+    /// peer.read_to_string(&mut received)?;
+    /// assert_eq!(received, "goodbye");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.end(data)`]: https://nodejs.org/api/net.html#socketenddata-encoding-callback
     pub fn end_data<'a>(self, chunk: impl Into<Chunk<'a>>) -> Socket {
         let mut chunk = Some(chunk.into());
         current::with(|core| core.end(self.handle, Some(&mut chunk), None));
         self
     }
 
-    /// [`end`](Socket::end) with a callback. Mirrors `socket.end(callback)`.
+    /// [`end`](Socket::end) with a callback. Mirrors [`socket.end(callback)`].
     ///
-    /// It is called exactly once: with `Ok` just before `finish`, or with the error that prevented it:
-    /// `ERR_STREAM_ALREADY_FINISHED` after `finish`, `ERR_STREAM_DESTROYED` after `destroy`, or what broke the connection.
+    /// It is called exactly once, in the order of the calls: with `Ok` just before the `finish` listeners, or with the
+    /// error that prevented it: `ERR_STREAM_ALREADY_FINISHED` after `finish`, `ERR_STREAM_DESTROYED` after `destroy`,
+    /// or what broke the connection. Node forgets the first such callback after a `destroy`.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.end_with(move |socket, result| {
+    ///     sender.send((result.is_ok(), socket.writable_finished())).unwrap();
+    /// });
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok((true, true)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.end(callback)`]: https://nodejs.org/api/net.html#socketenddata-encoding-callback
     pub fn end_with(self, callback: impl FnOnce(Socket, Result<(), &Error>) + 'static) -> Socket {
         let callback = Callback::Complete(Box::new(callback));
         current::with(|core| core.end::<QueuedBytes>(self.handle, None, Some(callback)));
         self
     }
 
-    /// [`end_data`](Socket::end_data) with a callback. Mirrors `socket.end(data, callback)`.
+    /// [`end_data`](Socket::end_data) with a callback. Mirrors [`socket.end(data, callback)`].
+    ///
+    /// It is called as the one of [`end_with`](Socket::end_with), or with the error of the write.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.end_data_with("to nobody", move |_, result| {
+    ///     sender.send(result.unwrap_err().code().map(String::from)).unwrap();
+    /// });
+    /// socket.on_error(|_, error| assert_eq!(error.message(), "Socket is closed"));
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(Some("ERR_SOCKET_CLOSED".into())));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.end(data, callback)`]: https://nodejs.org/api/net.html#socketenddata-encoding-callback
     pub fn end_data_with<'a>(
         self,
         chunk: impl Into<Chunk<'a>>,
@@ -239,30 +504,62 @@ impl Socket {
     }
 }
 
-/// Destroying.
+/// Destroying. On a freed handle none of it does anything.
 impl Socket {
-    /// Ends the connection at once: the descriptor is closed, queued output and unread input are lost. Mirrors
-    /// `socket.destroy()`. `close` follows. Repeated calls do nothing.
+    /// Ends the connection at once, in both directions. Mirrors [`socket.destroy()`].
     ///
-    /// The peer sees an end, or a reset when it sent something that was not read.
+    /// The descriptor is closed, queued output and unread input are lost, [`destroyed`](Socket::destroyed) is true on
+    /// return. Of all events only `close` follows, without error: in the closing phase of this turn, or in a tick when
+    /// there never was a connection. The callbacks that `write` and `end` owe are called before it or among its
+    /// listeners. Repeated calls do nothing. A socket that was never connected may be destroyed too: it closes, and its
+    /// slot is freed.
+    ///
+    /// The peer sees an end, or a reset when it had sent something that was not read.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_close(move |_, had_error| sender.send(had_error).unwrap());
+    /// socket.destroy();
+    /// assert!(socket.destroyed() && !socket.writable());
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.destroy()`]: https://nodejs.org/api/net.html#socketdestroyerror
     pub fn destroy(self) -> Socket {
         current::with(|core| core.reactor.destroy(self.handle, None));
         self
     }
 
-    /// [`destroy`](Socket::destroy) because of an error: `error` is emitted before `close`. Mirrors
-    /// `socket.destroy(error)`.
+    /// [`destroy`](Socket::destroy) because of an error. Mirrors [`socket.destroy(error)`].
+    ///
+    /// `error` is emitted in a tick, then `close` with `had_error`. On a socket that is destroyed already nothing
+    /// happens: the first error is the only one. Any error type or text will do, see [`Error`].
     ///
     /// ```
+    /// use std::sync::mpsc;
     /// use halfclose::{EventLoop, net::Socket};
     ///
     /// let mut event_loop = EventLoop::new()?;
     /// let socket = Socket::new();
-    /// socket.on_error(|_, error| assert_eq!(error.message(), "not today"));
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_error(move |_, error| sender.send(error.message().to_string()).unwrap());
     /// socket.destroy_with("not today");
     /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok("not today".into()));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socket.destroy(error)`]: https://nodejs.org/api/net.html#socketdestroyerror
     pub fn destroy_with(self, error: impl Into<Error>) -> Socket {
         let error = error.into();
         current::with(|core| core.destroy_with(self.handle, error));
@@ -270,238 +567,71 @@ impl Socket {
         self
     }
 
-    /// Ends this side, and destroys the socket at `finish`, without waiting for the peer. Mirrors `socket.destroySoon()`.
-    /// Everything queued is sent first.
+    /// [Ends](Socket::end) this side and destroys the socket at `finish`, without waiting for the peer. Mirrors
+    /// [`socket.destroySoon()`].
+    ///
+    /// Everything queued is sent first. `finish` and `close` follow, `end` does not. After `finish` it destroys at
+    /// once. Returns the socket, where Node returns nothing.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// socket.write("last words");
+    /// socket.destroy_soon();
+    /// assert!(!socket.destroyed(), "not before it is sent");
+    /// event_loop.run()?;
+    /// assert!(socket.destroyed());
+    ///
+    /// let mut received = String::new();
+    /// peer.read_to_string(&mut received)?;
+    /// assert_eq!(received, "last words");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.destroySoon()`]: https://nodejs.org/api/net.html#socketdestroysoon
     pub fn destroy_soon(self) -> Socket {
         current::with(|core| core.destroy_soon(self.handle));
         self
     }
 
-    /// Destroys the connection with a reset (RST). Mirrors `socket.resetAndDestroy()`. The peer gets `ECONNRESET`.
+    /// Destroys the connection with a reset (RST). Mirrors [`socket.resetAndDestroy()`].
     ///
-    /// While connecting it waits for the connection. Without one the socket is destroyed with `ERR_SOCKET_CLOSED`. Right
-    /// after `end()`, until the FIN is sent, it cannot be reset: `error` (`EINVAL`) is emitted within the call and it is
-    /// destroyed in the ordinary way.
+    /// Here it is a [`destroy`](Socket::destroy): `close` without error. The peer gets `ECONNRESET`. While connecting
+    /// it waits for the connection: `connect`, `ready`, then `close`. Without a connection the socket is destroyed with
+    /// `ERR_SOCKET_CLOSED`. Right after [`end`](Socket::end), until the FIN is sent, it cannot be reset: `error`
+    /// (`EINVAL`) is emitted within the call, and the connection is closed in the ordinary way, where Node forgets the
+    /// descriptor.
     ///
     /// # Errors
     ///
-    /// `ERR_INVALID_HANDLE_TYPE` for a unix socket, which knows no resets, connected or connecting: it goes on as it was.
+    /// `ERR_INVALID_HANDLE_TYPE` for a unix socket, which knows no resets, connected or connecting: it goes on as it
+    /// was.
     ///
     /// ```
-    /// use halfclose::{EventLoop, net};
+    /// use std::io::{ErrorKind, Read};
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
     ///
     /// let mut event_loop = EventLoop::new()?;
-    /// let server = net::create_server(|socket| {
-    ///     socket.reset_and_destroy().expect("a TCP socket");
-    ///     socket.server().unwrap().close();
-    /// });
-    /// server.on_listening(|server| {
-    ///     let client = net::connect(("127.0.0.1", server.address().unwrap().port())).unwrap();
-    ///     client.on_error(|_, error| assert_eq!(error.code(), Some("ECONNRESET")));
-    /// });
-    /// server.listen(("127.0.0.1", 0))?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// socket.reset_and_destroy()?;
     /// event_loop.run()?;
-    /// # Ok::<(), halfclose::Error>(())
+    /// let error = peer.read(&mut [0; 16]).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// [`socket.resetAndDestroy()`]: https://nodejs.org/api/net.html#socketresetanddestroy
     pub fn reset_and_destroy(self) -> Result<Socket, Error> {
         let outcome = current::command(|core| core.reset_and_destroy(self.handle));
         outcome.unwrap_or(Ok(())).map(|()| self)
-    }
-}
-
-/// Options.
-impl Socket {
-    /// Asks for `timeout` events when nothing happens for this long; zero cancels. Mirrors `socket.setTimeout()`.
-    ///
-    /// Activity is input, the start and the end of a write, and connecting; see `timeout`'s
-    /// [listener](Socket::on_timeout). It never keeps the loop alive. Above 2³¹-1 milliseconds it counts as that. Does
-    /// nothing on a destroyed socket; a connection made again needs it anew.
-    pub fn set_timeout(self, timeout: Duration) -> Socket {
-        current::with(|core| core.set_idle_timeout(self.handle, timeout));
-        self
-    }
-
-    /// [`set_timeout`](Socket::set_timeout) with a one-shot `timeout` listener. Mirrors
-    /// `socket.setTimeout(timeout, listener)`. With a zero timeout the listener is not added.
-    pub fn set_timeout_with(self, timeout: Duration, on_timeout: impl FnOnce(Socket) + 'static) -> Socket {
-        if self.destroyed() {
-            return self;
-        }
-        self.set_timeout(timeout);
-        if !timeout.is_zero() {
-            self.once_timeout(on_timeout);
-        }
-        self
-    }
-
-    /// Send small writes at once (`TCP_NODELAY`). Mirrors `socket.setNoDelay()`. Remembered before there is a
-    /// connection; no system call when nothing changes. Means nothing for a unix socket.
-    pub fn set_no_delay(self, on: bool) -> Socket {
-        current::with(|core| core.reactor.set_no_delay(self.handle, on));
-        self
-    }
-
-    /// Probe the connection after it was idle for `initial_delay` (`SO_KEEPALIVE`). Mirrors `socket.setKeepAlive()`.
-    /// Whole seconds, the rest is cut off; zero leaves the time to the system. With a delay, ten probes a second apart
-    /// are made before the connection is given up. Remembered before there is a connection. Means nothing for a unix
-    /// socket.
-    pub fn set_keep_alive(self, on: bool, initial_delay: Duration) -> Socket {
-        current::with(|core| core.reactor.set_keep_alive(self.handle, on, initial_delay, None, None));
-        self
-    }
-
-    /// [`set_keep_alive`](Socket::set_keep_alive) with all that can be said. Mirrors `socket.setKeepAlive(options)`.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use halfclose::{EventLoop, net::KeepAliveOptions, net::Socket};
-    ///
-    /// let event_loop = EventLoop::new()?;
-    /// let minute = Duration::from_secs(60);
-    /// let options = KeepAliveOptions::new().enable(true).initial_delay(minute).interval(minute / 6).count(3);
-    /// Socket::new().set_keep_alive_with(options);
-    /// # Ok::<(), halfclose::Error>(())
-    /// ```
-    pub fn set_keep_alive_with(self, options: KeepAliveOptions) -> Socket {
-        let KeepAliveOptions { enable, initial_delay, interval, count } = options;
-        current::with(|core| core.reactor.set_keep_alive(self.handle, enable, initial_delay, interval, count));
-        self
-    }
-
-    /// Sets the type of service of its packets: the byte of the IP header that holds DSCP and ECN (`IP_TOS`,
-    /// `IPV6_TCLASS`). Mirrors `socket.setTypeOfService()`. Remembered before there is a connection; no system call when
-    /// nothing changes.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says, with the syscall `setTypeOfService`.
-    ///
-    /// ```
-    /// use halfclose::{EventLoop, net::Socket};
-    ///
-    /// let event_loop = EventLoop::new()?;
-    /// let socket = Socket::new();
-    /// assert_eq!(socket.type_of_service()?, 0);
-    /// socket.set_type_of_service(0x10)?;
-    /// assert_eq!(socket.type_of_service()?, 0x10);
-    /// # Ok::<(), halfclose::Error>(())
-    /// ```
-    pub fn set_type_of_service(self, value: u8) -> Result<Socket, Error> {
-        current::with(|core| core.reactor.set_type_of_service(self.handle, value)).unwrap_or(Ok(()))?;
-        Ok(self)
-    }
-
-    /// The type of service: what the kernel uses while connected (on Linux without the ECN bits), else what was set;
-    /// 0 when nothing was. Mirrors `socket.getTypeOfService()`.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says, with the syscall `getTypeOfService`.
-    pub fn type_of_service(self) -> Result<u8, Error> {
-        current::with(|core| core.reactor.type_of_service(self.handle)).unwrap_or(Ok(0))
-    }
-
-    /// Lets it keep the loop alive while it reads, as it does from the start. Mirrors `socket.ref()`.
-    pub fn ref_(self) -> Socket {
-        current::with(|core| core.set_socket_referenced(self.handle, true));
-        self
-    }
-
-    /// Lets the loop end although it reads. Mirrors `socket.unref()`. A connect, a write or a shutdown in flight keeps
-    /// the loop alive all the same. Not kept when the socket connects again.
-    pub fn unref(self) -> Socket {
-        current::with(|core| core.set_socket_referenced(self.handle, false));
-        self
-    }
-}
-
-/// State of the user's, and the life of the slot.
-impl Socket {
-    /// A name for this socket that may be sent to other threads.
-    pub fn id(self) -> SocketId {
-        SocketId { loop_number: current::loop_number().unwrap_or(0), handle: self.handle }
-    }
-
-    /// Attaches a value: one per socket, of any type, dropped with the slot or when another replaces it.
-    ///
-    /// ```
-    /// use halfclose::{EventLoop, net::Socket};
-    ///
-    /// struct Session {
-    ///     lines: u64,
-    /// }
-    ///
-    /// let event_loop = EventLoop::new()?;
-    /// let socket = Socket::new();
-    /// socket.set_data(Session { lines: 0 });
-    /// let lines = socket.with_data(|session: &mut Session| {
-    ///     session.lines += 1;
-    ///     session.lines
-    /// })?;
-    /// assert_eq!(lines, 1);
-    /// # Ok::<(), halfclose::Error>(())
-    /// ```
-    pub fn set_data<T: 'static>(self, data: T) -> Socket {
-        let data: Box<dyn Any> = Box::new(data);
-        current::with(|core| core.set_data(self.handle, data));
-        current::bury_if_idle();
-        self
-    }
-
-    /// Gives `f` the value that [`set_data`](Socket::set_data) attached.
-    ///
-    /// The value is out of its place while `f` runs; `f` may give any command, and may even set new data, which then
-    /// stays.
-    ///
-    /// # Errors
-    ///
-    /// `ERR_SOCKET_DATA` when there is no value, it has another type, or it is in use already (a nested call).
-    pub fn with_data<T: 'static, R>(self, f: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
-        let taken = current::with(|core| core.sockets.get_mut(self.handle)?.data.take()).flatten();
-        let Some(data) = taken else { return Err(Error::socket_data("there is none, or it is in use")) };
-        let mut borrowed = BorrowedData { socket: self, data: Some(data) };
-        match borrowed.data.as_mut().and_then(|data| data.downcast_mut::<T>()) {
-            Some(data) => Ok(f(data)),
-            None => Err(Error::socket_data("it has another type")),
-        }
-    }
-
-    /// Keeps the slot after `close`, so that the socket can be connected again later, from a timer for instance.
-    /// [`release`](Socket::release) gives it up.
-    pub fn retain(self) -> Socket {
-        current::with(|core| core.reactor.retain(self.handle));
-        self
-    }
-
-    /// Gives up what [`retain`](Socket::retain) held, or a socket that was never connected: its slot is freed, at once or
-    /// after `close`. An open connection goes on.
-    pub fn release(self) {
-        current::with(|core| core.reactor.release(self.handle));
-        current::bury_if_idle();
-    }
-}
-
-impl SocketId {
-    /// The socket, if this is its loop's thread, the loop still lives and the socket was not freed; else `None`.
-    pub fn get(self) -> Option<Socket> {
-        if current::loop_number() != Some(self.loop_number) {
-            return None;
-        }
-        let live = current::with(|core| core.reactor.live(self.handle).is_some())?;
-        live.then(|| Socket::from_handle(self.handle))
-    }
-}
-
-/// Puts the data back, also when the closure panics.
-struct BorrowedData {
-    socket: Socket,
-    data: Option<Box<dyn Any>>,
-}
-
-impl Drop for BorrowedData {
-    fn drop(&mut self) {
-        if let Some(data) = self.data.take() {
-            current::with(|core| core.return_data(self.socket.handle, data));
-        }
     }
 }

@@ -12,13 +12,13 @@ use crate::event_loop::SOCKET_EVENTS;
 use crate::event_loop::current;
 use crate::event_loop::events::{Arguments, Event};
 use crate::event_loop::listeners::{ListenerId, ListenerKind};
-use crate::net::{ConnectionAttempt, Lookup, Socket, SocketEvent};
+use crate::net::{Socket, SocketEvent};
 
 /// The pair of methods for an event whose listeners are given the socket alone.
 macro_rules! plain_event {
-    ($event:ident, $on:ident, $once:ident, $(#[$doc:meta])*) => {
+    ($(#[$on_doc:meta])* pub fn $on:ident; $(#[$once_doc:meta])* pub fn $once:ident; $event:ident) => {
         impl Socket {
-            $(#[$doc])*
+            $(#[$on_doc])*
             pub fn $on(self, mut listener: impl FnMut(Socket) + 'static) -> ListenerId {
                 self.listen_to(SocketEvent::$event, move |arguments| {
                     if let Arguments::Socket(socket) = *arguments {
@@ -27,7 +27,7 @@ macro_rules! plain_event {
                 })
             }
 
-            #[doc = concat!("[`", stringify!($on), "`](Socket::", stringify!($on), "), once.")]
+            $(#[$once_doc])*
             pub fn $once(self, listener: impl FnOnce(Socket) + 'static) -> ListenerId {
                 self.listen_once(SocketEvent::$event, move |arguments| {
                     if let Arguments::Socket(socket) = *arguments {
@@ -39,70 +39,7 @@ macro_rules! plain_event {
     };
 }
 
-plain_event!(
-    Connect,
-    on_connect,
-    once_connect,
-    /// `connect`: the connection is established. `ready` follows in the same stack; writes that waited are sent in the
-    /// middle of this emission, at the place of the first of them among the listeners. Reading starts after `ready`.
-    /// Sockets of a server are connected from the start and do not emit it.
-);
-plain_event!(
-    Ready,
-    on_ready,
-    once_ready,
-    /// `ready`: directly after `connect`, also when a `connect` listener destroyed the socket.
-);
-plain_event!(
-    End,
-    on_end,
-    once_end,
-    /// `end`: the peer ended its side and everything it sent was consumed. Unless `allow_half_open` is set, this side is
-    /// ended by itself after the listeners and their ticks; until then it may still write.
-    /// Bytes that nobody consumes (no `data` listener, no `resume`) hold it back for ever.
-);
-plain_event!(
-    Finish,
-    on_finish,
-    once_finish,
-    /// `finish`: this side is ended. Everything was handed to the kernel and the FIN is on its way; the callbacks of
-    /// `end_with` were called just before. When `end` was emitted too, the socket is destroyed after this.
-);
-plain_event!(
-    Drain,
-    on_drain,
-    once_drain,
-    /// `drain`: a `write` had returned false and everything is with the kernel now: write on. At most once per such
-    /// period, before the callback of the write that caused it, and not after `end()`.
-);
-plain_event!(
-    Timeout,
-    on_timeout,
-    once_timeout,
-    /// `timeout`: nothing happened for as long as [`set_timeout`](Socket::set_timeout) asked. Only a notification: the
-    /// socket stays open. Once per idle period.
-);
-
-plain_event!(
-    Readable,
-    on_readable,
-    once_readable,
-    /// `readable`: there is something to [`read`](Socket::read), or the end. Such a listener stops the flow: `data` is
-    /// then emitted by `read` only, and `resume` cannot change that. A listener that does not read is not called again,
-    /// except at the end of the stream.
-);
-plain_event!(
-    Pause,
-    on_pause,
-    once_pause,
-    /// `pause`: [`pause`](Socket::pause) stopped the flow. Emitted within that call.
-);
-plain_event!(
-    Resume,
-    on_resume,
-    once_resume,
-    /// `resume`: the flow begins, in the tick after [`resume`](Socket::resume) or the first `data` listener.
-);
+pub(super) use plain_event;
 
 /// What a one-shot listener for bytes waits for: at the end of the stream there may be only text left.
 fn bytes_of<'a>(arguments: &'a Arguments<'_>) -> Option<&'a [u8]> {
@@ -116,22 +53,94 @@ fn text_of<'a>(arguments: &'a Arguments<'_>) -> Option<&'a str> {
     *text
 }
 
-impl Socket {
-    /// `data`: bytes have come, lent for the length of the call. Mirrors `'data'`.
+plain_event! {
+    /// Listens to `timeout`: nothing happened for as long as [`set_timeout`](Socket::set_timeout) asked. Mirrors
+    /// [`'timeout'`].
     ///
-    /// The first listener starts the flow, unless the socket was paused explicitly. Boundaries between writes of the peer
-    /// mean nothing.
+    /// Only a notification, emitted in the timer phase: the socket stays open until you end or destroy it. Once per
+    /// idle period: the next one begins with the next activity or `set_timeout`. While a write makes progress it is put
+    /// off.
     ///
     /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
     /// use halfclose::{EventLoop, net::Socket};
     ///
-    /// let event_loop = EventLoop::new()?;
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_timeout(move |socket| {
+    ///     sender.send(socket.destroyed()).unwrap();
+    ///     socket.destroy();
+    /// });
+    /// socket.set_timeout(Duration::from_millis(5));
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`'timeout'`]: https://nodejs.org/api/net.html#event-timeout
+    pub fn on_timeout;
+    /// [`on_timeout`](Socket::on_timeout), once. Mirrors [`socket.once('timeout')`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::Socket, net::SocketEvent};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
     /// let socket = Socket::new();
-    /// let mut received = Vec::new();
-    /// socket.on_data(move |_, bytes| received.extend_from_slice(bytes));
-    /// assert_eq!(socket.readable_flowing(), Some(true));
+    /// socket.once_timeout(|socket| {
+    ///     assert_eq!(socket.listener_count(SocketEvent::Timeout), 0);
+    ///     socket.destroy();
+    /// });
+    /// # // Never connected: it does not keep the loop alive, so a timer does.
+    /// # halfclose::set_timeout(Duration::from_millis(20), || {});
+    /// socket.set_timeout(Duration::from_millis(5));
+    /// event_loop.run()?;
+    /// assert!(socket.destroyed());
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socket.once('timeout')`]: https://nodejs.org/api/events.html#emitteronceeventname-listener
+    pub fn once_timeout;
+    Timeout
+}
+
+/// Listeners.
+///
+/// A listener that is added to a freed handle is dropped, and never called.
+impl Socket {
+    /// Listens to `data`: bytes have come, lent for the length of the call. Mirrors [`'data'`].
+    ///
+    /// The first listener starts the flow, unless the socket was [paused](Socket::pause) or has a
+    /// [`readable`](Socket::on_readable) listener: `resume` is emitted in the next tick. Bytes are emitted in the poll
+    /// phase, as they are read, up to 65,536 at a time; what was read ahead before there was a listener comes in ticks.
+    /// Boundaries between writes of the peer mean nothing. With an [encoding](Socket::set_encoding) the bytes are the
+    /// UTF-8 of the text.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_data(move |_, bytes| sender.send(bytes.to_vec()).unwrap());
+    /// peer.write_all(b"hello")?;
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>().concat(), b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`'data'`]: https://nodejs.org/api/net.html#event-data
     pub fn on_data(self, mut listener: impl FnMut(Socket, &[u8]) + 'static) -> ListenerId {
         self.listen_to(SocketEvent::Data, move |arguments| {
             if let Arguments::Data(socket, bytes, _) = *arguments {
@@ -143,24 +152,61 @@ impl Socket {
         })
     }
 
-    /// [`on_data`](Socket::on_data), once. Removing the last `data` listener does not pause: what comes meanwhile is
-    /// lost.
+    /// [`on_data`](Socket::on_data), once. Mirrors [`socket.once('data')`].
+    ///
+    /// Removing the last `data` listener does not pause: what comes afterwards is lost, unless the listener calls
+    /// [`pause`](Socket::pause).
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.once_data(move |_, bytes| sender.send(bytes.to_vec()).unwrap());
+    /// peer.write_all(b"hello")?;
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [b"hello"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.once('data')`]: https://nodejs.org/api/events.html#emitteronceeventname-listener
     pub fn once_data(self, listener: impl FnOnce(Socket, &[u8]) + 'static) -> ListenerId {
         self.once_given(bytes_of, listener)
     }
 
-    /// `data` as text: what the bytes complete, decoded as [`set_encoding`](Socket::set_encoding) says, else as UTF-8. A
-    /// character that is split over reads is never broken; invalid bytes become U+FFFD, and so does a character that the
-    /// end of the stream cut off. Otherwise the same event as [`on_data`](Socket::on_data), counted together.
+    /// Listens to `data` as text: what the bytes complete, decoded as [`set_encoding`](Socket::set_encoding) says, else
+    /// as UTF-8. Mirrors [`'data'`] with an encoding.
+    ///
+    /// A character that is split over reads is never broken; invalid bytes become U+FFFD, and so does a character that
+    /// the end of the stream cut off. Otherwise the same event as [`on_data`](Socket::on_data), counted together.
     ///
     /// ```
+    /// use std::io::Write;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
     /// use halfclose::{EventLoop, net::Socket};
     ///
-    /// let event_loop = EventLoop::new()?;
-    /// let socket = Socket::new();
-    /// socket.on_text(|_, text| print!("{text}"));
-    /// # Ok::<(), halfclose::Error>(())
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_text(move |_, text| sender.send(text.to_string()).unwrap());
+    /// peer.write_all("naïve".as_bytes())?;
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_iter().collect::<String>(), "naïve");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// [`'data'`]: https://nodejs.org/api/net.html#event-data
     pub fn on_text(self, mut listener: impl FnMut(Socket, &str) + 'static) -> ListenerId {
         current::with(|core| core.listen_to_text(self.handle));
         self.listen_to(SocketEvent::Data, move |arguments| {
@@ -172,19 +218,31 @@ impl Socket {
 
     /// [`on_text`](Socket::on_text), once: the first `data` whose bytes complete a character, or what the end of the stream
     /// leaves. As with [`once_data`](Socket::once_data), removing the last `data` listener does not pause: what comes
-    /// meanwhile is lost.
+    /// meanwhile is lost. Mirrors a one-shot [`'data'`] listener that gets strings.
     ///
     /// ```
+    /// use std::io::Write;
+    /// use std::net::{Shutdown, TcpListener, TcpStream};
+    /// use std::sync::mpsc;
     /// use halfclose::{EventLoop, net::Socket};
     ///
-    /// let event_loop = EventLoop::new()?;
-    /// let socket = Socket::new();
-    /// socket.once_text(|socket, text| {
-    ///     println!("the greeting: {text}");
-    ///     socket.pause();
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.once_text(move |socket, text| {
+    ///     sender.send(text.to_owned()).unwrap();
+    ///     socket.end();
     /// });
-    /// # Ok::<(), halfclose::Error>(())
+    /// peer.write_all("grüß Gott".as_bytes())?;
+    /// peer.shutdown(Shutdown::Write)?;
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv()?, "grüß Gott");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// [`'data'`]: https://nodejs.org/api/net.html#event-data
     pub fn once_text(self, listener: impl FnOnce(Socket, &str) + 'static) -> ListenerId {
         current::with(|core| core.listen_to_text(self.handle));
         self.once_given(text_of, listener)
@@ -210,9 +268,27 @@ impl Socket {
         registered
     }
 
-    /// `error`: the connection failed, and the socket is destroyed already; `close` follows with `had_error`. At most
-    /// once per connection. Codes: see [`Error`]. When nobody listens, [`EventLoop::run`](crate::EventLoop::run) returns
-    /// it.
+    /// Listens to `error`: the connection failed. Mirrors [`'error'`].
+    ///
+    /// Emitted a tick after the cause, at most once per connection; the socket is destroyed already, and `close` with
+    /// `had_error` follows, in the closing phase when there was a connection. Codes and their causes: see [`Error`].
+    /// When nobody listens, [`EventLoop::run`](crate::EventLoop::run) returns the error, where Node ends the process. A
+    /// listener may [connect](Socket::connect) again.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let socket = net::connect(("127.0.0.1", 1))?;
+    /// socket.on_error(move |_, error| sender.send(error.message().to_string()).unwrap());
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok("connect ECONNREFUSED 127.0.0.1:1".into()));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`'error'`]: https://nodejs.org/api/net.html#event-error_1
     pub fn on_error(self, mut listener: impl FnMut(Socket, &Error) + 'static) -> ListenerId {
         self.listen_to(SocketEvent::Error, move |arguments| {
             if let Arguments::Error(socket, error) = *arguments {
@@ -221,7 +297,24 @@ impl Socket {
         })
     }
 
-    /// [`on_error`](Socket::on_error), once.
+    /// [`on_error`](Socket::on_error), once. Mirrors [`socket.once('error')`].
+    ///
+    /// It makes a difference for a socket that connects again only.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let socket = net::connect(("127.0.0.1", 1))?;
+    /// socket.once_error(move |_, error| sender.send(error.code() == Some("ECONNREFUSED")).unwrap());
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(true));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.once('error')`]: https://nodejs.org/api/events.html#emitteronceeventname-listener
     pub fn once_error(self, listener: impl FnOnce(Socket, &Error) + 'static) -> ListenerId {
         self.listen_once(SocketEvent::Error, move |arguments| {
             if let Arguments::Error(socket, error) = *arguments {
@@ -230,9 +323,33 @@ impl Socket {
         })
     }
 
-    /// `close`: the last event of a connection, given whether an error ended it. In the closing phase, sockets destroyed
-    /// in the same turn in reverse order; for one that never had a connection, in a tick. A listener may connect the
-    /// socket again; otherwise its slot is freed afterwards, and its listeners are dropped.
+    /// Listens to `close`: the last event of a connection, given whether an error ended it. Mirrors [`'close'`].
+    ///
+    /// Emitted in the closing phase, after the immediates of the turn in which the socket was destroyed; sockets
+    /// destroyed in the same turn close in reverse order. For a socket that never had a connection it comes in a tick,
+    /// with false where Node passes nothing (with true after an error). A listener may [connect](Socket::connect) the
+    /// socket again; otherwise its slot is freed afterwards, unless it is [retained](Socket::retain), and its listeners
+    /// are dropped.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.on_error(|_, error| println!("{error}"));
+    /// socket.on_close(move |_, had_error| sender.send(had_error).unwrap());
+    /// socket.destroy_with("not today");
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`'close'`]: https://nodejs.org/api/net.html#event-close_1
     pub fn on_close(self, mut listener: impl FnMut(Socket, bool) + 'static) -> ListenerId {
         self.listen_to(SocketEvent::Close, move |arguments| {
             if let Arguments::Close(socket, had_error) = *arguments {
@@ -241,7 +358,25 @@ impl Socket {
         })
     }
 
-    /// [`on_close`](Socket::on_close), once.
+    /// [`on_close`](Socket::on_close), once. Mirrors [`socket.once('close')`].
+    ///
+    /// It makes a difference for a socket that connects again only.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let socket = Socket::new();
+    /// socket.once_close(move |_, had_error| sender.send(had_error).unwrap());
+    /// socket.destroy();
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok(false));
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.once('close')`]: https://nodejs.org/api/events.html#emitteronceeventname-listener
     pub fn once_close(self, listener: impl FnOnce(Socket, bool) + 'static) -> ListenerId {
         self.listen_once(SocketEvent::Close, move |arguments| {
             if let Arguments::Close(socket, had_error) = *arguments {
@@ -250,183 +385,103 @@ impl Socket {
         })
     }
 
-    /// `connectionAttempt`: an address is about to be tried.
-    pub fn on_connection_attempt(self, mut listener: impl FnMut(Socket, &ConnectionAttempt) + 'static) -> ListenerId {
-        self.listen_to(SocketEvent::ConnectionAttempt, move |arguments| {
-            if let Arguments::Attempt(socket, attempt) = *arguments {
-                listener(socket, attempt);
-            }
-        })
-    }
-
-    /// [`on_connection_attempt`](Socket::on_connection_attempt), once.
-    pub fn once_connection_attempt(self, listener: impl FnOnce(Socket, &ConnectionAttempt) + 'static) -> ListenerId {
-        self.listen_once(SocketEvent::ConnectionAttempt, move |arguments| {
-            if let Arguments::Attempt(socket, attempt) = *arguments {
-                listener(socket, attempt);
-            }
-        })
-    }
-
-    /// `connectionAttemptFailed`: an address was tried in vain. `error` follows; a listener that destroys the socket
-    /// swallows it.
-    pub fn on_connection_attempt_failed(
-        self,
-        mut listener: impl FnMut(Socket, &ConnectionAttempt, &Error) + 'static,
-    ) -> ListenerId {
-        self.listen_to(SocketEvent::ConnectionAttemptFailed, move |arguments| {
-            if let Arguments::AttemptFailed(socket, attempt, error) = *arguments {
-                listener(socket, attempt, error);
-            }
-        })
-    }
-
-    /// [`on_connection_attempt_failed`](Socket::on_connection_attempt_failed), once.
-    pub fn once_connection_attempt_failed(
-        self,
-        listener: impl FnOnce(Socket, &ConnectionAttempt, &Error) + 'static,
-    ) -> ListenerId {
-        self.listen_once(SocketEvent::ConnectionAttemptFailed, move |arguments| {
-            if let Arguments::AttemptFailed(socket, attempt, error) = *arguments {
-                listener(socket, attempt, error);
-            }
-        })
-    }
-
-    /// `pipe`: another socket, given second, was [piped](Socket::pipe) into this one. Emitted within that call.
-    pub fn on_pipe(self, mut listener: impl FnMut(Socket, Socket) + 'static) -> ListenerId {
-        self.listen_to(SocketEvent::Pipe, move |arguments| {
-            if let Arguments::Pipe(socket, source) = *arguments {
-                listener(socket, source);
-            }
-        })
-    }
-
-    /// [`on_pipe`](Socket::on_pipe), once.
-    pub fn once_pipe(self, listener: impl FnOnce(Socket, Socket) + 'static) -> ListenerId {
-        self.listen_once(SocketEvent::Pipe, move |arguments| {
-            if let Arguments::Pipe(socket, source) = *arguments {
-                listener(socket, source);
-            }
-        })
-    }
-
-    /// `unpipe`: another socket, given second, is piped into this one no longer: it was [unpiped](Socket::unpipe), or this
-    /// one finished, failed or closed.
-    pub fn on_unpipe(self, mut listener: impl FnMut(Socket, Socket) + 'static) -> ListenerId {
-        self.listen_to(SocketEvent::Unpipe, move |arguments| {
-            if let Arguments::Pipe(socket, source) = *arguments {
-                listener(socket, source);
-            }
-        })
-    }
-
-    /// [`on_unpipe`](Socket::on_unpipe), once.
-    pub fn once_unpipe(self, listener: impl FnOnce(Socket, Socket) + 'static) -> ListenerId {
-        self.listen_once(SocketEvent::Unpipe, move |arguments| {
-            if let Arguments::Pipe(socket, source) = *arguments {
-                listener(socket, source);
-            }
-        })
-    }
-
-    /// `connectionAttemptTimeout`: one of several addresses did not answer in its time. It is given up, and the next one
-    /// follows; see [`ConnectOptions::auto_select_family`](crate::net::ConnectOptions::auto_select_family).
-    pub fn on_connection_attempt_timeout(
-        self,
-        mut listener: impl FnMut(Socket, &ConnectionAttempt) + 'static,
-    ) -> ListenerId {
-        self.listen_to(SocketEvent::ConnectionAttemptTimeout, move |arguments| {
-            if let Arguments::Attempt(socket, attempt) = *arguments {
-                listener(socket, attempt);
-            }
-        })
-    }
-
-    /// [`on_connection_attempt_timeout`](Socket::on_connection_attempt_timeout), once.
-    pub fn once_connection_attempt_timeout(
-        self,
-        listener: impl FnOnce(Socket, &ConnectionAttempt) + 'static,
-    ) -> ListenerId {
-        self.listen_once(SocketEvent::ConnectionAttemptTimeout, move |arguments| {
-            if let Arguments::Attempt(socket, attempt) = *arguments {
-                listener(socket, attempt);
-            }
-        })
-    }
-
-    /// `lookup`: the name given to `connect` was looked up; once for each address (only for the first one where no other
-    /// is tried), or once with an error. Not emitted for a host that is an address.
+    /// Removes one listener: the closure is dropped. Mirrors [`socket.off()`], which takes the function itself.
+    ///
+    /// False when it was gone already, on a freed handle, and with an id of another socket. A listener that is removed
+    /// while its event is being emitted still runs this once, if its turn had not come.
     ///
     /// ```
-    /// use halfclose::{EventLoop, net};
+    /// use halfclose::{EventLoop, net::Socket};
     ///
-    /// let mut event_loop = EventLoop::new()?;
-    /// let socket = net::connect(("localhost", 1))?;
-    /// socket.on_lookup(|_, lookup| match lookup.error() {
-    ///     None => println!("{} is {:?}", lookup.host(), lookup.address()),
-    ///     Some(error) => println!("{error}"),
-    /// });
-    /// socket.on_error(|_, error| assert_eq!(error.code(), Some("ECONNREFUSED")));
-    /// event_loop.run()?;
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// let listener = socket.on_data(|_, _| {});
+    /// assert!(socket.off(listener));
+    /// assert!(!socket.off(listener));
     /// # Ok::<(), halfclose::Error>(())
     /// ```
-    pub fn on_lookup(self, mut listener: impl FnMut(Socket, &Lookup) + 'static) -> ListenerId {
-        self.listen_to(SocketEvent::Lookup, move |arguments| {
-            if let Arguments::Lookup(socket, lookup) = *arguments {
-                listener(socket, lookup);
-            }
-        })
-    }
-
-    /// [`on_lookup`](Socket::on_lookup), once.
-    pub fn once_lookup(self, listener: impl FnOnce(Socket, &Lookup) + 'static) -> ListenerId {
-        self.listen_once(SocketEvent::Lookup, move |arguments| {
-            if let Arguments::Lookup(socket, lookup) = *arguments {
-                listener(socket, lookup);
-            }
-        })
-    }
-
-    /// Removes one listener. Mirrors `socket.off()`. False when it was gone already. A listener that is removed while its
-    /// event is being emitted still runs this once.
+    ///
+    /// [`socket.off()`]: https://nodejs.org/api/events.html#emitteroffeventname-listener
     pub fn off(self, listener: ListenerId) -> bool {
         let removed = current::with(|core| core.off(self.handle, SOCKET_EVENTS, listener)).unwrap_or(false);
         current::bury_if_idle();
         removed
     }
 
-    /// Puts a listener in front of all others of its event. Mirrors `socket.prependListener()` and
-    /// `socket.prependOnceListener()`. False when it is gone.
+    /// Puts a listener in front of all others of its event. Mirrors [`socket.prependListener()`] and
+    /// [`socket.prependOnceListener()`], which add it there.
+    ///
+    /// False when it is gone.
     ///
     /// ```
+    /// use std::sync::mpsc;
     /// use halfclose::{EventLoop, net::Socket};
     ///
     /// let mut event_loop = EventLoop::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let other = sender.clone();
     /// let socket = Socket::new();
-    /// socket.on_close(|_, _| println!("second"));
-    /// socket.prepend(socket.on_close(|_, _| println!("first")));
+    /// socket.on_close(move |_, _| sender.send("second").unwrap());
+    /// socket.prepend(socket.on_close(move |_, _| other.send("first").unwrap()));
     /// socket.destroy();
     /// event_loop.run()?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["first", "second"]);
     /// # Ok::<(), halfclose::Error>(())
     /// ```
+    ///
+    /// [`socket.prependListener()`]: https://nodejs.org/api/events.html#emitterprependlistenereventname-listener
+    /// [`socket.prependOnceListener()`]: https://nodejs.org/api/events.html#emitterprependoncelistenereventname-listener
     pub fn prepend(self, listener: ListenerId) -> bool {
         current::with(|core| core.prepend(self.handle, SOCKET_EVENTS, listener)).unwrap_or(false)
     }
 
-    /// How many listeners an event has. Mirrors `socket.listenerCount()`.
+    /// How many listeners an event has; those of a [`pipe`](Socket::pipe) count too, as in Node. Mirrors
+    /// [`socket.listenerCount()`].
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket, net::SocketEvent};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.on_data(|_, _| {});
+    /// socket.on_text(|_, _| {});
+    /// assert_eq!(socket.listener_count(SocketEvent::Data), 2);
+    /// assert_eq!(socket.listener_count(SocketEvent::End), 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.listenerCount()`]: https://nodejs.org/api/events.html#emitterlistenercounteventname-listener
     pub fn listener_count(self, event: SocketEvent) -> usize {
         current::with(|core| core.listener_count(self.handle, Event::Socket(event))).unwrap_or(0)
     }
 
-    /// Removes the listeners of one event, or of all. Mirrors `socket.removeAllListeners()`.
+    /// Removes the listeners of one event, or of all. Mirrors [`socket.removeAllListeners()`].
+    ///
+    /// Those of a [`pipe`](Socket::pipe) go too. What was written while connecting is sent all the same, which Node
+    /// forgets.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket, net::SocketEvent};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.on_data(|_, _| {});
+    /// socket.on_end(|_| {});
+    /// socket.remove_all_listeners(Some(SocketEvent::Data));
+    /// assert_eq!(socket.listener_count(SocketEvent::End), 1);
+    /// socket.remove_all_listeners(None);
+    /// assert_eq!(socket.listener_count(SocketEvent::End), 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.removeAllListeners()`]: https://nodejs.org/api/events.html#emitterremovealllistenerseventname
     pub fn remove_all_listeners(self, event: Option<SocketEvent>) -> Socket {
         current::with(|core| core.remove_all_listeners(self.handle, SOCKET_EVENTS, event.map(Event::Socket)));
         current::bury_if_idle();
         self
     }
 
-    fn listen_to(self, event: SocketEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
+    pub(super) fn listen_to(self, event: SocketEvent, listener: impl FnMut(&Arguments<'_>) + 'static) -> ListenerId {
         current::add_listener(self.handle, Event::Socket(event), ListenerKind::Lasting, listener)
     }
 
@@ -438,7 +493,7 @@ impl Socket {
         current::add_listener(self.handle, Event::Socket(event), ListenerKind::Bystander, listener)
     }
 
-    fn listen_once(self, event: SocketEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
+    pub(super) fn listen_once(self, event: SocketEvent, listener: impl FnOnce(&Arguments<'_>) + 'static) -> ListenerId {
         current::add_listener_once(self.handle, Event::Socket(event), listener)
     }
 }

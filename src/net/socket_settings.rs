@@ -1,0 +1,259 @@
+//! What can be set on a [`Socket`]: the idle timeout, the options of its descriptor, and whether it keeps the loop alive.
+//!
+//! It may touch the event loop's commands. Invariant: what is set before there is a connection is remembered for it.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::event_loop::current;
+use crate::net::{KeepAliveOptions, Socket};
+
+/// Settings. On a freed handle none of them does anything.
+impl Socket {
+    /// Asks for a `timeout` event when nothing happens for this long; zero cancels. Mirrors [`socket.setTimeout()`].
+    ///
+    /// Off by default. Less than a millisecond counts as one, more than 2³¹-1 milliseconds as that. The event is only a
+    /// [notification](Socket::on_timeout): the socket stays open.
+    ///
+    /// Activity is input that is read (or its end), the start of a write and the end of one that had to wait, and the
+    /// steps of connecting. No activity are writes that are queued or corked, `end`, and input that is not read because
+    /// the socket is paused. It works before and while connecting, never keeps the loop alive, and ends with `destroy`;
+    /// on a destroyed socket it does nothing, and a connection made again needs it anew.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// socket.set_timeout(Duration::from_millis(5));
+    /// socket.on_timeout(move |socket| {
+    ///     sender.send("nothing happened").unwrap();
+    ///     socket.destroy();
+    /// });
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.try_recv(), Ok("nothing happened"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.setTimeout()`]: https://nodejs.org/api/net.html#socketsettimeouttimeout-callback
+    pub fn set_timeout(self, timeout: Duration) -> Socket {
+        current::with(|core| core.set_idle_timeout(self.handle, timeout));
+        self
+    }
+
+    /// [`set_timeout`](Socket::set_timeout) with a one-shot `timeout` listener. Mirrors
+    /// [`socket.setTimeout(timeout, callback)`].
+    ///
+    /// With a zero timeout, or on a destroyed socket, the listener is not added. Node then removes an equal one;
+    /// closures cannot be compared, so use [`off`](Socket::off).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::Socket, net::SocketEvent};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.set_timeout_with(Duration::from_secs(30), |socket| {
+    ///     socket.destroy();
+    /// });
+    /// assert_eq!(socket.timeout(), Some(Duration::from_secs(30)));
+    /// assert_eq!(socket.listener_count(SocketEvent::Timeout), 1);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.setTimeout(timeout, callback)`]: https://nodejs.org/api/net.html#socketsettimeouttimeout-callback
+    pub fn set_timeout_with(self, timeout: Duration, on_timeout: impl FnOnce(Socket) + 'static) -> Socket {
+        if self.destroyed() {
+            return self;
+        }
+        self.set_timeout(timeout);
+        if !timeout.is_zero() {
+            self.once_timeout(on_timeout);
+        }
+        self
+    }
+
+    /// Sends small writes at once (`TCP_NODELAY`) instead of waiting for the acknowledgement of earlier ones. Mirrors
+    /// [`socket.setNoDelay()`].
+    ///
+    /// Off by default. Remembered before there is a connection; no system call when nothing changes. Means nothing for
+    /// a unix socket.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// socket.set_no_delay(true);
+    /// let (stream, _) = socket.into_std()?;
+    /// assert!(stream.nodelay()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.setNoDelay()`]: https://nodejs.org/api/net.html#socketsetnodelaynodelay
+    pub fn set_no_delay(self, on: bool) -> Socket {
+        current::with(|core| core.reactor.set_no_delay(self.handle, on));
+        self
+    }
+
+    /// Probes the connection after it was idle for `initial_delay` (`SO_KEEPALIVE`). Mirrors [`socket.setKeepAlive()`].
+    ///
+    /// Off by default. Whole seconds count, the rest is cut off; zero leaves the times to the system. With a delay, ten
+    /// probes a second apart are made before the connection is given up. Remembered before there is a connection; no
+    /// system call when nothing changes. What the kernel refuses is ignored, as in Node. Means nothing for a unix
+    /// socket.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// socket.set_keep_alive(true, Duration::from_secs(60));
+    /// # let (stream, _) = socket.into_std()?;
+    /// # assert!(socket2::SockRef::from(&stream).keepalive()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.setKeepAlive()`]: https://nodejs.org/api/net.html#socketsetkeepalive
+    pub fn set_keep_alive(self, on: bool, initial_delay: Duration) -> Socket {
+        current::with(|core| core.reactor.set_keep_alive(self.handle, on, initial_delay, None, None));
+        self
+    }
+
+    /// [`set_keep_alive`](Socket::set_keep_alive) with all that can be said: also the time between probes and their
+    /// number. Mirrors [`socket.setKeepAlive(options)`].
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::KeepAliveOptions, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let minute = Duration::from_secs(60);
+    /// let options = KeepAliveOptions::new().enable(true).initial_delay(minute).interval(minute / 6).count(3);
+    /// socket.set_keep_alive_with(options);
+    /// # let (stream, _) = socket.into_std()?;
+    /// # assert!(socket2::SockRef::from(&stream).keepalive()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.setKeepAlive(options)`]: https://nodejs.org/api/net.html#socketsetkeepaliveoptions
+    pub fn set_keep_alive_with(self, options: KeepAliveOptions) -> Socket {
+        let KeepAliveOptions { enable, initial_delay, interval, count } = options;
+        current::with(|core| core.reactor.set_keep_alive(self.handle, enable, initial_delay, interval, count));
+        self
+    }
+
+    /// Sets the type of service of its packets: the byte of the IP header that holds DSCP and ECN (`IP_TOS`,
+    /// `IPV6_TCLASS`). Mirrors [`socket.setTypeOfService()`].
+    ///
+    /// Default: the system's, 0 in general. Remembered before there is a connection; no system call when nothing
+    /// changes. A unix socket remembers it and no more.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, with the syscall `setTypeOfService`.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// socket.set_type_of_service(0x10)?;
+    /// assert_eq!(socket.type_of_service()?, 0x10);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.setTypeOfService()`]: https://nodejs.org/api/net.html#socketsettypeofservicetos
+    pub fn set_type_of_service(self, value: u8) -> Result<Socket, Error> {
+        current::with(|core| core.reactor.set_type_of_service(self.handle, value)).unwrap_or(Ok(()))?;
+        Ok(self)
+    }
+
+    /// The type of service: what the kernel uses while connected (on Linux without the ECN bits), else what was set; 0
+    /// when nothing was, and on a freed handle. Mirrors [`socket.getTypeOfService()`].
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, with the syscall `getTypeOfService`.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// assert_eq!(socket.type_of_service()?, 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`socket.getTypeOfService()`]: https://nodejs.org/api/net.html#socketgettypeofservice
+    pub fn type_of_service(self) -> Result<u8, Error> {
+        current::with(|core| core.reactor.type_of_service(self.handle)).unwrap_or(Ok(0))
+    }
+
+    /// Lets the socket keep the loop alive while it reads, as it does from the start. Mirrors [`socket.ref()`]; `ref`
+    /// is a keyword of Rust.
+    ///
+    /// Takes an [`unref`](Socket::unref) back, however many there were. Before there is a connection it waits for
+    /// `connect`.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// socket.unref();
+    /// socket.ref_();
+    /// drop(peer);
+    /// event_loop.run()?;
+    /// assert!(socket.destroyed(), "the loop waited for it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.ref()`]: https://nodejs.org/api/net.html#socketref
+    pub fn ref_(self) -> Socket {
+        current::with(|core| core.set_socket_referenced(self.handle, true));
+        self
+    }
+
+    /// Lets the loop end although the socket reads. Mirrors [`socket.unref()`].
+    ///
+    /// A connect, a write or a shutdown in flight keeps the loop alive all the same. Before there is a connection it
+    /// waits for `connect`. Forgotten when the socket connects again.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (peer, _) = listener.accept()?;
+    /// socket.unref();
+    /// event_loop.run()?;
+    /// assert!(!socket.destroyed(), "the loop did not wait for its end");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`socket.unref()`]: https://nodejs.org/api/net.html#socketunref
+    pub fn unref(self) -> Socket {
+        current::with(|core| core.set_socket_referenced(self.handle, false));
+        self
+    }
+}
