@@ -107,7 +107,7 @@ impl ListenOptions {
     /// let address = listener.local_addr()?;
     /// let server = net::create_server(|_| {});
     /// server.listen(ListenOptions::new().fd(listener).backlog(64))?;
-    /// assert_eq!(server.address(), address);
+    /// assert_eq!(server.address(), Some(address));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
