@@ -413,6 +413,8 @@ pub(crate) struct WriteQueue {
     pub(super) current: Option<CurrentWrite>,
     pub(super) buffered: VecDeque<WriteRequest>,
     pub(super) end_callbacks: Vec<CallbackId>,
+    /// Bytes of buffered writes that failed, while their callbacks are called.
+    pub(super) failing: usize,
     /// What rule T4 compares: the size of the asynchronous write at its start, then what was left at each expiry.
     pub(super) last_size: usize,
 }
@@ -429,11 +431,11 @@ impl WriteQueue {
     pub(super) fn undispatched(&self) -> usize {
         let current = self.current.as_ref().filter(|current| current.state == CurrentState::AwaitsConnect);
         let buffered: usize = self.buffered.iter().map(|request| request.bytes.len()).sum();
-        current.map_or(0, |current| current.length) + buffered
+        current.map_or(0, |current| current.length) + buffered + self.failing
     }
 
     fn is_idle(&self) -> bool {
-        self.current.is_none() && self.buffered.is_empty() && self.end_callbacks.is_empty()
+        self.current.is_none() && self.buffered.is_empty() && self.end_callbacks.is_empty() && self.failing == 0
     }
 }
 

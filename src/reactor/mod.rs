@@ -264,6 +264,8 @@ impl Reactor {
                 Step::EndEmitted { socket, epoch } => self.end_emitted(socket, epoch),
                 Step::FinishEmitted { socket, epoch } => self.finish_emitted(socket, epoch),
                 Step::WriteCompleted { socket, epoch } => self.write_completed(socket, epoch),
+                Step::WriteErrored { socket, epoch, length } => self.write_errored(socket, epoch, length),
+                Step::BufferErrored { socket, epoch } => self.buffer_errored(socket, epoch),
                 Step::ErrorBuffer { socket, epoch } => {
                     if self.current(socket, epoch).is_some() {
                         self.error_buffer(socket);

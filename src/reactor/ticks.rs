@@ -116,6 +116,10 @@ pub(crate) enum Step {
     FinishEmitted { socket: Handle, epoch: u32 },
     /// The end of `afterWrite`, after the callbacks.
     WriteCompleted { socket: Handle, epoch: u32 },
+    /// One write of `errorBuffer`, before its callback.
+    WriteErrored { socket: Handle, epoch: u32, length: usize },
+    /// The end of `errorBuffer`, after the callbacks.
+    BufferErrored { socket: Handle, epoch: u32 },
     /// `errorBuffer`, after the callback of the write that failed.
     ErrorBuffer { socket: Handle, epoch: u32 },
     /// `destroy(error)`, after all callbacks of a failed write or the `connectionAttemptFailed` listeners.

@@ -333,12 +333,12 @@ impl Reactor {
         if connection.write.is_writing() {
             return;
         }
-        let errored = connection.errored.clone();
+        let (epoch, errored) = (connection.epoch, connection.errored.clone());
         let Some(queue) = connection.write.queue.as_mut() else { return };
         let buffered = std::mem::take(&mut queue.buffered);
         let end_callbacks = std::mem::take(&mut queue.end_callbacks);
-        connection.write.length -= buffered.iter().map(|request| request.bytes.len()).sum::<usize>();
-        connection.write.release_queue();
+        queue.failing += buffered.iter().map(|request| request.bytes.len()).sum::<usize>();
+        self.ticks.then(Step::BufferErrored { socket, epoch });
         let end_error = errored.clone().unwrap_or_else(|| Error::stream_destroyed("end"));
         for callback in end_callbacks.into_iter().rev() {
             self.complete(socket, callback, Some(end_error.clone()));
@@ -348,8 +348,25 @@ impl Reactor {
             if let Some(callback) = request.callback {
                 self.complete(socket, callback, Some(write_error.clone()));
             }
+            self.ticks.then(Step::WriteErrored { socket, epoch, length: request.bytes.len() });
             self.graveyard.push(request.bytes);
         }
+    }
+
+    /// One of the writes that fail in [`Reactor::error_buffer`], before its callback: it is no longer to be written.
+    pub(super) fn write_errored(&mut self, socket: Handle, epoch: u32, length: usize) {
+        if let Some(connection) = self.current(socket, epoch) {
+            connection.write.length -= length;
+        }
+    }
+
+    /// After the last callback of [`Reactor::error_buffer`]: until then all of them count among the bytes written.
+    pub(super) fn buffer_errored(&mut self, socket: Handle, epoch: u32) {
+        let Some(connection) = self.current(socket, epoch) else { return };
+        if let Some(queue) = connection.write.queue.as_mut() {
+            queue.failing = 0;
+        }
+        connection.write.release_queue();
     }
 
     /// `clearBuffer`: everything that waits goes out as one gathered write.

@@ -433,6 +433,30 @@ fn f11_a_write_in_flight_counts_whole_until_it_completes() {
     });
 }
 
+/// L8, F3, F12: of writes that fail together each leaves `writable_length` before its callback, and all count among the
+/// bytes written until the last callback was called.
+#[test]
+fn f12_failing_writes_are_counted_down_one_by_one() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let client = net::connect(RawListener::bind().address()).expect("connect");
+        let told = move |name: &'static str| {
+            log.add("C", format!("{name} {} {}", client.writable_length(), client.bytes_written()));
+        };
+        for (chunk, name) in [("one", "first"), ("four", "second"), ("seventh", "third")] {
+            client.write_with(chunk, move |_, result| {
+                assert!(result.is_err());
+                told(name);
+            });
+        }
+        client.end_with(move |_, _| told("end"));
+        client.on_error(move |_, _| told("error"));
+        client.on_close(move |_, _| told("close"));
+        event_loop.run().expect("run");
+        log.assert_of("C", "error 14 14 |x first 11 14, second 7 14, third 0 14, end 0 14, close 0 3");
+    });
+}
+
 /// F12: `bytes_written` counts what was given to `write`: connecting, queued, in flight, also when it then fails. Only what
 /// was still queued behind another write is taken back, in Node as well, when the connection is over.
 #[test]
