@@ -128,7 +128,13 @@ impl Play {
     }
 
     /// A callback that does `actions` and says its name.
-    fn later(self: &Rc<Self>, own: Option<&str>, action: &Action<'_>, actions: &Value, data: Option<&[u8]>) -> impl FnMut() + 'static + use<> {
+    fn later(
+        self: &Rc<Self>,
+        own: Option<&str>,
+        action: &Action<'_>,
+        actions: &Value,
+        data: Option<&[u8]>,
+    ) -> impl FnMut() + 'static + use<> {
         let (play, actions) = (self.clone(), actions.clone());
         let own = own.map(str::to_owned);
         let label = action.text("as").map(str::to_owned);
@@ -155,7 +161,7 @@ impl Play {
             }
             "clearImmediate" => match self.named.borrow().get(&text()) {
                 Some(Named::Immediate(immediate)) => immediate.clear(),
-                Some(Named::Listener(..) | Named::Timer(_)) | None => panic!("no immediate: {value}"),
+                Some(Named::Listener(_) | Named::Timer(_)) | None => panic!("no immediate: {value}"),
             },
             "meet" => {
                 let mut meetings = self.meetings.borrow_mut();
@@ -214,7 +220,7 @@ impl Play {
     fn named_timer(&self, name: &str) -> Timer {
         match self.named.borrow().get(name) {
             Some(Named::Timer(timer)) => *timer,
-            Some(Named::Listener(..) | Named::Immediate(_)) | None => panic!("no timer is called {name}"),
+            Some(Named::Listener(_) | Named::Immediate(_)) | None => panic!("no timer is called {name}"),
         }
     }
 
@@ -249,7 +255,11 @@ impl Play {
     }
 
     /// What a callback does that was given a name: says it, and does what follows.
-    fn call(self: &Rc<Self>, record: &Rc<Record>, action: &Action<'_>) -> Option<impl FnOnce(String) + 'static + use<>> {
+    fn call(
+        self: &Rc<Self>,
+        record: &Rc<Record>,
+        action: &Action<'_>,
+    ) -> Option<impl FnOnce(String) + 'static + use<>> {
         let label = action.text("callback")?.to_owned();
         let (play, record, then) = (self.clone(), record.clone(), action.whole["then"].clone());
         Some(move |given: String| {
@@ -408,9 +418,7 @@ impl Play {
             }
             "setTimeout" => {
                 match self.call(record, action) {
-                    Some(callback) => {
-                        socket.set_timeout_with(milliseconds(value), move |_| callback(String::new()))
-                    }
+                    Some(callback) => socket.set_timeout_with(milliseconds(value), move |_| callback(String::new())),
                     None => socket.set_timeout(milliseconds(value)),
                 };
             }
@@ -462,7 +470,7 @@ impl Play {
     fn remove(&self, name: &str, off: impl FnOnce(halfclose::net::ListenerId) -> bool) {
         let listener = self.named.borrow_mut().remove(name);
         match listener {
-            Some(Named::Listener(_, id)) => drop(off(id)),
+            Some(Named::Listener(id)) => drop(off(id)),
             Some(Named::Timer(_) | Named::Immediate(_)) | None => panic!("no listener is called {name}"),
         }
     }

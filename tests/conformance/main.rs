@@ -65,7 +65,13 @@ fn every_scenario_goes_as_in_node() {
     let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     failures.sort();
     println!("{} scenarios, {} differences", files.len(), failures.len());
-    assert!(failures.is_empty(), "\n\n{}\n{} of {} scenarios differ", failures.join("\n\n"), failures.len(), files.len());
+    assert!(
+        failures.is_empty(),
+        "\n\n{}\n{} of {} scenarios differ",
+        failures.join("\n\n"),
+        failures.len(),
+        files.len()
+    );
 }
 
 /// The table in the README says what the scenarios say. `HALFCLOSE_WRITE_TABLE=1` writes it anew.

@@ -395,7 +395,7 @@ impl Play {
             Kind::Bound(_) => panic!("a bound socket has no events"),
         };
         if let Some(alias) = alias {
-            self.named.borrow_mut().insert(alias.to_owned(), Named::Listener(record.clone(), id));
+            self.named.borrow_mut().insert(alias.to_owned(), Named::Listener(id));
         }
     }
 }

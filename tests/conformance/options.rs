@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use halfclose::net::{
-    AbortController, BlockList, BlockListAddress, BoundSocketOptions, ConnectOptions, Family, ListenOptions, LookupCallback, LookupHints,
-    LookupRequest, ServerOptions, SocketOptions, abstract_name,
-};
 use halfclose::Error;
+use halfclose::net::{
+    AbortController, BlockList, BlockListAddress, BoundSocketOptions, ConnectOptions, Family, ListenOptions,
+    LookupCallback, LookupHints, LookupRequest, ServerOptions, SocketOptions, abstract_name,
+};
 use serde_json::Value;
 
 use crate::objects::list;
@@ -243,7 +243,8 @@ impl Play {
         };
         let mut text = format!("lookupCall({} family={family}", request.host());
         let numbers = [(LookupHints::ADDRCONFIG, 32), (LookupHints::V4MAPPED, 8), (LookupHints::ALL, 16)];
-        let hints: u32 = numbers.iter().filter(|(hint, _)| request.hints().contains(*hint)).map(|(_, number)| number).sum();
+        let hints: u32 =
+            numbers.iter().filter(|(hint, _)| request.hints().contains(*hint)).map(|(_, number)| number).sum();
         if hints > 0 {
             text.push_str(&format!(" hints={hints}"));
         }

@@ -217,7 +217,10 @@ impl Player {
         for step in list(script) {
             let (verb, value) = match step {
                 Value::String(verb) => (verb.as_str(), &Value::Null),
-                _ => step.as_object().and_then(|step| step.iter().next()).map_or(("", step), |(verb, value)| (verb, value)),
+                _ => step
+                    .as_object()
+                    .and_then(|step| step.iter().next())
+                    .map_or(("", step), |(verb, value)| (verb, value)),
             };
             if verb == "hold" {
                 held = true;

@@ -58,7 +58,7 @@ pub(crate) struct Connecting {
 
 /// What a scenario gave a name to.
 pub(crate) enum Named {
-    Listener(Rc<Record>, ListenerId),
+    Listener(ListenerId),
     Timer(Timer),
     Immediate(Immediate),
 }
@@ -122,7 +122,9 @@ fn play(scenario: &Value) -> Result<Traces, String> {
     if watchdog.barked() {
         let so_far = play.trace.borrow().render();
         let so_far = serde_json::to_string_pretty(&so_far).unwrap_or_default();
-        return Err(format!("it did not end within {PATIENCE:?}; so far:\n{so_far}"));
+        // What does not end may have gone round in circles.
+        let lines: Vec<&str> = so_far.lines().take(100).collect();
+        return Err(format!("it did not end within {PATIENCE:?}; so far:\n{}", lines.join("\n")));
     }
     outcome.map_err(|error| error.to_string())?;
     if !play.exited.get() {

@@ -29,7 +29,7 @@ function scenarios(place) {
   return fs.readdirSync(place).sort().flatMap((name) => {
     const inside = path.join(place, name);
     if (fs.statSync(inside).isDirectory()) return scenarios(inside);
-    return name.endsWith('.json') && !name.endsWith('.trace.json') ? [inside] : [];
+    return name.endsWith('.json') && !/\.(trace|own)\.json$/.test(name) ? [inside] : [];
   });
 }
 
@@ -39,7 +39,7 @@ function canonical(value, outermost = false) {
   if (typeof value !== 'object' || value === null) return value;
   const sorted = {};
   for (const key of Object.keys(value).sort()) {
-    if (outermost && ['description', 'rules', 'differs', 'expected'].includes(key)) continue;
+    if (outermost && ['description', 'rules', 'differs'].includes(key)) continue;
     sorted[key] = canonical(value[key]);
   }
   return sorted;
@@ -76,6 +76,12 @@ function sorted(variants) {
   return result;
 }
 
+/** What does not end may have gone round in circles. */
+function firstLines(text) {
+  const lines = text.split('\n');
+  return lines.length > 100 ? [...lines.slice(0, 100), `… and ${lines.length - 100} more lines`].join('\n') : text;
+}
+
 function main() {
   checkVersion();
   const chosen = options(process.argv.slice(2));
@@ -101,7 +107,7 @@ function main() {
   const done = ({ file, run, runs }, traces, problem, soFar) => {
     const record = seen.get(file);
     if (problem === null) add(record.variants, traces);
-    else record.problem ??= `${problem}; so far:\n${JSON.stringify(soFar, null, 1)}`;
+    else record.problem ??= `${problem}; so far:\n${firstLines(JSON.stringify(soFar, null, 1))}`;
     if (run < runs - 1) return;
     if (chosen.print) {
       const line = record.problem === null ? { file, traces: sorted(record.variants) } : { file, problem: record.problem };

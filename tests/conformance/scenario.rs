@@ -1,6 +1,6 @@
 //! Scenario files and the recorded traces beside them.
 //!
-//! May touch: the file system, read-only. Invariant: whatever is wrong with a file is said with its name and the place
+//! May touch: the file system; it writes only when `HALFCLOSE_WRITE_OWN` is set. Invariant: whatever is wrong with a file is said with its name and the place
 //! in it.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(crate) type Traces = BTreeMap<String, Vec<String>>;
 pub(crate) type Variants = BTreeMap<String, Vec<Vec<String>>>;
 
 /// What does not change the program.
-const REMARKS: [&str; 4] = ["description", "rules", "differs", "expected"];
+const REMARKS: [&str; 3] = ["description", "rules", "differs"];
 
 /// The folder of the scenarios: `HALFCLOSE_SCENARIOS`, or the one beside this file.
 pub(crate) fn folder() -> PathBuf {
@@ -55,7 +55,7 @@ pub(crate) fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             collect(&path, files);
-        } else if name.ends_with(".json") && !name.ends_with(".trace.json") {
+        } else if name.ends_with(".json") && !name.ends_with(".trace.json") && !name.ends_with(".own.json") {
             files.push(path);
         }
     }
@@ -70,6 +70,7 @@ pub(crate) fn shown(file: &Path) -> String {
 pub(crate) struct Case {
     pub(crate) scenario: Value,
     name: String,
+    file: PathBuf,
     recorded: Variants,
     node: String,
 }
@@ -83,38 +84,50 @@ impl Case {
             return Err("there is no recording; `node tests/conformance/record.js FILE` makes one".to_owned());
         }
         let recording = read(&recorded).map_err(|problem| format!("{}: {problem}", shown(&recorded)))?;
-        if recording["scenario"] != Value::from(fingerprint(&scenario)) {
+        if recording["scenario"] != fingerprint(&scenario) {
             return Err("it was changed after its traces were recorded; record it again".to_owned());
         }
         let node = recording["node"].as_str().unwrap_or("Node").to_owned();
         let recorded = serde_json::from_value(recording["traces"].clone())
             .map_err(|error| format!("{}: traces: {error}", shown(&recorded)))?;
-        Ok(Case { scenario, name: shown(file), recorded, node })
+        Ok(Case { scenario, name: shown(file), file: file.to_owned(), recorded, node })
     }
 
-    /// Plays it, and says how it went otherwise than in Node.
+    /// Plays it, and says how it went otherwise than in Node; or than the crate's own traces say, where it is known to
+    /// differ.
     pub(crate) fn check(&self) -> Result<(), String> {
         let own = play::in_thread(&self.name, &self.scenario)?;
-        let expected: Option<Traces> = match &self.scenario["expected"] {
-            Value::Null => None,
-            expected => {
-                Some(serde_json::from_value(expected.clone()).map_err(|error| format!("expected: {error}"))?)
-            }
-        };
-        let Some(expected) = expected else { return self.compare_with_node(&own) };
-        if self.compare_with_node(&own).is_ok() {
-            return Err("it says that this crate differs, and it does not; take `differs` and `expected` out".into());
+        let as_node = compare(&self.recorded, &own, &self.node);
+        if self.scenario.get("differs").is_none() {
+            return as_node;
         }
+        if as_node.is_ok() {
+            return Err("it says that this crate differs, and it does not; take \"differs\" out".into());
+        }
+        let file = self.file.with_extension("own.json");
+        if std::env::var_os("HALFCLOSE_WRITE_OWN").is_some() {
+            return self.write_own(&own, &file);
+        }
+        let expected: Traces = serde_json::from_value(
+            read(&file).map_err(|problem| format!("{}: {problem}; HALFCLOSE_WRITE_OWN=1 writes it", shown(&file)))?,
+        )
+        .map_err(|error| format!("{}: {error}", shown(&file)))?;
         // Endpoints that are not named go as in Node.
         let mut variants = self.recorded.clone();
         for (endpoint, lines) in expected {
             variants.insert(endpoint, vec![lines]);
         }
-        compare(&variants, &own, "expected")
+        compare(&variants, &own, "own traces")
     }
 
-    fn compare_with_node(&self, own: &Traces) -> Result<(), String> {
-        compare(&self.recorded, own, &self.node)
+    /// Keeps our traces of the endpoints that differ.
+    fn write_own(&self, own: &Traces, file: &Path) -> Result<(), String> {
+        let differs = |(endpoint, lines): &(&String, &Vec<String>)| {
+            !self.recorded.get(*endpoint).is_some_and(|variants| variants.contains(*lines))
+        };
+        let own: Traces = own.iter().filter(differs).map(|(name, lines)| (name.clone(), lines.clone())).collect();
+        let text = serde_json::to_string_pretty(&own).map_err(|error| error.to_string())?;
+        std::fs::write(file, text + "\n").map_err(|error| error.to_string())
     }
 }
 

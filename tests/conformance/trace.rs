@@ -69,7 +69,15 @@ impl Trace {
         self.add_at(place, endpoint, text, text, subject, None);
     }
 
-    fn add_at(&mut self, place: Place, endpoint: &str, event: &str, text: &str, subject: &Subject, bytes: Option<&[u8]>) {
+    fn add_at(
+        &mut self,
+        place: Place,
+        endpoint: &str,
+        event: &str,
+        text: &str,
+        subject: &Subject,
+        bytes: Option<&[u8]>,
+    ) {
         if self.omits(endpoint) || self.omits(event) {
             return;
         }
@@ -122,9 +130,9 @@ impl Trace {
             let mut text = first.text.clone();
             if let Some(bytes) = &first.bytes {
                 let mut bytes = bytes.clone();
-                while let Some(next) = rest.next_if(|next| {
-                    !self.exact && next.bytes.is_some() && next.endpoint == first.endpoint
-                }) {
+                while let Some(next) =
+                    rest.next_if(|next| !self.exact && next.bytes.is_some() && next.endpoint == first.endpoint)
+                {
                     bytes.extend_from_slice(next.bytes.as_deref().unwrap_or_default());
                     last = next;
                 }
@@ -190,7 +198,7 @@ fn without_ports(text: &str) -> String {
         let digits = after.bytes().take_while(u8::is_ascii_digit).count();
         let follows = after[digits..].chars().next();
         let ends = if before.ends_with(':') {
-            follows.is_none_or(|next| next.is_whitespace() || matches!(next, ')' | ']' | ','))
+            follows.is_none_or(|next| next.is_whitespace() || matches!(next, ')' | ']' | ',' | '"'))
         } else {
             before.to_ascii_lowercase().ends_with("port=") && follows.is_none_or(|next| !next.is_alphanumeric())
         };

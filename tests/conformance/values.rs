@@ -22,7 +22,9 @@ pub(crate) fn fnv1a(bytes: &[u8]) -> String {
 /// Few bytes that are text are shown, many are counted and summed up.
 pub(crate) fn bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if bytes.len() <= 64 && !text.chars().any(|c| c < ' ' || c == '\u{7f}' || c == '\u{fffd}') => quoted(text),
+        Ok(text) if bytes.len() <= 64 && !text.chars().any(|c| c < ' ' || c == '\u{7f}' || c == '\u{fffd}') => {
+            quoted(text)
+        }
         Ok(_) | Err(_) => format!("{} bytes #{}", bytes.len(), fnv1a(bytes)),
     }
 }
@@ -188,15 +190,13 @@ pub(crate) fn socket_property(socket: Socket, name: &str) -> Option<String> {
         "localFamily" => text(socket.local_family().map(|family| family.to_string())),
         "localPort" => port(socket.local_port()),
         "bufferSize" => option(socket.buffer_size()),
-        "autoSelectFamilyAttemptedAddresses" => {
-            socket.auto_select_family_attempted_addresses().map_or_else(
-                || "null".to_owned(),
-                |addresses| {
-                    let addresses: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
-                    format!("[{}]", addresses.join(", "))
-                },
-            )
-        }
+        "autoSelectFamilyAttemptedAddresses" => socket.auto_select_family_attempted_addresses().map_or_else(
+            || "null".to_owned(),
+            |addresses| {
+                let addresses: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
+                format!("[{}]", addresses.join(", "))
+            },
+        ),
         _ => return None,
     })
 }

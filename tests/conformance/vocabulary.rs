@@ -37,8 +37,6 @@ pub(crate) enum Form {
     /// Steps of a raw peer.
     Script,
     Scripts,
-    /// `expected`: traces by endpoint.
-    Traces,
     /// `false`, or another form's: a field that switches something off.
     Or(&'static Form, &'static Form),
 }
@@ -46,15 +44,14 @@ pub(crate) enum Form {
 type Fields = &'static [(&'static str, Form)];
 
 use Form::{
-    Actions, Bytes, Definitions, Flag, Nothing, Number, Options, Or, Port, Script, Scripts, ServerEvent, ServerReactions,
-    SocketEvent, SocketReactions, Text, Texts, Traces,
+    Actions, Bytes, Definitions, Flag, Nothing, Number, Options, Or, Port, Script, Scripts, ServerEvent,
+    ServerReactions, SocketEvent, SocketReactions, Text, Texts,
 };
 
 const SCENARIO: Fields = &[
     ("description", Text),
     ("rules", Texts),
     ("differs", Text),
-    ("expected", Traces),
     ("compare", Text),
     ("chunks", Text),
     ("omit", Texts),
@@ -106,8 +103,7 @@ const PEER: Fields = &[
     ("scripts", Scripts),
 ];
 
-const BOUND_SOCKET: Fields =
-    &[("name", Text), ("host", Text), ("port", Port), ("ipv6Only", Flag), ("reusePort", Flag)];
+const BOUND_SOCKET: Fields = &[("name", Text), ("host", Text), ("port", Port), ("ipv6Only", Flag), ("reusePort", Flag)];
 
 pub(crate) const SERVER_OPTIONS: Fields = &[
     ("allowHalfOpen", Flag),
@@ -168,8 +164,24 @@ const KEEP_ALIVE_OPTIONS: Fields =
     &[("enable", Flag), ("initialDelay", Number), ("interval", Number), ("count", Number)];
 
 pub(crate) const SOCKET_EVENTS: [&str; 18] = [
-    "lookup", "connectionAttempt", "connectionAttemptFailed", "connectionAttemptTimeout", "connect", "ready", "data",
-    "readable", "pause", "resume", "end", "finish", "drain", "timeout", "pipe", "unpipe", "error", "close",
+    "lookup",
+    "connectionAttempt",
+    "connectionAttemptFailed",
+    "connectionAttemptTimeout",
+    "connect",
+    "ready",
+    "data",
+    "readable",
+    "pause",
+    "resume",
+    "end",
+    "finish",
+    "drain",
+    "timeout",
+    "pipe",
+    "unpipe",
+    "error",
+    "close",
 ];
 
 pub(crate) const SERVER_EVENTS: [&str; 5] = ["listening", "connection", "drop", "error", "close"];
@@ -292,6 +304,13 @@ pub(crate) fn check(scenario: &Value) -> Result<(), String> {
             return Err(format!("it has no \"{field}\""));
         }
     }
+    for field in ["peers", "boundSockets"] {
+        for (index, definition) in list(&scenario[field]).iter().enumerate() {
+            if definition.get("name").is_none() {
+                return Err(format!("{field}[{index}]: it has no \"name\""));
+            }
+        }
+    }
     let words = [("compare", ["whole", "perEndpoint"]), ("chunks", ["exact", "folded"])];
     for (field, known) in words {
         if let Some(value) = scenario[field].as_str() {
@@ -299,9 +318,6 @@ pub(crate) fn check(scenario: &Value) -> Result<(), String> {
                 return Err(format!("{field}: {value:?} is neither {:?} nor {:?}", known[0], known[1]));
             }
         }
-    }
-    if scenario.get("differs").is_some() != scenario.get("expected").is_some() {
-        return Err("\"differs\" and \"expected\" go together: why this crate differs, and its own traces".to_owned());
     }
     Ok(())
 }
@@ -367,7 +383,6 @@ impl Checker {
                 let known = |item: &Value| item.is_string() || item.is_boolean();
                 value.as_array().is_some_and(|items| items.iter().all(known))
             }
-            Traces => value.is_object(),
             Actions => return self.actions(value, place),
             Options(known) => return self.fields(value, known, place),
             Definitions(known) => return self.each(value, place, |item, place| self.fields(item, known, place)),
@@ -490,7 +505,6 @@ fn meaning(form: Form) -> String {
         Bytes => "a text or a number of bytes".to_owned(),
         Port => "a port, or the name of somebody who has one".to_owned(),
         Texts => "a list of texts".to_owned(),
-        Traces => "traces by endpoint".to_owned(),
         SocketEvent => format!("an event of sockets: {}", SOCKET_EVENTS.join(", ")),
         ServerEvent => format!("an event of servers: {}", SERVER_EVENTS.join(", ")),
         Actions | Options(_) | Definitions(_) | SocketReactions | ServerReactions | Script | Scripts | Or(..) => {
