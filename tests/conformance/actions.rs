@@ -117,7 +117,7 @@ impl Play {
         match &record.kind {
             Kind::Server(serving) => self.server(&record, serving.server, action),
             Kind::Socket(_) => self.socket(&record, record.socket(), action, data),
-            Kind::Bound(_) => self.bound(&record, action),
+            Kind::Bound(..) => self.bound(&record, action),
         }
     }
 
@@ -240,7 +240,7 @@ impl Play {
     }
 
     fn bound(&self, record: &Record, action: &Action<'_>) {
-        let Kind::Bound(bound) = &record.kind else { return };
+        let Kind::Bound(bound, _) = &record.kind else { return };
         let bound = bound.borrow();
         let bound = bound.as_ref().unwrap_or_else(|| panic!("{} could not be bound", record.name));
         let result = match action.verb {

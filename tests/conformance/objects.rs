@@ -46,6 +46,8 @@ impl Play {
     fn make_bound(self: &Rc<Self>, definition: &Value) {
         let name = definition["name"].as_str().expect("bound sockets have names");
         let bound = BoundSocket::new(self.bound_socket_options(definition));
+        // Asked for now: an adopted one does not tell.
+        let port = bound.as_ref().ok().and_then(|bound| bound.address().ok()).map(|address| address.port());
         let result = match &bound {
             Ok(_) => String::new(),
             Err(error) => format!(" throws {}", values::error(error)),
@@ -53,7 +55,7 @@ impl Play {
         self.add_object(Record {
             name: name.to_owned(),
             definition: definition.clone(),
-            kind: Kind::Bound(RefCell::new(bound.ok())),
+            kind: Kind::Bound(RefCell::new(bound.ok()), port),
         });
         self.note(name, "bind", &format!("[bind{result}]"));
     }
@@ -392,7 +394,7 @@ impl Play {
                 }
                 id
             }
-            Kind::Bound(_) => panic!("a bound socket has no events"),
+            Kind::Bound(..) => panic!("a bound socket has no events"),
         };
         if let Some(alias) = alias {
             self.named.borrow_mut().insert(alias.to_owned(), Named::Listener(id));

@@ -77,7 +77,7 @@ impl Play {
         for (name, value) in fields(value) {
             options = if name == "handle" {
                 let record = self.expect_object(value.as_str().unwrap_or_default());
-                let Kind::Bound(bound) = &record.kind else { panic!("{} is no bound socket", record.name) };
+                let Kind::Bound(bound, _) = &record.kind else { panic!("{} is no bound socket", record.name) };
                 let bound = bound.borrow();
                 options.handle(bound.as_ref().unwrap_or_else(|| panic!("{} could not be bound", record.name)))?
             } else {
@@ -114,7 +114,7 @@ impl Play {
         let mut options = ListenOptions::new();
         if let Some(handle) = value["handle"].as_str() {
             let record = self.expect_object(handle);
-            let Kind::Bound(bound) = &record.kind else { panic!("{handle} is no bound socket") };
+            let Kind::Bound(bound, _) = &record.kind else { panic!("{handle} is no bound socket") };
             let bound = bound.borrow();
             return ListenOptions::from(bound.as_ref().unwrap_or_else(|| panic!("{handle} could not be bound")));
         }
@@ -200,10 +200,7 @@ impl Play {
                     let port = serving.server.address().map(|address| address.port()).or(serving.last_port.get());
                     return port.unwrap_or_else(|| panic!("{name} has no port"));
                 }
-                Kind::Bound(bound) => {
-                    let address = bound.borrow().as_ref().map(|bound| bound.address());
-                    return address.and_then(Result::ok).unwrap_or_else(|| panic!("{name} has no port")).port();
-                }
+                Kind::Bound(_, port) => return port.unwrap_or_else(|| panic!("{name} has no port")),
                 Kind::Socket(_) => panic!("{name} is no server"),
             }
         }

@@ -34,8 +34,8 @@ pub(crate) struct Record {
 pub(crate) enum Kind {
     Server(Serving),
     Socket(Connecting),
-    /// Nothing when it could not be bound.
-    Bound(RefCell<Option<BoundSocket>>),
+    /// With its port; nothing when it could not be bound.
+    Bound(RefCell<Option<BoundSocket>>, Option<u16>),
 }
 
 pub(crate) struct Serving {
@@ -179,7 +179,7 @@ impl Record {
         match &self.kind {
             Kind::Server(serving) => Subject::Server(serving.server),
             Kind::Socket(connecting) => connecting.socket.get().map_or(Subject::Nobody, Subject::Socket),
-            Kind::Bound(_) => Subject::Nobody,
+            Kind::Bound(..) => Subject::Nobody,
         }
     }
 
@@ -189,7 +189,7 @@ impl Record {
             Kind::Socket(connecting) => {
                 connecting.socket.get().unwrap_or_else(|| panic!("{} has not been made yet", self.name))
             }
-            Kind::Server(_) | Kind::Bound(_) => panic!("{} is no socket", self.name),
+            Kind::Server(_) | Kind::Bound(..) => panic!("{} is no socket", self.name),
         }
     }
 
@@ -197,7 +197,7 @@ impl Record {
     pub(crate) fn serving(&self) -> &Serving {
         match &self.kind {
             Kind::Server(serving) => serving,
-            Kind::Socket(_) | Kind::Bound(_) => panic!("{} is no server", self.name),
+            Kind::Socket(_) | Kind::Bound(..) => panic!("{} is no server", self.name),
         }
     }
 }

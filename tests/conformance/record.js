@@ -108,7 +108,7 @@ function main() {
     const record = seen.get(file);
     if (problem === null) add(record.variants, traces);
     else record.problem ??= `${problem}; so far:\n${firstLines(JSON.stringify(soFar, null, 1))}`;
-    if (run < runs - 1) return;
+    if (run < runs - 1 && problem === null) return;
     if (chosen.print) {
       const line = record.problem === null ? { file, traces: sorted(record.variants) } : { file, problem: record.problem };
       console.log(JSON.stringify(line));

@@ -87,6 +87,8 @@ class Play {
       delete options.name;
       if (options.port !== undefined) options.port = this.port(options.port);
       record.object = new net.BoundSocket(options);
+      // Asked for now: an adopted one does not tell.
+      record.port = record.object.address().port;
       return null;
     });
   }
@@ -419,7 +421,11 @@ class Play {
         chained(() => object[verb]());
         return true;
       case 'address':
-        this.act(name, record, verb, value, () => object.address());
+        // A path is shown as it is: an abstract one begins with a null character.
+        this.act(name, record, verb, value, () => {
+          const address = object.address();
+          return typeof address === 'string' ? { path: address } : address;
+        });
         return true;
       case 'on':
       case 'once':
@@ -625,7 +631,7 @@ class Play {
     if (typeof value === 'number') return value;
     const record = this.objects.get(value);
     if (record?.kind === 'server') return record.object.address()?.port ?? record.lastPort;
-    if (record?.kind === 'bound') return record.object.address().port;
+    if (record?.kind === 'bound') return record.port;
     if (this.peerPorts[value] !== undefined) return this.peerPorts[value];
     if (!this.ports.has(value)) {
       // Bound, and not listening: it refuses connections.

@@ -53,6 +53,7 @@ function disturb(run, runs) {
 function runAll(jobs, done, finished) {
   const peers = new Peers();
   let current = null;
+  const failed = new Set();
 
   process.on('uncaughtException', (error) => {
     if (current?.play && !current.play.over) current.play.trace.add('loop', 'uncaught', `uncaught(${showError(error)})`);
@@ -60,7 +61,9 @@ function runAll(jobs, done, finished) {
   });
 
   async function begin() {
-    const job = jobs.shift();
+    let job = jobs.shift();
+    // What failed once is not tried again.
+    while (job !== undefined && failed.has(job.scenario)) job = jobs.shift();
     if (job === undefined) {
       finished?.();
       return;
@@ -88,6 +91,7 @@ function runAll(jobs, done, finished) {
     const { job, play, deadline } = current;
     clearTimeout(deadline);
     const traces = await play.finish(problem === null);
+    if (problem !== null) failed.add(job.scenario);
     done(job, problem === null ? traces : null, problem, play.trace.render());
     current = null;
     setDelay(() => {});

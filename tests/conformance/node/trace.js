@@ -174,6 +174,7 @@ function showValue(value) {
   if (typeof value === 'string') return showBytes(Buffer.from(value));
   if (Array.isArray(value)) return `[${value.map(showValue).join(', ')}]`;
   if (typeof value === 'object') {
+    if (value.path !== undefined) return JSON.stringify(value.path);
     if (value.address === undefined) return 'null';
     return `${value.address} ${value.family} port=${value.port}`;
   }
