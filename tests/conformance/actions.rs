@@ -246,7 +246,7 @@ impl Play {
         let result = match action.verb {
             "close" => outcome(bound.close()),
             "address" => match bound.address() {
-                Ok(address) => returned(values::address(Some(address))),
+                Ok(address) => returned(values::address(address)),
                 Err(error) => outcome::<()>(Err(error)),
             },
             verb => panic!("no verb of bound sockets: {verb}"),

@@ -47,7 +47,7 @@ impl Play {
         let name = definition["name"].as_str().expect("bound sockets have names");
         let bound = BoundSocket::new(self.bound_socket_options(definition));
         // Asked for now: an adopted one does not tell.
-        let port = bound.as_ref().ok().and_then(|bound| bound.address().ok()).map(|address| address.port());
+        let port = bound.as_ref().ok().and_then(|bound| bound.address().ok().flatten()).map(|address| address.port());
         let result = match &bound {
             Ok(_) => String::new(),
             Err(error) => format!(" throws {}", values::error(error)),
