@@ -7,10 +7,14 @@ use std::net::SocketAddr;
 
 use crate::error::Error;
 use crate::event_loop::core::{Core, LookupOwner, PendingLookup};
+use crate::event_loop::current;
 use crate::event_loop::mailbox::{Addresses, Answer};
 use crate::reactor::TimerKind;
 use crate::reactor::selecting::LookupId;
 use crate::sys::resolver::{LookupFailure, Query};
+
+/// In bytes: what libuv has room for. A longer name is refused within the call, and Node tells it in a tick.
+const LONGEST_NAME: usize = 255;
 
 impl Core {
     pub(super) fn look_up(&mut self, host: &str, owner: LookupOwner) {
@@ -28,6 +32,12 @@ impl Core {
 
     /// Asks the system's resolver, which has its time for it.
     pub(super) fn ask_resolver(&mut self, id: LookupId, query: Query) {
+        if query.host.len() > LONGEST_NAME {
+            self.next_tick(Box::new(move || {
+                current::with(|core| core.lookup_finished(Answer { id, result: Err(LookupFailure::INVALID) }));
+            }));
+            return;
+        }
         let generation = self.reactor.next_generation().get();
         let now = self.clock.now();
         // The request keeps the loop alive, the timer need not.

@@ -175,6 +175,8 @@ pub(crate) struct ReadSide {
     pub(super) readable_listening: bool,
     /// Data was delivered or read.
     pub(super) did_read: bool,
+    /// A read was asked of the transport at least once: until then Node's `sync` keeps `unshift` from emitting.
+    pub(super) has_asked: bool,
     /// A read was asked of the transport and has not been answered.
     pub(super) reading: bool,
     /// `readable` is owed at the next chunk.
@@ -223,6 +225,7 @@ impl ReadSide {
             data_listening: false,
             readable_listening: false,
             did_read: false,
+            has_asked: false,
             reading: false,
             need_readable: false,
             emitted_readable: false,

@@ -233,14 +233,15 @@ impl Reactor {
         if connection.type_of_service.replace(value) == Some(value) {
             return Ok(());
         }
-        let Some(stream) = connection.link.stream() else { return Ok(()) };
+        // A unix socket has none, and Node only remembers it there (rule C46).
+        let Some(stream) = connection.link.stream().filter(|_| !connection.is_unix()) else { return Ok(()) };
         stream.set_type_of_service(value).map_err(|error| Error::exception(Errno::from_io(&error), "setTypeOfService"))
     }
 
     /// `getTypeOfService()`: what the kernel says, else what was asked for.
     pub(crate) fn type_of_service(&mut self, socket: Handle) -> Result<u8, Error> {
         let Some(connection) = self.live(socket) else { return Ok(0) };
-        match connection.link.stream() {
+        match connection.link.stream().filter(|_| !connection.is_unix()) {
             None => Ok(connection.type_of_service.unwrap_or(0)),
             Some(stream) => {
                 stream.type_of_service().map_err(|error| Error::exception(Errno::from_io(&error), "getTypeOfService"))

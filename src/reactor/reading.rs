@@ -274,8 +274,9 @@ impl Reactor {
     /// Whether `read()` emits `data` with what it took.
     pub(crate) fn may_emit_data(&mut self, socket: Handle) -> bool {
         let Some(connection) = self.live(socket) else { return false };
-        connection.read.did_read = true;
-        !connection.error_emitted && !connection.close_marked
+        let may = !connection.error_emitted && !connection.close_marked;
+        connection.read.did_read |= may;
+        may
     }
 
     /// `unshift(chunk)` (rule F31). A socket that flows with nothing buffered emits it within the call, as in Node.
@@ -292,7 +293,8 @@ impl Reactor {
             return;
         }
         let read = &mut connection.read;
-        if read.is_flowing() && read.data_listening && read.length == 0 {
+        if read.is_flowing() && read.data_listening && read.length == 0 && read.has_asked {
+            read.did_read = true;
             self.ticks.then(Step::Unshifted { socket });
             self.ticks.then_emit(Emission::Data { socket, bytes: chunk });
         } else {
@@ -369,6 +371,7 @@ impl Reactor {
     /// `_read()`: lets the transport read, or remembers to.
     fn ask_transport(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
+        connection.read.has_asked = true;
         match connection.link {
             Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => connection.read_on_connect = true,
             Link::Open { .. } => self.start_receiving(socket),

@@ -298,7 +298,8 @@ impl Reactor {
         if drain {
             write.need_drain = false;
         }
-        if destroyed || write.ending() || drain {
+        // A listener or a callback may be what ends or destroys the socket: Node asks after them.
+        if destroyed || write.ending() || drain || !completion.is_nobody() {
             self.ticks.then(Step::WriteCompleted { socket, epoch });
         }
         self.complete_now(socket, completion, None);

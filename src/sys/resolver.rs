@@ -165,6 +165,9 @@ impl LookupFailure {
     /// There is no thread, or no memory, to ask with.
     pub(crate) const NO_MEMORY: Self = Self { code: "EAI_MEMORY", errno: -3006 };
 
+    /// The name is too long to ask for.
+    pub(crate) const INVALID: Self = Self { code: "EINVAL", errno: -libc::EINVAL };
+
     /// The resolver did not answer in time: what it says itself when its servers do not.
     pub(crate) const AGAIN: Self = Self { code: "EAI_AGAIN", errno: -3001 };
 
