@@ -12,7 +12,7 @@ use halfclose::{Error, Timer};
 use serde_json::Value;
 
 use crate::objects::{list, server_event, socket_event};
-use crate::play::{Kind, Named, Play, Record};
+use crate::play::{Kind, Named, Play, Record, Thrown};
 use crate::values;
 use crate::vocabulary::MODIFIERS;
 
@@ -189,6 +189,10 @@ impl Play {
             "exit" => {
                 self.exited.set(true);
                 halfclose::stop();
+            }
+            "throw" => {
+                self.note("loop", "uncaught", &format!("uncaught({})", text()));
+                std::panic::resume_unwind(Box::new(Thrown));
             }
             _ => return false,
         }

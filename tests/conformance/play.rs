@@ -63,6 +63,9 @@ pub(crate) enum Named {
     Immediate(Immediate),
 }
 
+/// What the action `throw` panics with.
+pub(crate) struct Thrown;
+
 /// A scenario that is played.
 pub(crate) struct Play {
     pub(crate) scenario: Value,
@@ -118,7 +121,14 @@ fn play(scenario: &Value) -> Result<Traces, String> {
     let start = play.clone();
     halfclose::set_immediate(move || start.start());
     let watchdog = Watchdog::new(event_loop.handle());
-    let outcome = event_loop.run();
+    let outcome = loop {
+        // What a scenario throws ends one listener, as an uncaught exception does in Node: the loop goes on.
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| event_loop.run())) {
+            Err(panic) if panic.is::<Thrown>() => {}
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(outcome) => break outcome,
+        }
+    };
     if watchdog.barked() {
         let so_far = play.trace.borrow().render();
         let so_far = serde_json::to_string_pretty(&so_far).unwrap_or_default();

@@ -201,6 +201,7 @@ pub(crate) const GENERAL_VERBS: &[Verb] = &[
     ("log", Text, &[]),
     ("abort", Text, &["reason"]),
     ("exit", Nothing, &[]),
+    ("throw", Text, &[]),
 ];
 
 pub(crate) const SOCKET_VERBS: &[Verb] = &[

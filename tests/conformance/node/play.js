@@ -347,6 +347,8 @@ class Play {
         this.trace.lastCallback ??= position().callback;
         this.exited?.();
         return true;
+      case 'throw':
+        throw new Error(value);
       default:
         return false;
     }
