@@ -133,8 +133,14 @@ fn accept(shared: &Arc<Shared>, name: &str, listener: &Socket, definition: &Valu
     listener.set_read_timeout(Some(GLANCE)).expect("a receive timeout");
     let scripts = list(&definition["scripts"]);
     let mut threads = Vec::new();
-    while !shared.is_over() {
-        let Ok((socket, _)) = listener.accept() else { continue };
+    loop {
+        // Who is in the queue when the scenario is over has connected: it is accepted still.
+        let Ok((socket, _)) = listener.accept() else {
+            if shared.is_over() {
+                break;
+            }
+            continue;
+        };
         let index = threads.len();
         let script = scripts.get(index.min(scripts.len().saturating_sub(1))).cloned().unwrap_or(Value::Null);
         let own = if index == 0 { name.to_owned() } else { format!("{name}{}", index + 1) };
