@@ -78,13 +78,19 @@ fn called(label: &str, result: Result<(), &Error>) -> String {
     }
 }
 
-/// The bytes of a `write`, `end` or `unshift`: a text, a number of bytes, or what has just been received.
-fn chunk<'a>(value: &'a Value, data: Option<&'a [u8]>) -> Chunk<'a> {
-    match value {
-        Value::String(text) if text == "$data" => Chunk::from(data.unwrap_or_default()),
-        Value::String(text) => Chunk::from(text.as_str()),
-        _ => Chunk::from(values::pattern(value.as_u64().map_or(0, |size| size as usize))),
+/// The bytes of a `write` or `end`: a text, in an encoding of its own if it says so, a number of bytes, or what has just
+/// been received.
+fn chunk<'a>(action: &Action<'a>, data: Option<&'a [u8]>) -> Chunk<'a> {
+    match (action.value, action.text("encoding")) {
+        (Value::String(text), _) if text == "$data" => Chunk::from(data.unwrap_or_default()),
+        (Value::String(text), Some(name)) => Chunk::encoded(text.as_str(), encoding(name)),
+        (Value::String(text), None) => Chunk::from(text.as_str()),
+        (value, _) => Chunk::from(values::pattern(value.as_u64().map_or(0, |size| size as usize))),
     }
+}
+
+fn encoding(name: &str) -> Encoding {
+    Encoding::from_name(name).unwrap_or_else(|| panic!("no encoding: {name}"))
 }
 
 fn milliseconds(value: &Value) -> Duration {
@@ -370,7 +376,7 @@ impl Play {
                 return self.connect(record, &to, action.whole);
             }
             "write" => {
-                let bytes = chunk(value, data);
+                let bytes = chunk(action, data);
                 result = returned(match self.completion(record, action) {
                     Some(callback) => socket.write_with(bytes, move |_, result| callback(result)),
                     None => socket.write(bytes),
@@ -381,9 +387,9 @@ impl Play {
                 match (value.is_null(), callback) {
                     (true, None) => socket.end(),
                     (true, Some(callback)) => socket.end_with(move |_, result| callback(result)),
-                    (false, None) => socket.end_data(chunk(value, data)),
+                    (false, None) => socket.end_data(chunk(action, data)),
                     (false, Some(callback)) => {
-                        socket.end_data_with(chunk(value, data), move |_, result| callback(result))
+                        socket.end_data_with(chunk(action, data), move |_, result| callback(result))
                     }
                 };
             }
@@ -416,10 +422,8 @@ impl Play {
                 };
                 socket.unshift(bytes);
             }
-            "setEncoding" => {
-                let encoding = Encoding::from_name(text);
-                socket.set_encoding(encoding.unwrap_or_else(|| panic!("no encoding: {value}")));
-            }
+            "setEncoding" => drop(socket.set_encoding(encoding(text))),
+            "setDefaultEncoding" => drop(socket.set_default_encoding(encoding(text))),
             "setTimeout" => {
                 match self.call(record, action) {
                     Some(callback) => socket.set_timeout_with(milliseconds(value), move |_| callback(String::new())),

@@ -180,10 +180,24 @@ impl Play {
         let size = onread["size"].as_u64().map_or(0, |size| size as usize);
         let mut answers = list(&onread["return"]).to_vec().into_iter();
         let (play, record) = (self.clone(), record.clone());
-        socket.on_read(vec![0; size], move |_, bytes| {
-            play.log(&record, "onread", &format!("onread({})", values::bytes(bytes)));
+        let actions = onread["do"].clone();
+        let (speaker, own) = (self.clone(), record.clone());
+        let mut read = move |bytes: &[u8]| {
+            speaker.log(&own, "onread", &format!("onread({})", values::bytes(bytes)));
+            speaker.perform(Some(&own.name), &actions, None);
             answers.next() != Some(Value::Bool(false))
-        });
+        };
+        if onread["generate"] == Value::Bool(true) {
+            let mut made = 0;
+            let generate = move || {
+                made += 1;
+                play.log(&record, "onreadBuffer", &format!("onreadBuffer({made})"));
+                vec![0; size]
+            };
+            socket.on_read_with(generate, move |_, bytes| read(&bytes));
+        } else {
+            socket.on_read(vec![0; size], move |_, bytes| read(bytes));
+        }
     }
 
     /// The server that a client connects to by its definition.

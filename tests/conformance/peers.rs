@@ -251,6 +251,7 @@ impl Player {
                 Value::String(text) => self.write(text.as_bytes()),
                 _ => self.write(&values::pattern(value.as_u64().map_or(0, |size| size as usize))),
             },
+            "writeHex" => self.write(&values::hex(value.as_str().unwrap_or_default())),
             "read" => {
                 let wanted = self.received.len() + value.as_u64().map_or(0, |size| size as usize);
                 self.read(wanted);

@@ -11,7 +11,7 @@ use crate::actions::Action;
 use crate::objects::list;
 
 /// What an action may carry beside its verb.
-pub(crate) const MODIFIERS: [&str; 6] = ["callback", "then", "as", "do", "reason", "of"];
+pub(crate) const MODIFIERS: [&str; 7] = ["callback", "then", "as", "do", "reason", "of", "encoding"];
 
 /// What a field or a verb's value may be.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -129,7 +129,7 @@ pub(crate) const SOCKET_OPTIONS: Fields = &[
     ("readable", Flag),
     ("writable", Flag),
     ("handle", Text),
-    ("onread", Options(&[("size", Number), ("return", Texts)])),
+    ("onread", Options(&[("size", Number), ("return", Texts), ("generate", Flag), ("do", Actions)])),
 ];
 
 pub(crate) const LISTEN_OPTIONS: Fields = &[
@@ -191,6 +191,8 @@ pub(crate) type Verb = (&'static str, Form, &'static [&'static str]);
 
 const CALLBACK: &[&str] = &["callback", "then"];
 
+const TEXT: &[&str] = &["callback", "then", "encoding"];
+
 /// Verbs without an object.
 pub(crate) const GENERAL_VERBS: &[Verb] = &[
     ("nextTick", Actions, &["as"]),
@@ -206,8 +208,8 @@ pub(crate) const GENERAL_VERBS: &[Verb] = &[
 
 pub(crate) const SOCKET_VERBS: &[Verb] = &[
     ("connect", Or(&Nothing, &Or(&Text, &Options(CONNECT_OPTIONS))), CALLBACK),
-    ("write", Bytes, CALLBACK),
-    ("end", Or(&Nothing, &Bytes), CALLBACK),
+    ("write", Bytes, TEXT),
+    ("end", Or(&Nothing, &Bytes), TEXT),
     ("destroy", Or(&Nothing, &Text), &[]),
     ("destroySoon", Nothing, &[]),
     ("resetAndDestroy", Nothing, &[]),
@@ -219,6 +221,7 @@ pub(crate) const SOCKET_VERBS: &[Verb] = &[
     ("readAll", Nothing, &[]),
     ("unshift", Bytes, &[]),
     ("setEncoding", Text, &[]),
+    ("setDefaultEncoding", Text, &[]),
     ("setTimeout", Number, CALLBACK),
     ("setNoDelay", Or(&Nothing, &Flag), &[]),
     ("setKeepAlive", Or(&Flag, &Options(KEEP_ALIVE_OPTIONS)), &[]),
@@ -288,6 +291,7 @@ const PEER_VERBS: &[Verb] = &[("go", Nothing, &[])];
 const STEPS: Fields = &[
     ("go", Nothing),
     ("write", Bytes),
+    ("writeHex", Text),
     ("read", Number),
     ("readEnd", Nothing),
     ("end", Nothing),

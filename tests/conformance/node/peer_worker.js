@@ -220,6 +220,8 @@ class Player {
       case 'write': {
         return new Promise((resolve) => socket.write(chunk(value), () => resolve()));
       }
+      case 'writeHex':
+        return new Promise((resolve) => socket.write(Buffer.from(value.replaceAll(' ', ''), 'hex'), () => resolve()));
       case 'read':
         this.wanted += value;
         return this.readUntil(() => this.length >= this.wanted);

@@ -10,7 +10,7 @@ const { Trace, showError, showValue } = require('./trace.js');
 const { position } = require('./position.js');
 
 /** What an action may carry beside its verb. */
-const MODIFIERS = new Set(['callback', 'then', 'as', 'do', 'reason', 'of']);
+const MODIFIERS = new Set(['callback', 'then', 'as', 'do', 'reason', 'of', 'encoding']);
 
 /** Events that every socket of a scenario is watched for: their listeners change nothing. */
 const SOCKET_EVENTS = {
@@ -510,12 +510,12 @@ class Play {
     switch (verb) {
       case 'write': {
         const bytes = value === '$data' ? data : chunk(value);
-        return result(() => (callback ? socket.write(bytes, callback) : socket.write(bytes)));
+        return result(() => socket.write(bytes, action.encoding, callback));
       }
       case 'end': {
         if (value === null) return chained(() => (callback ? socket.end(callback) : socket.end()));
         const bytes = value === '$data' ? data : chunk(value);
-        return chained(() => (callback ? socket.end(bytes, callback) : socket.end(bytes)));
+        return chained(() => socket.end(bytes, action.encoding, callback));
       }
       case 'destroy':
         return chained(() => (value === null ? socket.destroy() : socket.destroy(new Error(value))));
@@ -542,7 +542,8 @@ class Play {
       case 'unshift':
         return chained(() => socket.unshift(value === '$data' ? data : Buffer.from(chunk(value))));
       case 'setEncoding':
-        return chained(() => socket.setEncoding(value));
+      case 'setDefaultEncoding':
+        return chained(() => socket[verb](value));
       case 'setTimeout': {
         const onTimeout = this.callback(record, action, () => '');
         return chained(() => (onTimeout ? socket.setTimeout(value, onTimeout) : socket.setTimeout(value)));
@@ -617,10 +618,17 @@ class Play {
     if (options.onread !== undefined) {
       const answers = options.onread.return ?? [];
       let calls = 0;
+      const { size, do: actions } = options.onread;
+      let made = 0;
+      const generate = () => {
+        this.log(record, 'onreadBuffer', `onreadBuffer(${++made})`);
+        return Buffer.alloc(size);
+      };
       options.onread = {
-        buffer: Buffer.alloc(options.onread.size),
+        buffer: options.onread.generate ? generate : Buffer.alloc(options.onread.size),
         callback: (length, buffer) => {
           this.log(record, 'onread', `onread(${showBytes(buffer.subarray(0, length))})`);
+          this.perform(record.name, actions);
           return answers[calls++] ?? true;
         },
       };
