@@ -143,6 +143,7 @@ pub(crate) const LISTEN_OPTIONS: Fields = &[
     ("writableAll", Flag),
     ("signal", Text),
     ("handle", Text),
+    ("fd", Text),
 ];
 
 pub(crate) const CONNECT_OPTIONS: Fields = &[
