@@ -97,6 +97,9 @@ impl Play {
     }
 
     pub(crate) fn bound_socket_options(&self, value: &Value) -> BoundSocketOptions {
+        if let Some(path) = value["path"].as_str() {
+            return BoundSocketOptions::new().path(self.path(path));
+        }
         let mut options = BoundSocketOptions::new().host("127.0.0.1");
         for (name, value) in fields(value) {
             options = match name {

@@ -103,7 +103,8 @@ const PEER: Fields = &[
     ("scripts", Scripts),
 ];
 
-const BOUND_SOCKET: Fields = &[("name", Text), ("host", Text), ("port", Port), ("ipv6Only", Flag), ("reusePort", Flag)];
+const BOUND_SOCKET: Fields =
+    &[("name", Text), ("host", Text), ("port", Port), ("path", Text), ("ipv6Only", Flag), ("reusePort", Flag)];
 
 pub(crate) const SERVER_OPTIONS: Fields = &[
     ("allowHalfOpen", Flag),

@@ -84,7 +84,7 @@ class Play {
     const record = { kind: 'bound', name: definition.name, definition, object: null };
     this.objects.set(definition.name, record);
     this.act(definition.name, null, 'bind', undefined, () => {
-      const options = { host: '127.0.0.1', ...definition };
+      const options = definition.path === undefined ? { host: '127.0.0.1', ...definition } : { ...definition, path: this.path(definition.path) };
       delete options.name;
       if (options.port !== undefined) options.port = this.port(options.port);
       record.object = new net.BoundSocket(options);
@@ -407,7 +407,10 @@ class Play {
   bound(record, verb) {
     this.act(record.name, null, verb, undefined, () => {
       if (verb === 'close') return record.object.close() ?? undefined;
-      if (verb === 'address') return record.object.address();
+      if (verb === 'address') {
+        const address = record.object.address();
+        return typeof address === 'string' ? { path: address } : address;
+      }
       throw new Error(`no verb of bound sockets: ${verb}`);
     });
   }
