@@ -255,9 +255,10 @@ impl Play {
         let bound = bound.as_ref().unwrap_or_else(|| panic!("{} could not be bound", record.name));
         let result = match action.verb {
             "close" => outcome(bound.close()),
-            "address" => match bound.address() {
-                Ok(address) => returned(values::address(address)),
-                Err(error) => outcome::<()>(Err(error)),
+            "address" => match (bound.path(), bound.address()) {
+                (Ok(Some(path)), _) => returned(values::quoted(&path.to_string_lossy())),
+                (_, Ok(address)) => returned(values::address(address)),
+                (_, Err(error)) => outcome::<()>(Err(error)),
             },
             verb => panic!("no verb of bound sockets: {verb}"),
         };

@@ -97,6 +97,9 @@ impl Play {
     }
 
     pub(crate) fn bound_socket_options(&self, value: &Value) -> BoundSocketOptions {
+        if let Some(path) = value["path"].as_str() {
+            return BoundSocketOptions::new().path(self.path(path));
+        }
         let mut options = BoundSocketOptions::new().host("127.0.0.1");
         for (name, value) in fields(value) {
             options = match name {
@@ -130,6 +133,10 @@ impl Play {
                 "readableAll" => options.readable_all(flag(value)),
                 "writableAll" => options.writable_all(flag(value)),
                 "signal" => options.signal(&self.controller(text).signal()),
+                "fd" => {
+                    let file = std::fs::File::open(self.directory.join(text));
+                    options.fd(file.unwrap_or_else(|error| panic!("{text} cannot be opened: {error}")))
+                }
                 _ => options,
             };
         }
@@ -218,13 +225,21 @@ impl Play {
 
     /// A name in the scenario's folder, or one without a file for `@name`.
     fn path(&self, name: &str) -> PathBuf {
-        match name.strip_prefix('@') {
+        let place = match name.strip_prefix('@') {
             Some(name) => {
                 let folder = self.directory.file_name().unwrap_or_default().to_string_lossy();
                 abstract_name(format!("{folder}-{name}"))
             }
             None => self.directory.join(name),
-        }
+        };
+        // `name#108` is filled up to 108 bytes.
+        let Some(length) = name.rsplit_once('#').and_then(|(_, length)| length.parse::<usize>().ok()) else {
+            return place;
+        };
+        let mut place = place.into_os_string();
+        let missing = length.saturating_sub(place.len());
+        place.push("~".repeat(missing));
+        place.into()
     }
 
     pub(crate) fn controller(&self, name: &str) -> AbortController {

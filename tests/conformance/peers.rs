@@ -90,7 +90,11 @@ impl Peers {
                 SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())))
             }
             (Some(address), _) => address.into(),
-            (None, Some(path)) => SockAddr::unix(path).expect("the path of a socket"),
+            // One of the greatest length is none here: peers cannot connect to it.
+            (None, Some(path)) => match SockAddr::unix(path) {
+                Ok(address) => address,
+                Err(_) => return,
+            },
             (None, None) => return,
         };
         lock(&self.shared.state).addresses.push((name.to_owned(), address));

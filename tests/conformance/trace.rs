@@ -108,7 +108,7 @@ impl Trace {
             Some(name) => text.replace(&*name.to_string_lossy(), "DIR"),
             None => text,
         };
-        without_ports(&text)
+        without_ports(&without_filling(text))
     }
 
     /// Lines by endpoint, or all of them as `whole`.
@@ -185,6 +185,15 @@ fn separator(previous: Option<Place>, next: Place) -> String {
         Some(previous) if previous.tick == next.tick => ", ".to_owned(),
         Some(_) => "~ ".to_owned(),
     }
+}
+
+/// How much a name was filled up with depends on the folder's.
+fn without_filling(text: String) -> String {
+    let mut text = text;
+    while text.contains("~~") {
+        text = text.replace("~~", "~");
+    }
+    text
 }
 
 /// `:41234` at the end of a word and `port=41234` become `PORT`: ports of four and five digits are not chosen by a

@@ -103,7 +103,8 @@ const PEER: Fields = &[
     ("scripts", Scripts),
 ];
 
-const BOUND_SOCKET: Fields = &[("name", Text), ("host", Text), ("port", Port), ("ipv6Only", Flag), ("reusePort", Flag)];
+const BOUND_SOCKET: Fields =
+    &[("name", Text), ("host", Text), ("port", Port), ("path", Text), ("ipv6Only", Flag), ("reusePort", Flag)];
 
 pub(crate) const SERVER_OPTIONS: Fields = &[
     ("allowHalfOpen", Flag),
@@ -143,6 +144,7 @@ pub(crate) const LISTEN_OPTIONS: Fields = &[
     ("writableAll", Flag),
     ("signal", Text),
     ("handle", Text),
+    ("fd", Text),
 ];
 
 pub(crate) const CONNECT_OPTIONS: Fields = &[

@@ -48,6 +48,7 @@ class Play {
     this.meetings = new Map();
     this.ports = new Map();
     this.peerPorts = {};
+    this.descriptors = [];
     this.over = false;
   }
 
@@ -83,7 +84,7 @@ class Play {
     const record = { kind: 'bound', name: definition.name, definition, object: null };
     this.objects.set(definition.name, record);
     this.act(definition.name, null, 'bind', undefined, () => {
-      const options = { host: '127.0.0.1', ...definition };
+      const options = definition.path === undefined ? { host: '127.0.0.1', ...definition } : { ...definition, path: this.path(definition.path) };
       delete options.name;
       if (options.port !== undefined) options.port = this.port(options.port);
       record.object = new net.BoundSocket(options);
@@ -408,7 +409,10 @@ class Play {
   bound(record, verb) {
     this.act(record.name, null, verb, undefined, () => {
       if (verb === 'close') return record.object.close() ?? undefined;
-      if (verb === 'address') return record.object.address();
+      if (verb === 'address') {
+        const address = record.object.address();
+        return typeof address === 'string' ? { path: address } : address;
+      }
       throw new Error(`no verb of bound sockets: ${verb}`);
     });
   }
@@ -496,6 +500,7 @@ class Play {
       if (value.path !== undefined) options.path = this.path(value.path);
       else options.port = this.port(value.port ?? 0);
       if (value.signal !== undefined) options.signal = this.controller(value.signal).signal;
+      if (value.fd !== undefined) this.descriptors.push((options.fd = fs.openSync(path.join(this.directory, value.fd), 'r')));
       if (callback === undefined) record.object.listen(options);
       else record.object.listen(options, callback);
     });
@@ -590,7 +595,10 @@ class Play {
   }
 
   path(name) {
-    return name.startsWith('@') ? `\0${path.basename(this.directory)}-${name.slice(1)}` : path.join(this.directory, name);
+    const place = name.startsWith('@') ? `\0${path.basename(this.directory)}-${name.slice(1)}` : path.join(this.directory, name);
+    // `name#108` is filled up to 108 bytes.
+    const length = /#(\d+)$/.exec(name);
+    return length === null ? place : place.padEnd(Number(length[1]), '~');
   }
 
   blockList(rules) {
@@ -717,6 +725,7 @@ class Play {
       if (record.kind === 'bound') try { record.object.close(); } catch { /* adopted */ }
     }
     for (const { holder } of this.ports.values()) try { holder.close(); } catch { /* closed */ }
+    for (const descriptor of this.descriptors) fs.closeSync(descriptor);
     const traces = this.trace.render();
     const omit = this.scenario.omit ?? [];
     for (const [name, line] of Object.entries(await this.peers.tearDown())) {

@@ -94,6 +94,7 @@ class Trace {
       .replaceAll(this.directory, 'DIR')
       // Names without a file begin with a name of the folder's.
       .replaceAll(path.basename(this.directory), 'DIR')
+      .replace(/~~+/g, '~')
       .replace(/:(\d{4,5})(?=$|[\s)\],"])/g, ':PORT')
       .replace(/\b((?:local|remote)?[pP]ort)=\d{4,5}\b/g, '$1=PORT');
   }
