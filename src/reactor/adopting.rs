@@ -61,7 +61,9 @@ impl Reactor {
 
     /// What a socket that is bound and has not connected yet can connect over.
     pub(crate) fn bound_transport(&mut self, socket: Handle) -> Option<Transport> {
-        self.live(socket)?.bound.as_ref().map(Stream::transport)
+        let connection = self.live(socket)?;
+        // While it connects, what is bound is the attempt that is being announced.
+        connection.bound.as_ref().filter(|_| connection.link.is_detached()).map(Stream::transport)
     }
 
     /// `setupListenHandle` with a handle: bound already, listening perhaps. The caller has begun the `listen`.

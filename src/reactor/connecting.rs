@@ -93,20 +93,20 @@ impl Reactor {
     pub(crate) fn attempt(&mut self, socket: Handle, epoch: u32, target: Box<Target>) {
         let Some(connection) = self.current(socket, epoch) else { return };
         let Link::Connecting { attempt } = &connection.link else { return };
-        let mut bound = connection.bound.take();
         if attempt.is_none() && (target.local.address.is_some() || target.local.port.is_some()) {
             match bind(&target) {
-                Ok(stream) => bound = Some(stream),
+                // Kept where the listeners can see the local end.
+                Ok(stream) => connection.bound = Some(stream),
                 Err(error) => return self.destroy(socket, Some(error)),
             }
         }
-        self.ticks.then(Step::StartConnect { socket, epoch, target: target.clone(), bound });
+        self.ticks.then(Step::StartConnect { socket, epoch, target: target.clone() });
         self.ticks.then_emit(Emission::Attempt { socket, target });
     }
 
     /// `internalConnect`, after the `connectionAttempt` listeners. A listener that destroyed the socket ends it here
     /// (N1 is not copied).
-    pub(super) fn start_connect(&mut self, socket: Handle, epoch: u32, target: Box<Target>, bound: Option<Stream>) {
+    pub(super) fn start_connect(&mut self, socket: Handle, epoch: u32, target: Box<Target>) {
         let Some(connection) = self.current(socket, epoch) else { return };
         let Link::Connecting { attempt } = &connection.link else { return };
         if let Some(attempt) = attempt {
@@ -119,6 +119,7 @@ impl Reactor {
             return self.destroy(socket, Some(Error::ip_blocked(&target.text)));
         }
         self.note_attempt(socket, epoch, &target);
+        let bound = self.connections[socket.index()].bound.take();
         let stream = match bound.map_or_else(|| Stream::tcp(target.family()), Ok) {
             Ok(stream) => stream,
             Err(error) => {

@@ -276,7 +276,7 @@ impl Reactor {
                         self.destroy(socket, Some(error));
                     }
                 }
-                Step::StartConnect { socket, epoch, target, bound } => self.start_connect(socket, epoch, target, bound),
+                Step::StartConnect { socket, epoch, target } => self.start_connect(socket, epoch, target),
                 Step::Connected { socket, epoch } => self.connect_emitted(socket, epoch),
                 Step::MarkClosed { socket, epoch } => self.mark_closed(socket, epoch),
                 Step::CloseEmitted { socket } => self.close_emitted(socket),

@@ -220,7 +220,9 @@ impl Reactor {
                 let error = Error::ip_blocked(&target.text);
                 return self.attempt_failed(socket, epoch, target, error, true);
             }
-            self.ticks.then(Step::StartConnect { socket, epoch, target: target.clone(), bound });
+            // Kept where the listeners can see the local end.
+            self.connections[socket.index()].bound = bound;
+            self.ticks.then(Step::StartConnect { socket, epoch, target: target.clone() });
             self.ticks.then_emit(Emission::Attempt { socket, target });
             return;
         }

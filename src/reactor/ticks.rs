@@ -125,7 +125,7 @@ pub(crate) enum Step {
     /// `destroy(error)`, after all callbacks of a failed write or the `connectionAttemptFailed` listeners.
     Destroy { socket: Handle, epoch: u32, error: Error },
     /// `connect(2)`, after the `connectionAttempt` listeners.
-    StartConnect { socket: Handle, epoch: u32, target: Box<Target>, bound: Option<Stream> },
+    StartConnect { socket: Handle, epoch: u32, target: Box<Target> },
     /// After the `ready` listeners.
     Connected { socket: Handle, epoch: u32 },
     /// The stream's `emitCloseNT`, after the `error` listeners.
