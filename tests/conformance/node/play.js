@@ -58,6 +58,7 @@ class Play {
 
   start() {
     const scenario = this.scenario;
+    for (const name of scenario.aborted ?? []) this.controller(name).abort();
     for (const definition of scenario.boundSockets ?? []) this.makeBound(definition);
     const servers = scenario.servers ?? [];
     servers.forEach((definition, index) => this.makeServer(definition, definition.name ?? (index === 0 ? 'srv' : `srv${index + 1}`)));
@@ -587,6 +588,7 @@ class Play {
   }
 
   path(name) {
+    if (name === '') return '';
     return name.startsWith('@') ? `\0${path.basename(this.directory)}-${name.slice(1)}` : path.join(this.directory, name);
   }
 
