@@ -16,6 +16,9 @@ impl Play {
     /// The first callback of a scenario.
     pub(crate) fn start(self: &Rc<Self>) {
         let scenario = self.scenario.clone();
+        for name in list(&scenario["aborted"]) {
+            self.controller(name.as_str().unwrap_or_default()).abort();
+        }
         for definition in list(&scenario["boundSockets"]) {
             self.make_bound(definition);
         }

@@ -223,13 +223,14 @@ impl Play {
         *port
     }
 
-    /// A name in the scenario's folder, or one without a file for `@name`.
+    /// A name in the scenario's folder, or one without a file for `@name`; an empty one stays empty.
     fn path(&self, name: &str) -> PathBuf {
         let place = match name.strip_prefix('@') {
             Some(name) => {
                 let folder = self.directory.file_name().unwrap_or_default().to_string_lossy();
                 abstract_name(format!("{folder}-{name}"))
             }
+            None if name.is_empty() => PathBuf::new(),
             None => self.directory.join(name),
         };
         // `name#108` is filled up to 108 bytes.

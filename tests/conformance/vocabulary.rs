@@ -55,6 +55,7 @@ const SCENARIO: Fields = &[
     ("compare", Text),
     ("chunks", Text),
     ("omit", Texts),
+    ("aborted", Texts),
     ("boundSockets", Definitions(BOUND_SOCKET)),
     ("servers", Definitions(SERVER)),
     ("clients", Definitions(CLIENT)),

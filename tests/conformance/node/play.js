@@ -59,6 +59,7 @@ class Play {
 
   start() {
     const scenario = this.scenario;
+    for (const name of scenario.aborted ?? []) this.controller(name).abort();
     for (const definition of scenario.boundSockets ?? []) this.makeBound(definition);
     const servers = scenario.servers ?? [];
     servers.forEach((definition, index) => this.makeServer(definition, definition.name ?? (index === 0 ? 'srv' : `srv${index + 1}`)));
@@ -595,6 +596,7 @@ class Play {
   }
 
   path(name) {
+    if (name === '') return '';
     const place = name.startsWith('@') ? `\0${path.basename(this.directory)}-${name.slice(1)}` : path.join(this.directory, name);
     // `name#108` is filled up to 108 bytes.
     const length = /#(\d+)$/.exec(name);
