@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,9 +50,13 @@ pub(crate) struct Core {
     /// Errors that wrap what users gave, for as long as anything of ours holds one: the last to let go runs their
     /// destructor, and that must be a grave.
     foreign_errors: Vec<Error>,
+    /// An unhandled error that was emitted within a command, which cannot return it.
+    pub(crate) unreported: Option<Error>,
     /// `stop()` was called: `run` returns after this callback and its ticks.
     pub(crate) stopping: bool,
     pub(crate) phase: Phase,
+    /// The clock was read when the timer phase began, and nothing ran since: the next wait may count from there.
+    clock_is_fresh: bool,
     pub(crate) turn: u64,
     pub(crate) callback: u64,
 }
@@ -110,8 +115,10 @@ impl Core {
             lookup_timeout: options.lookup_timeout,
             graves: Vec::new(),
             foreign_errors: Vec::new(),
+            unreported: None,
             stopping: false,
             phase: Phase::Idle,
+            clock_is_fresh: false,
             turn: 0,
             callback: 0,
         }
@@ -184,6 +191,16 @@ impl Core {
     ) -> bool {
         let callback = callback.map(|callback| self.callbacks.insert(callback));
         self.command(|reactor| reactor.write(socket, chunk, callback))
+    }
+
+    /// A write that went the short way, and did not end there.
+    pub(crate) fn written_otherwise<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: &mut Option<C>,
+        outcome: io::Result<usize>,
+    ) -> bool {
+        self.command(|reactor| reactor.written_otherwise(socket, chunk, outcome))
     }
 
     pub(crate) fn end<C: Outgoing>(
@@ -405,15 +422,32 @@ impl Core {
         self.reactor.timers.arm(timer, now);
     }
 
-    /// Begins the timer phase: the clock is read.
+    /// Begins the timer phase: the clock is read, if there is a timer that it could matter to.
     pub(crate) fn begin_timers(&mut self) {
-        let now = self.clock.now();
-        self.reactor.set_now(now);
-        self.reactor.timers.begin(now);
+        self.clock_is_fresh = self.reactor.timers.next_expiry().is_some();
+        if self.clock_is_fresh {
+            let now = self.clock.now();
+            self.reactor.set_now(now);
+            self.reactor.timers.begin(now);
+        }
     }
 
     pub(crate) fn next_due(&mut self) -> Option<Due> {
-        self.reactor.next_due()
+        let due = self.reactor.next_due();
+        if due.is_some() {
+            self.time_passed();
+        }
+        due
+    }
+
+    /// Code of the user's runs, or the loop is left: what the clock said is old.
+    pub(crate) fn time_passed(&mut self) {
+        self.clock_is_fresh = false;
+    }
+
+    /// Whether a phase between the poll and the timers has anything to do.
+    pub(crate) fn has_work_before_timers(&self) -> bool {
+        self.reactor.has_pending() || self.reactor.has_closing() || !self.immediates.is_empty()
     }
 
     /// A timer's callback returned or panicked: an interval is armed from the start of its callback (rule TM4); a
@@ -457,6 +491,16 @@ impl Core {
 
     pub(super) fn bury_entries(&mut self, entries: impl IntoIterator<Item = Entry>) {
         self.graves.extend(entries.into_iter().map(|entry| Grave::Entry { _entry: entry }));
+    }
+
+    /// Whether a callback leaves nothing behind: no ticks, nothing to drop, no error to return.
+    #[inline]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.reactor.ticks.is_empty()
+            && self.graves.is_empty()
+            && !self.reactor.has_graves()
+            && self.foreign_errors.is_empty()
+            && self.unreported.is_none()
     }
 
     pub(crate) fn has_graves(&self) -> bool {
@@ -514,7 +558,8 @@ impl Core {
             return Some(Duration::ZERO);
         }
         let next = self.reactor.timers.next_expiry()?;
-        Some(next.saturating_duration_since(self.clock.now()))
+        let now = if self.clock_is_fresh { self.reactor.now() } else { self.clock.now() };
+        Some(next.saturating_duration_since(now))
     }
 }
 

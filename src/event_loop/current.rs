@@ -6,7 +6,7 @@
 //! What it may touch: the loop's [`Core`], for the length of one call that never enters user code. Invariant: the
 //! thread-local is borrowed only inside [`with`], and no closure given to `with` calls or drops what users gave us.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
@@ -16,23 +16,44 @@ use crate::event_loop::events::{Arguments, Event, SocketEvent};
 use crate::event_loop::listeners::{Listener, ListenerId, ListenerKind};
 use crate::event_loop::{Inner, Phase};
 use crate::reactor::Handle;
+use crate::reactor::plain::Plainly;
 use crate::reactor::selecting::LookupId;
 
 thread_local! {
-    static CURRENT: RefCell<Option<ManuallyDrop<Rc<Inner>>>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<ManuallyDrop<Rc<Inner>>>> = const { Cell::new(None) };
     /// Where the generations of the thread's previous loop stopped: its handles must stay inert in the next one.
     static LAST_GENERATION: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Runs `command` on this thread's loop. `None` when there is none: handles are inert then.
+#[inline]
 pub(crate) fn with<R>(command: impl FnOnce(&mut Core) -> R) -> Option<R> {
-    // Without a loop the command is dropped behind the borrow: it may hold what users gave.
-    let mut command = Some(command);
-    CURRENT.with_borrow(|current| {
-        let inner = current.as_ref()?;
-        let command = command.take()?;
-        Some(command(&mut inner.core.borrow_mut()))
-    })
+    // Without a loop the command is dropped with nothing borrowed: it may hold what users gave.
+    let lent = Lent(Some(CURRENT.take()?));
+    let inner = lent.0.as_deref()?;
+    Some(command(&mut inner.core.borrow_mut()))
+}
+
+/// The short way of a write. In a function of its own, so that what users' code is made of stays small.
+pub(crate) fn write_plainly(socket: Handle, bytes: &[u8]) -> Plainly {
+    with(|core| core.reactor.write_plainly(socket, bytes)).unwrap_or(Plainly::Not)
+}
+
+/// The reference, out of its place for the length of one access, which is cheaper than a borrow that is counted. It is put
+/// back however the access ends.
+struct Lent(Option<ManuallyDrop<Rc<Inner>>>);
+
+impl Drop for Lent {
+    #[inline]
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
+}
+
+/// One look at the loop.
+fn look<R>(look: impl FnOnce(&Rc<Inner>) -> R) -> Option<R> {
+    let lent = Lent(Some(CURRENT.take()?));
+    lent.0.as_deref().map(look)
 }
 
 /// The same for creators, which need a loop.
@@ -46,11 +67,8 @@ pub(crate) fn expect<R>(command: impl FnOnce(&mut Core) -> R) -> R {
 
 /// Outside `run()`, drops at once what a command took back; within it, the drain after the running callback does.
 pub(crate) fn bury_if_idle() {
-    let idle = CURRENT.with_borrow(|current| {
-        let inner = current.as_ref()?;
-        (inner.core.borrow().phase == Phase::Idle).then(|| Rc::clone(inner))
-    });
-    if let Some(inner) = idle {
+    let idle = look(|inner| (inner.core.borrow().phase == Phase::Idle).then(|| Rc::clone(inner)));
+    if let Some(inner) = idle.flatten() {
         inner.bury();
     }
 }
@@ -84,7 +102,7 @@ pub(crate) fn emit_pipe(destination: Handle, event: SocketEvent, arguments: &Arg
 }
 
 fn inner() -> Option<Rc<Inner>> {
-    CURRENT.with_borrow(|current| Some(Rc::clone(current.as_ref()?)))
+    look(Rc::clone)
 }
 
 /// Adds a listener to the current loop's registry. It is boxed before anything is borrowed, and where there is no loop it
@@ -114,15 +132,12 @@ pub(crate) fn add_listener_once(
 }
 
 pub(crate) fn loop_number() -> Option<u64> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|inner| inner.loop_number))
+    look(|inner| inner.loop_number)
 }
 
 /// What answers a lookup of this thread's loop, from here or from another thread.
 pub(crate) fn lookup_callback(id: LookupId, host: &str) -> Option<LookupCallback> {
-    CURRENT.with_borrow(|current| {
-        let inner = current.as_ref()?;
-        Some(LookupCallback::new(id, inner.loop_number, inner.mailbox.clone(), host.into()))
-    })
+    look(|inner| LookupCallback::new(id, inner.loop_number, inner.mailbox.clone(), host.into()))
 }
 
 pub(crate) fn last_generation() -> u64 {
@@ -134,7 +149,7 @@ pub(crate) fn last_generation() -> u64 {
 /// When the thread has a loop already.
 #[track_caller]
 pub(crate) fn check_free() {
-    let taken = CURRENT.with_borrow(|current| current.is_some());
+    let taken = loop_number().is_some();
     assert!(!taken, "this thread has an event loop already: `EventLoop::new` makes one loop per thread");
 }
 

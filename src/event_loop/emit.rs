@@ -15,7 +15,7 @@ use crate::event_loop::events::{
     Arguments, ConnectionAttempt, DroppedConnection, ErrorSource, Event, Lookup, ServerEvent, SocketEvent, Unhandled,
 };
 use crate::event_loop::handles::{Server, Socket};
-use crate::event_loop::listeners::{Action, Entry, Listener, OwnBuffer, Table};
+use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, Table};
 use crate::event_loop::mailbox::Item;
 use crate::reactor::reading::Received;
 use crate::reactor::ticks::{Emission, PlainEvent, Step};
@@ -26,14 +26,22 @@ use crate::sys::Time;
 impl Inner {
     /// Finishes the running callback, then its ticks (rule M2). An error that nobody listens for ends it; what remains
     /// is served by the next call.
+    #[inline]
     pub(crate) fn drain(&self) -> Result<(), Error> {
+        if self.core.borrow().is_settled() {
+            return Ok(());
+        }
+        self.drain_everything()
+    }
+
+    fn drain_everything(&self) -> Result<(), Error> {
         // Bounded only by the users' ticks: rule M2 drains the queue completely. A destructor may queue ticks too.
         loop {
-            if let Some(error) = self.unreported.take() {
-                return Err(error);
-            }
             let emission = {
                 let mut core = self.core.borrow_mut();
+                if let Some(error) = core.unreported.take() {
+                    return Err(error);
+                }
                 let emission = core.reactor.next_emission();
                 if core.has_graves() {
                     // Destructors come first, and may panic: what was next waits on the stack for its turn.
@@ -136,7 +144,16 @@ impl Inner {
     }
 
     /// `data`, lent from the loop's buffer or from a chunk that had been buffered.
+    #[inline]
     pub(crate) fn emit_data(&self, socket: Handle, bytes: &[u8]) {
+        let sole = self.core.borrow().sockets.get(socket).and_then(Attachment::sole_data_listener).cloned();
+        match sole {
+            Some(listener) => enter(&listener, &Arguments::Data(Socket::from_handle(socket), bytes, None)),
+            None => self.emit_data_to_all(socket, bytes),
+        }
+    }
+
+    fn emit_data_to_all(&self, socket: Handle, bytes: &[u8]) {
         let text = self.core.borrow_mut().text_for_listeners(socket, bytes);
         let text = text.as_deref().filter(|text| !text.is_empty());
         let arguments = Arguments::Data(Socket::from_handle(socket), bytes, text);
@@ -226,7 +243,7 @@ impl Inner {
             let Some(emission) = self.core.borrow_mut().reactor.next_emission_above(depth) else { return };
             if let Err(error) = self.perform(emission) {
                 // Nobody listens, and there is nobody to return it to here: `run` does.
-                self.unreported.set(Some(error));
+                self.core.borrow_mut().unreported = Some(error);
             }
         }
     }
@@ -301,18 +318,17 @@ impl Inner {
 }
 
 /// Calls one listener. One that is running is not entered again: it is called once more right after it returns.
+#[inline]
 fn enter(listener: &Listener, arguments: &Arguments<'_>) {
     let Ok(mut closure) = listener.closure.try_borrow_mut() else {
-        listener.missed.borrow_mut().push_back(arguments.keep());
+        listener.miss(arguments.keep());
         return;
     };
     closure(arguments);
-    // Bounded by the emissions that the listener itself causes.
-    loop {
-        let missed = listener.missed.borrow_mut().pop_front();
-        match missed {
-            Some(arguments) => closure(&arguments.lend()),
-            None => return,
+    if listener.has_missed() {
+        // Bounded by the emissions that the listener itself causes.
+        while let Some(arguments) = listener.next_missed() {
+            closure(&arguments.lend());
         }
     }
 }

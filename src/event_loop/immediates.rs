@@ -80,6 +80,11 @@ impl Immediates {
         None
     }
 
+    /// Whether the check phase has nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.now.is_empty()
+    }
+
     /// Whether any keeps the loop alive, and from waiting.
     pub(crate) fn any_referenced(&self) -> bool {
         self.referenced > 0

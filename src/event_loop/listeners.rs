@@ -8,11 +8,11 @@
 //! with nothing borrowed, because a drop may run user code.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::event_loop::events::{Arguments, Event, OwnedArguments};
+use crate::event_loop::events::{Arguments, Event, OwnedArguments, SocketEvent};
 use crate::event_loop::handles::Socket;
 use crate::event_loop::pipes::Pipe;
 use crate::reactor::text_decoder::TextDecoder;
@@ -39,13 +39,36 @@ pub struct ListenerId(u64);
 /// A subscribed closure.
 pub(crate) struct Listener<F: ?Sized = dyn FnMut(&Arguments<'_>)> {
     /// Emissions that came while it was running; it is called with them right after it returns.
-    pub(crate) missed: RefCell<VecDeque<OwnedArguments>>,
+    missed: RefCell<VecDeque<OwnedArguments>>,
+    /// Whether there are any: looked at after every call.
+    has_missed: Cell<bool>,
     pub(crate) closure: RefCell<F>,
 }
 
 impl<F> Listener<F> {
     pub(crate) fn new(closure: F) -> Listener<F> {
-        Listener { missed: RefCell::default(), closure: RefCell::new(closure) }
+        Listener { missed: RefCell::default(), has_missed: Cell::new(false), closure: RefCell::new(closure) }
+    }
+}
+
+impl Listener {
+    /// It is running: it is called with these arguments later.
+    pub(crate) fn miss(&self, arguments: OwnedArguments) {
+        self.missed.borrow_mut().push_back(arguments);
+        self.has_missed.set(true);
+    }
+
+    #[inline]
+    pub(crate) fn has_missed(&self) -> bool {
+        self.has_missed.get()
+    }
+
+    /// What it missed first.
+    pub(crate) fn next_missed(&self) -> Option<OwnedArguments> {
+        let mut missed = self.missed.borrow_mut();
+        let first = missed.pop_front();
+        self.has_missed.set(!missed.is_empty());
+        first
     }
 }
 
@@ -72,6 +95,9 @@ pub(crate) enum ListenerKind {
 #[derive(Clone, Default)]
 pub(crate) struct Table {
     pub(crate) entries: Vec<Entry>,
+    /// The one lasting listener to `data`, if there is one and nobody else listens: by far the most frequent emission then
+    /// needs no walk.
+    sole_data: Option<Rc<Listener>>,
 }
 
 #[derive(Clone)]
@@ -188,27 +214,41 @@ impl Attachment {
     }
 
     pub(crate) fn add(&mut self, entry: Entry) {
-        let entries = &mut Rc::make_mut(&mut self.table).entries;
-        if entry.bystander {
-            // Before the users' own, as Node's `pipe` has it.
-            entries.insert(0, entry);
-        } else {
-            entries.push(entry);
-        }
+        self.change(|entries| {
+            if entry.bystander {
+                // Before the users' own, as Node's `pipe` has it.
+                entries.insert(0, entry);
+            } else {
+                entries.push(entry);
+            }
+        });
+    }
+
+    /// Changes the table, or a copy of it while it is walked.
+    fn change<R>(&mut self, change: impl FnOnce(&mut Vec<Entry>) -> R) -> R {
+        let table = Rc::make_mut(&mut self.table);
+        let result = change(&mut table.entries);
+        table.find_sole_data();
+        result
+    }
+
+    /// The only listener to `data`, unless it wants text.
+    #[inline]
+    pub(crate) fn sole_data_listener(&self) -> Option<&Rc<Listener>> {
+        if self.text.is_none() { self.table.sole_data.as_ref() } else { None }
     }
 
     /// Puts one registration in front of all others. False when there is none of this name.
     pub(crate) fn prepend(&mut self, id: ListenerId) -> bool {
         let Some(entry) = self.remove(id) else { return false };
-        Rc::make_mut(&mut self.table).entries.insert(0, entry);
+        self.change(|entries| entries.insert(0, entry));
         true
     }
 
     /// Takes one registration out and hands it back.
     pub(crate) fn remove(&mut self, id: ListenerId) -> Option<Entry> {
         let position = self.table.entries.iter().position(|entry| entry.id == id)?;
-        let entries = &mut Rc::make_mut(&mut self.table).entries;
-        Some(entries.remove(position))
+        Some(self.change(|entries| entries.remove(position)))
     }
 
     /// Takes all of the user's listeners out, of one event or of every one.
@@ -217,14 +257,26 @@ impl Attachment {
         if !self.table.entries.iter().any(taken) {
             return Vec::new();
         }
-        let entries = &mut Rc::make_mut(&mut self.table).entries;
-        let (removed, kept) = std::mem::take(entries).into_iter().partition(taken);
-        *entries = kept;
-        removed
+        self.change(|entries| {
+            let (removed, kept) = std::mem::take(entries).into_iter().partition(taken);
+            *entries = kept;
+            removed
+        })
     }
 
     pub(crate) fn count(&self, event: Event) -> usize {
         self.table.entries.iter().filter(|entry| entry.is_users() && entry.event == event).count()
+    }
+}
+
+impl Table {
+    fn find_sole_data(&mut self) {
+        let data = Event::Socket(SocketEvent::Data);
+        let mut found = self.entries.iter().filter(|entry| entry.event == data);
+        self.sole_data = match (found.next(), found.next()) {
+            (Some(Entry { once: false, action: Action::User(listener), .. }), None) => Some(Rc::clone(listener)),
+            (Some(_), _) | (None, _) => None,
+        };
     }
 }
 

@@ -100,8 +100,12 @@ impl Mailbox {
         let _ = self.waker.wake();
     }
 
+    pub(crate) fn wants_stop(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
     pub(crate) fn take_stop(&self) -> bool {
-        self.stop.load(Ordering::Acquire) && self.stop.swap(false, Ordering::AcqRel)
+        self.wants_stop() && self.stop.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn is_occupied(&self) -> bool {

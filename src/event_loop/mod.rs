@@ -65,6 +65,7 @@ pub(crate) use crate::event_loop::core::{ConnectPlan, SERVER_EVENTS, SOCKET_EVEN
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
 pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
 pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
+pub(crate) use crate::reactor::plain::Plainly;
 pub(crate) use crate::reactor::selecting::address_text;
 pub(crate) use crate::reactor::servers::{ListenRequest, ServerSettings};
 pub(crate) use crate::reactor::target::Local;
@@ -130,8 +131,6 @@ pub(crate) struct Inner {
     pub(crate) loop_number: u64,
     /// The hook of [`EventLoop::on_unhandled_error`].
     pub(crate) unhandled: RefCell<Option<Hook>>,
-    /// An unhandled error that was emitted within a command, which cannot return it.
-    pub(crate) unreported: Cell<Option<Error>>,
 }
 
 type Hook = Box<dyn FnMut(ErrorSource, &Error) -> Unhandled>;
@@ -147,6 +146,13 @@ enum Stage {
     Immediates,
     Closing,
     Timers,
+}
+
+/// How many turns are asked for.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Turns {
+    One,
+    All,
 }
 
 /// How far a turn came.
@@ -212,7 +218,6 @@ impl EventLoop {
             guards: Rc::default(),
             loop_number: LOOPS.fetch_add(1, Ordering::Relaxed) + 1,
             unhandled: RefCell::new(None),
-            unreported: Cell::new(None),
         });
         current::set(inner.clone());
         let buffer = vec![0; READ_BUFFER].into_boxed_slice();
@@ -243,13 +248,11 @@ impl EventLoop {
     /// ```
     pub fn run(&mut self) -> Result<(), Error> {
         self.settle()?;
+        self.inner.core.borrow_mut().time_passed();
         self.fresh = true;
-        // Bounded by what keeps the loop alive: that is what it is for.
-        while self.stage != Stage::Start || self.is_alive() {
+        if self.stage != Stage::Start || self.is_alive() {
             self.begin_with_timers();
-            if self.work(None)? == Progress::Stopped {
-                return Ok(());
-            }
+            self.work(None, Turns::All)?;
         }
         Ok(())
     }
@@ -278,10 +281,11 @@ impl EventLoop {
     /// ```
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
         self.settle()?;
-        if self.begin_with_timers() && self.work(timeout)? == Progress::Stopped {
+        self.inner.core.borrow_mut().time_passed();
+        if self.begin_with_timers() && self.work(timeout, Turns::One)? == Progress::Stopped {
             return Ok(self.is_alive());
         }
-        self.work(timeout)?;
+        self.work(timeout, Turns::One)?;
         Ok(self.is_alive())
     }
 
@@ -410,16 +414,16 @@ impl EventLoop {
     /// The phases of a turn, from where it stands to its end. This is the whole loop, as libuv has it:
     ///
     /// pending → poll → pending again → immediates → closing → timers.
-    fn work(&mut self, timeout: Option<Duration>) -> Result<Progress, Error> {
+    fn work(&mut self, timeout: Option<Duration>, turns: Turns) -> Result<Progress, Error> {
         let inner = self.inner.clone();
         let _idle_again = Entered::new(&inner);
-        // Bounded by the stages: each round begins the next, and the last returns. Each stage is bounded by what its queue
-        // held when it began.
+        // Bounded by the stages: each round begins the next, and the last returns unless all turns are asked for; then by
+        // what keeps the loop alive, which is what it is for. Each stage is bounded by what its queue held when it began.
         loop {
             match self.stage {
                 Stage::Start => {
-                    inner.core.borrow_mut().reactor.begin_pending();
-                    self.stage = Stage::Pending;
+                    let any = inner.core.borrow_mut().reactor.begin_pending();
+                    self.stage = if any { Stage::Pending } else { Stage::Poll };
                 }
                 Stage::Pending => {
                     self.enter(Phase::Pending);
@@ -432,7 +436,6 @@ impl EventLoop {
                     self.stage = Stage::Poll;
                 }
                 Stage::Poll => {
-                    self.enter(Phase::Poll);
                     self.poll(timeout)?;
                     self.stage = Stage::Serve;
                 }
@@ -441,8 +444,15 @@ impl EventLoop {
                     if self.serve()? == Progress::Stopped {
                         return Ok(Progress::Stopped);
                     }
-                    self.stage = Stage::PendingAgain { round: 0 };
-                    inner.core.borrow_mut().reactor.begin_pending();
+                    let mut core = inner.core.borrow_mut();
+                    // Most turns have nothing in between: they go on as if they had found that phase by phase.
+                    self.stage = if core.has_work_before_timers() {
+                        core.reactor.begin_pending();
+                        Stage::PendingAgain { round: 0 }
+                    } else {
+                        core.begin_timers();
+                        Stage::Timers
+                    };
                 }
                 Stage::PendingAgain { round } => {
                     self.enter(Phase::Pending);
@@ -483,12 +493,17 @@ impl EventLoop {
                     inner.core.borrow_mut().begin_timers();
                 }
                 Stage::Timers => {
-                    self.enter(Phase::Timers);
-                    if self.serve_timers()? == Progress::Stopped {
-                        return Ok(Progress::Stopped);
+                    let any = inner.core.borrow().reactor.timers.any_due();
+                    if any {
+                        self.enter(Phase::Timers);
+                        if self.serve_timers()? == Progress::Stopped {
+                            return Ok(Progress::Stopped);
+                        }
                     }
                     self.stage = Stage::Start;
-                    return Ok(Progress::Done);
+                    if turns == Turns::One || !self.is_alive() {
+                        return Ok(Progress::Done);
+                    }
                 }
             }
         }
@@ -524,6 +539,7 @@ impl EventLoop {
         let alive = self.is_alive();
         let mut core = inner.core.borrow_mut();
         core.turn += 1;
+        core.phase = Phase::Poll;
         let mut timeout = core.poll_timeout(alive);
         if inner.mailbox.is_occupied() {
             timeout = Some(Duration::ZERO);
@@ -551,7 +567,11 @@ impl EventLoop {
             match served {
                 Served::Data { socket, count } => {
                     self.inner.emit_data(socket, &self.buffer[..count]);
-                    self.inner.core.borrow_mut().reactor.lent(socket);
+                    let mut core = self.inner.core.borrow_mut();
+                    core.reactor.lent(socket);
+                    if core.is_settled() && !core.stopping && !self.inner.mailbox.wants_stop() {
+                        continue;
+                    }
                 }
                 Served::OwnBuffer { socket } => self.inner.read_into_own_buffer(socket),
                 Served::Callback => {}

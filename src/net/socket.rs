@@ -4,11 +4,13 @@
 //! It may touch the event loop's commands. Commands return the socket where Node returns `this`, so that they can be
 //! chained; on a stale handle they do nothing.
 
+use std::io;
+
 use crate::error::Error;
-use crate::event_loop::QueuedBytes;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::current;
 use crate::event_loop::emit::call_lookup;
+use crate::event_loop::{Outgoing, Plainly, QueuedBytes};
 use crate::net::{Chunk, ConnectOptions, Encoding, Socket, SocketOptions};
 
 /// Making and connecting.
@@ -248,8 +250,12 @@ impl Socket {
     ///
     /// [`socket.write()`]: https://nodejs.org/api/net.html#socketwritedata-encoding-callback
     pub fn write<'a>(self, chunk: impl Into<Chunk<'a>>) -> bool {
-        let mut chunk = Some(chunk.into());
-        current::with(|core| core.write(self.handle, &mut chunk, None)).unwrap_or(false)
+        let chunk = chunk.into();
+        match current::write_plainly(self.handle, chunk.as_slice()) {
+            Plainly::Whole => true,
+            Plainly::Otherwise(outcome) => self.written_otherwise(chunk, outcome),
+            Plainly::Not => self.write_otherwise(chunk, None),
+        }
     }
 
     /// [`write`](Socket::write) with a callback. Mirrors [`socket.write(data, callback)`].
@@ -286,9 +292,19 @@ impl Socket {
         chunk: impl Into<Chunk<'a>>,
         callback: impl FnOnce(Socket, Result<(), &Error>) + 'static,
     ) -> bool {
-        let mut chunk = Some(chunk.into());
-        let callback = Callback::Complete(Box::new(callback));
-        current::with(|core| core.write(self.handle, &mut chunk, Some(callback))).unwrap_or(false)
+        self.write_otherwise(chunk.into(), Some(Callback::Complete(Box::new(callback))))
+    }
+
+    /// What is left of the chunk is dropped here, with nothing borrowed.
+    #[cold]
+    fn written_otherwise(self, chunk: Chunk<'_>, outcome: io::Result<usize>) -> bool {
+        let mut chunk = Some(chunk);
+        current::with(|core| core.written_otherwise(self.handle, &mut chunk, outcome)).unwrap_or(false)
+    }
+
+    fn write_otherwise(self, chunk: Chunk<'_>, callback: Option<Callback>) -> bool {
+        let mut chunk = Some(chunk);
+        current::with(|core| core.write(self.handle, &mut chunk, callback)).unwrap_or(false)
     }
 
     /// Sets the encoding of text that is written from now on: `&str`, `&String`, `String`, and what is

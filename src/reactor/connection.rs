@@ -566,6 +566,15 @@ impl Connection {
         !self.destroyed && self.errored.is_none() && !self.write.ending()
     }
 
+    /// The stream of an open connection.
+    #[inline]
+    pub(super) fn open_stream(&self) -> Option<&Stream> {
+        match &self.link {
+            Link::Open { stream, .. } => Some(stream),
+            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => None,
+        }
+    }
+
     /// Node's `needFinish`: the user ended, nothing waits, nothing went wrong.
     pub(super) fn needs_finish(&self) -> bool {
         self.write.ending()

@@ -30,6 +30,11 @@ impl Handle {
         (self.0.get() & INDEX_MASK) as usize
     }
 
+    /// The whole of it as a number, never zero.
+    pub(crate) fn bits(self) -> u64 {
+        self.0.get()
+    }
+
     pub(crate) fn generation(self) -> Generation {
         let generation = self.0.get() >> INDEX_BITS;
         Generation(NonZeroU64::new(generation).unwrap_or(NonZeroU64::MIN))

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`handle`] | handles, tokens, generations |
 //! | [`connection`] | what a connection is: `ReadSide` × `WriteSide` + `Link` |
+//! | [`connections`] | all of them, and which do the usual thing next |
 //! | [`connecting`], [`target`] | from `connect()` to `connect` |
 //! | [`selecting`] | from a lookup's addresses to the one that gets connected |
 //! | [`reading`] | the readable side in motion |
 //! | [`writing`] | the writable side in motion |
+//! | [`plain`] | the usual way of a read and of a write |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
 //! | [`unix`] | listening at and connecting to paths |
@@ -35,8 +37,10 @@ pub(crate) mod bytes;
 pub(crate) mod closing;
 pub(crate) mod connecting;
 pub(crate) mod connection;
+pub(crate) mod connections;
 pub(crate) mod handle;
 pub(crate) mod idle;
+pub(crate) mod plain;
 pub(crate) mod properties;
 pub(crate) mod reading;
 pub(crate) mod ready;
@@ -57,6 +61,7 @@ use slab::Slab;
 use crate::reactor::bytes::QueuedBytes;
 use crate::reactor::closing::Closing;
 use crate::reactor::connection::{Connection, ConnectionOptions, Link};
+use crate::reactor::connections::Connections;
 use crate::reactor::handle::Generations;
 pub(crate) use crate::reactor::handle::{Generation, Handle};
 use crate::reactor::ready::ReadyList;
@@ -136,7 +141,7 @@ pub(crate) enum Pending {
 }
 
 pub(crate) struct Reactor {
-    connections: Slab<Connection>,
+    connections: Connections,
     servers: Slab<Server>,
     pub(crate) timers: Timers<TimerKind>,
     generations: Generations,
@@ -171,7 +176,7 @@ pub(crate) struct Reactor {
 impl Reactor {
     pub(crate) fn new(last_generation: u64, budgets: serving::Budgets, poller: Poller) -> Reactor {
         Reactor {
-            connections: Slab::new(),
+            connections: Connections::default(),
             servers: Slab::new(),
             timers: Timers::new(),
             generations: Generations::after(last_generation),
@@ -202,6 +207,11 @@ impl Reactor {
 
     pub(crate) fn next_generation(&mut self) -> Generation {
         self.generations.next()
+    }
+
+    /// The time of this turn.
+    pub(crate) fn now(&self) -> Time {
+        self.now
     }
 
     /// The event loop read the clock.

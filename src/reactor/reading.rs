@@ -34,13 +34,20 @@ pub(crate) enum Received {
 impl Reactor {
     /// Reads once, into the loop's buffer.
     pub(crate) fn receive(&mut self, socket: Handle, buffer: &mut [u8]) -> Received {
-        let now = self.now;
         let Some(connection) = self.connections.get_mut(socket.index()) else { return Received::Nothing };
         if !connection.read.receiving {
             return Received::Nothing;
         }
         let Link::Open { stream, .. } = &connection.link else { return Received::Nothing };
-        match stream.read(buffer) {
+        let outcome = stream.read(buffer);
+        self.received(socket, outcome, buffer)
+    }
+
+    /// What one read of an open connection came to.
+    pub(super) fn received(&mut self, socket: Handle, outcome: io::Result<usize>, buffer: &[u8]) -> Received {
+        let now = self.now;
+        let connection = &mut self.connections[socket.index()];
+        match outcome {
             Ok(0) => {
                 self.received_end_of_stream(socket);
                 Received::Queued
@@ -144,7 +151,15 @@ impl Reactor {
     }
 
     /// The rest of `push(chunk)`, after a lent chunk was emitted.
+    #[inline]
     pub(crate) fn lent(&mut self, socket: Handle) {
+        // What was read the usual way leaves nothing in the buffer, unless somebody put something there.
+        if !self.connections.is_untouched(socket.index()) {
+            self.lent_otherwise(socket);
+        }
+    }
+
+    fn lent_otherwise(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         if !connection.read.can_push_more() {
             self.stop_receiving(socket);

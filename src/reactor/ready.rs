@@ -7,8 +7,6 @@
 //! This module touches nothing. Invariant: a token stands at most once in the two queues together; its owner holds the
 //! `queued` bit.
 
-use std::collections::VecDeque;
-
 /// What is known about a descriptor's readiness, kept until a system call says otherwise.
 #[derive(Copy, Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Readiness {
@@ -27,18 +25,27 @@ pub(crate) struct Readiness {
 /// Tokens to serve now, and tokens for the next poll phase.
 #[derive(Default)]
 pub(crate) struct ReadyList {
-    now: VecDeque<u64>,
-    next: VecDeque<u64>,
+    now: Vec<u64>,
+    /// How many of them are done with.
+    served: usize,
+    next: Vec<u64>,
 }
 
 impl ReadyList {
     /// Queues a token for the next poll phase.
     pub(crate) fn push(&mut self, token: u64) {
-        self.next.push_back(token);
+        self.next.push(token);
     }
 
     /// Begins a poll phase: what waited is served now.
     pub(crate) fn begin(&mut self) {
+        if self.served == self.now.len() {
+            self.now.clear();
+        } else {
+            // What an interrupted phase left comes first.
+            self.now.drain(..self.served);
+        }
+        self.served = 0;
         if !self.next.is_empty() {
             self.now.append(&mut self.next);
         }
@@ -46,20 +53,22 @@ impl ReadyList {
 
     /// Adds a fresh event behind what waited.
     pub(crate) fn push_now(&mut self, token: u64) {
-        self.now.push_back(token);
+        self.now.push(token);
     }
 
     /// The token being served; it stays at the front while user code runs, so that an interrupted phase can continue.
+    #[inline]
     pub(crate) fn current(&self) -> Option<u64> {
-        self.now.front().copied()
+        self.now.get(self.served).copied()
     }
 
     /// The current token is done with for this phase.
+    #[inline]
     pub(crate) fn advance(&mut self) {
-        self.now.pop_front();
+        self.served += 1;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.now.is_empty() && self.next.is_empty()
+        self.served == self.now.len() && self.next.is_empty()
     }
 }

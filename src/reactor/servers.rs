@@ -359,16 +359,16 @@ impl Reactor {
         connection.counted_by_server = true;
         connection.peer = peer;
         found.connections += 1;
-        let entry = self.connections.vacant_entry();
-        let token = Token::Connection { index: entry.key(), descriptor }.pack();
-        let socket = Handle::new(entry.key(), generation);
+        let index = self.connections.next_index();
+        let token = Token::Connection { index, descriptor }.pack();
+        let socket = Handle::new(index, generation);
         let registered = self.poller.register(stream.as_fd(), token);
         connection.link = Link::Open { stream, descriptor };
         connection.idle.last_activity = self.now;
         if paused {
             connection.read.flow = Flow::Stopped;
         }
-        entry.insert(connection);
+        self.connections.insert(connection);
         if !paused {
             self.read_zero(socket);
         }

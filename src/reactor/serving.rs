@@ -46,6 +46,11 @@ impl Serving {
         Serving { budgets, left: None, progress: Progress::Reading }
     }
 
+    /// The first read of a descriptor was made.
+    pub(super) fn spend_first_read(&mut self) {
+        self.left = Some(self.budgets.reads.max(1) - 1);
+    }
+
     fn next_token(&mut self) {
         self.left = None;
         self.progress = Progress::Reading;
@@ -83,8 +88,7 @@ impl Reactor {
                     Token::matches(event.token, descriptor).then_some(&mut server.readiness)
                 })
             } else {
-                let connection = self.connections.get_mut(Token::index(event.token));
-                connection.and_then(|connection| connection.readiness_of(event.token))
+                self.connections.readiness_of(event.token)
             };
             let Some(readiness) = readiness else { continue };
             readiness.readable |= event.readable;
@@ -102,6 +106,12 @@ impl Reactor {
     pub(crate) fn serve(&mut self, buffer: &mut [u8]) -> Served {
         // Bounded by the length of the list: each round either returns or takes a token off it.
         while let Some(token) = self.ready.current() {
+            if self.serving.left.is_none() {
+                match self.serve_plainly(token, buffer) {
+                    Served::Nothing => {}
+                    served => return served,
+                }
+            }
             let served =
                 if Token::is_server(token) { self.serve_server(token) } else { self.serve_connection(token, buffer) };
             if served != Served::Nothing {
@@ -212,8 +222,14 @@ impl Reactor {
     /// One read of the connection that is being served, and what it says about its readiness.
     pub(crate) fn read_ready(&mut self, socket: Handle, buffer: &mut [u8]) -> Received {
         let received = self.receive(socket, buffer);
+        self.note(socket, received, buffer.len());
+        received
+    }
+
+    /// What a read says about the readiness of the connection that is being served.
+    pub(super) fn note(&mut self, socket: Handle, received: Received, room: usize) {
         match received {
-            Received::Lent(count) | Received::Kept(count) if count < buffer.len() => {
+            Received::Lent(count) | Received::Kept(count) if count < room => {
                 self.serving.progress = Progress::Writing;
                 // A short read emptied the socket, and what comes later makes a new edge. Only with the peer's end or an
                 // error behind it the next read must be made without one, in the next turn (rule M7).
@@ -226,7 +242,6 @@ impl Reactor {
             Received::Queued => self.serving.progress = Progress::Writing,
             Received::Lent(_) | Received::Kept(_) | Received::Nothing => {}
         }
-        received
     }
 
     /// One attempt to continue the write in flight.
@@ -284,9 +299,13 @@ impl Reactor {
         !self.pending.is_empty() || !self.pending_now.is_empty()
     }
 
+    pub(crate) fn has_closing(&self) -> bool {
+        !self.closing.is_empty() || !self.closing_now.is_empty()
+    }
+
     /// How long the poll phase may wait for the sake of what is already known.
     pub(crate) fn must_not_wait(&self) -> bool {
-        self.has_pending() || !self.closing.is_empty() || !self.closing_now.is_empty() || !self.ready.is_empty()
+        self.has_pending() || self.has_closing() || !self.ready.is_empty()
     }
 
     /// The next timer that is due, in Node's order (rule TM3).

@@ -200,6 +200,11 @@ impl<K: Copy> Timers<K> {
         self.next.map(|place| place.expiry)
     }
 
+    /// Whether the phase that began has anything to do.
+    pub(crate) fn any_due(&self) -> bool {
+        self.next.is_some_and(|place| place.expiry <= self.now)
+    }
+
     /// Begins a timer phase, or continues one that a panic interrupted or whose clock advanced.
     pub(crate) fn begin(&mut self, now: Time) {
         self.now = now;

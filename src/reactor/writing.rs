@@ -86,13 +86,18 @@ impl Reactor {
         } else {
             self.dispatch_chunk(socket, chunk, length, callback);
         }
+        Ok(self.wants_more(socket))
+    }
+
+    /// What `write()` returns, after the kernel was tried (rule F3).
+    pub(super) fn wants_more(&mut self, socket: Handle) -> bool {
         let connection = &mut self.connections[socket.index()];
         let write = &mut connection.write;
         let below = write.length < write.high_water_mark || write.length == 0;
         if !below {
             write.need_drain = true;
         }
-        Ok(below && !connection.destroyed && connection.errored.is_none())
+        below && !connection.destroyed && connection.errored.is_none()
     }
 
     /// Hands one chunk to the transport, within the call of `write()`.
@@ -128,7 +133,19 @@ impl Reactor {
         connection.bytes_dispatched += length as u64;
         connection.idle.last_activity = now;
         let outcome = stream.write(chunk.as_ref().map_or(&[], |chunk| chunk.as_slice()));
-        if connection.idle.expired {
+        self.sent(socket, chunk, length, callback, outcome);
+    }
+
+    /// What the kernel made of one chunk, which `write.length` counts.
+    pub(super) fn sent<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: &mut Option<C>,
+        length: usize,
+        callback: Option<CallbackId>,
+        outcome: io::Result<usize>,
+    ) {
+        if self.connections[socket.index()].idle.expired {
             self.touch(socket);
         }
         match outcome {
