@@ -1,0 +1,39 @@
+// What the generator does not say, and why. Each reason is a line under "Differences from Node" in the package's README
+// or an N row of the semantics, and the hand-made scenario that shows it is named; or it is about timing.
+'use strict';
+
+/** Pairs of neighbours that are never said, whoever they are about. */
+const PAIRS = [
+  // `connect` on a connecting or connected socket is an error here and undefined in Node (C43).
+  ['socket.connect', 'socket.connect'],
+];
+
+const EXCLUDED_PAIRS = new Map(PAIRS.map(([one, other]) => [`${one} ${other}`, true]));
+
+/** Whether `verb` may not follow here. */
+function excluded(verb, ctx, scenario) {
+  if (EXCLUDED_PAIRS.has(`${ctx.previous} ${verb}`)) return true;
+  switch (verb) {
+    case 'socket.connect':
+      // Only one that is not connected (C43): it was never, or it has closed. Not in `error` (N10, C41).
+      if (ctx.owner === 'C' && ctx.event === 'close' && ctx.depth === 0 && scenario.kind !== 'handle') return scenario.reconnects;
+      return !(ctx.direct && ctx.depth === 0 && !scenario.connected);
+    case 'socket.pause':
+    case 'socket.pipe':
+    case 'socket.unpipe':
+      // An event within its own listener comes when that has returned.
+      return `socket.${ctx.event}` === verb;
+    case 'socket.destroy':
+    case 'socket.destroySoon':
+    case 'socket.resetAndDestroy':
+      // In `connectionAttempt` Node fails with an internal error (N1).
+      return ctx.event === 'connectionAttempt';
+    case 'timers.refresh':
+      // A timer that is over is not revived.
+      return ctx.event === 'timeout' || ctx.within === 'timeout';
+    default:
+      return false;
+  }
+}
+
+module.exports = { EXCLUDED_PAIRS, excluded };
