@@ -10,9 +10,21 @@ const PAIRS = [
 
 const EXCLUDED_PAIRS = new Map(PAIRS.map(([one, other]) => [`${one} ${other}`, true]));
 
+/**
+ * What fails or ends a socket that has not begun to connect. A `connect` before the `close` of that is mixed up with it in
+ * Node (N10, C41).
+ */
+const ENDS = new Set(['socket.write', 'socket.end', 'socket.destroy', 'socket.destroySoon', 'socket.resetAndDestroy', 'abort', 'exit']);
+
+function notYetConnecting(ctx, scenario) {
+  if (scenario.kind === 'direct') return !scenario.connected && ctx.sockets.includes('C');
+  return ctx.early && scenario.kind !== 'alone';
+}
+
 /** Whether `verb` may not follow here. */
 function excluded(verb, ctx, scenario) {
   if (EXCLUDED_PAIRS.has(`${ctx.previous} ${verb}`)) return true;
+  if (ENDS.has(verb) && notYetConnecting(ctx, scenario)) return true;
   switch (verb) {
     case 'socket.connect':
       // Only one that is not connected (C43): it was never, or it has closed. Not in `error` (N10, C41).

@@ -1,5 +1,6 @@
-// Plays scenarios on Node, many in one process: `node node_player.js JOBS.json`, a list of {index, scenario, runs}.
-// Prints one line of JSON for each: {index, traces: [each different run], sizes: [how often], executed}, or {index, problem}.
+// Plays scenarios on Node, many in one process: `node node_player.js JOBS.json ANSWERS`, a list of {index, scenario, runs}.
+// Adds one line of JSON for each to the answers: 
+// {index, runs: [{first, count, traces} of each different run], executed}, or {index, problem}.
 'use strict';
 const fs = require('node:fs');
 const { checkVersion, runAll } = require('../node/runner.js');
@@ -65,7 +66,7 @@ function main() {
     const line = record.problem === null
       ? { index, runs: [...record.seen].map(([text, { first, count }]) => ({ first, count, traces: JSON.parse(text) })), executed: [...executed] }
       : { index, problem: record.problem };
-    fs.writeSync(1, `${JSON.stringify(line)}\n`);
+    fs.appendFileSync(process.argv[3], `${JSON.stringify(line)}\n`);
     executed = new Set();
   };
   runAll(jobs, done, () => process.exit());

@@ -3,10 +3,9 @@
 const { execFileSync, spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const readline = require('node:readline');
 
 /** Most scenarios wait most of the time, for timers. */
-const NODES = 6;
+const NODES = 12;
 /** How many times a scenario is run at first: half of them are disturbed. */
 const RUNS = 6;
 
@@ -21,7 +20,8 @@ class Players {
   async onNode(scenarios, runs = RUNS) {
     const answers = scenarios.map(() => null);
     const jobs = scenarios.map((scenario, index) => ({ index, scenario, runs }));
-    const piles = Array.from({ length: Math.min(NODES, jobs.length) }, (_, pile) => jobs.filter((_, index) => index % NODES === pile));
+    const many = Math.min(NODES, Math.ceil(jobs.length / 4));
+    const piles = Array.from({ length: many }, (_, pile) => jobs.filter((_, index) => index % many === pile));
     await Promise.all(piles.map((pile) => this.playPile(pile, answers)));
     return answers;
   }
@@ -31,16 +31,13 @@ class Players {
     let rest = pile;
     while (rest.length > 0) {
       const file = path.join(this.folder, `jobs-${++this.batches}.json`);
+      const said = `${file}.answers`;
       fs.writeFileSync(file, JSON.stringify(rest));
-      const child = spawn(process.execPath, [path.join(__dirname, 'node_player.js'), file], { stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(process.execPath, [path.join(__dirname, 'node_player.js'), file, said], { stdio: ['ignore', 'ignore', 'pipe'] });
       let complaint = '';
       child.stderr.on('data', (text) => (complaint += text));
-      const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
-      for await (const line of readline.createInterface({ input: child.stdout })) {
-        const answer = JSON.parse(line);
-        answers[answer.index] = answer;
-      }
-      const how = await ended;
+      const how = await new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
+      for (const answer of linesOf(said)) answers[answer.index] = answer;
       fs.unlinkSync(file);
       rest = rest.filter(({ index }) => answers[index] === null);
       if (rest.length > 0) {
@@ -65,15 +62,18 @@ class Players {
     child.stderr.on('data', (text) => (said = (said + text).slice(-5000)));
     const how = await new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
     const answers = scenarios.map(() => ({ problem: `the process of this crate ended (${how}): ${said}` }));
-    const lines = fs.existsSync(traces) ? fs.readFileSync(traces, 'utf8').split('\n') : [];
-    for (const line of lines.filter((line) => line !== '')) {
-      const answer = JSON.parse(line);
-      answers[Number(path.basename(answer.file, '.json'))] = answer;
-    }
+    for (const answer of linesOf(traces)) answers[Number(path.basename(answer.file, '.json'))] = answer;
     fs.rmSync(folder, { recursive: true });
-    fs.rmSync(traces, { force: true });
     return answers;
   }
+}
+
+/** Each line's JSON, of a file that is removed. One that was cut off says nothing. */
+function linesOf(file) {
+  if (!fs.existsSync(file)) return [];
+  const lines = fs.readFileSync(file, 'utf8').split('\n').slice(0, -1);
+  fs.unlinkSync(file);
+  return lines.map((line) => JSON.parse(line));
 }
 
 /** The binary of `cargo test --test conformance`. */

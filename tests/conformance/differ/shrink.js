@@ -4,10 +4,10 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { add, fingerprint, sorted } = require('../record.js');
 
-/** How often each smaller scenario is run on Node. */
-const RUNS = 10;
 /** No more rounds than this: each makes it smaller. */
-const ROUNDS = 60;
+const ROUNDS = 40;
+/** What is cheap finds the way: one run on Node, and one that is disturbed. What has been found is run more often. */
+const CHEAP = { runs: 2, more: 0 };
 
 class Shrinker {
   constructor(players, judge) {
@@ -16,37 +16,43 @@ class Shrinker {
   }
 
   async shrink(verdict) {
+    const cheap = await this.reduce(verdict, CHEAP);
+    const [checked] = await this.judge(this.players, [cheap.scenario]);
+    if (this.still(checked, verdict)) return checked;
+    // It was Node's timing that differed on the way.
+    const careful = await this.reduce(verdict, { runs: 8, more: 24 });
+    const [again] = await this.judge(this.players, [careful.scenario]);
+    return this.still(again, verdict) ? again : verdict;
+  }
+
+  /** A crash stays a crash, and a difference a difference. */
+  still(found, verdict) {
+    return found.kind === 'differs' && (found.problem === undefined) === (verdict.problem === undefined);
+  }
+
+  async reduce(verdict, effort) {
     let best = verdict;
     for (let round = 0; round < ROUNDS; round++) {
       const candidates = smaller(best.scenario);
-      if (candidates.length === 0) break;
       const scenarios = candidates.map((edit) => edit(clone(best.scenario)));
-      const verdicts = await this.judge(this.players, scenarios, { runs: RUNS, more: 30 });
-      const good = verdicts.flatMap((found, index) => (found.kind === 'differs' && similar(found, verdict) ? [index] : []));
+      const verdicts = await this.judge(this.players, scenarios, effort);
+      const good = verdicts.flatMap((found, index) => (this.still(found, verdict) && size(scenarios[index]) < size(best.scenario) ? [index] : []));
       if (good.length === 0) break;
       good.sort((a, b) => size(scenarios[a]) - size(scenarios[b]));
-      let next = verdicts[good[0]];
-      // All that can go may go together: half of it, a quarter of it, …
-      for (let many = good.length; many > 1; many = Math.ceil(many / 2)) {
-        const together = clone(best.scenario);
+      // All that can go may go together: all of it, half of it, a quarter of it, …
+      const amounts = [];
+      for (let many = good.length; many > 1; many = Math.floor(many / 2)) amounts.push(many);
+      const together = amounts.map((many) => {
+        const copy = clone(best.scenario);
         // From the back, so that places in lists stay what they are.
-        for (const index of good.slice(0, many).sort((a, b) => b - a)) candidates[index](together);
-        const [found] = await this.judge(this.players, [together], { runs: RUNS, more: 30 });
-        if (found.kind === 'differs' && similar(found, verdict) && size(together) <= size(next.scenario)) {
-          next = found;
-          break;
-        }
-        if (many === 2) break;
-      }
-      best = next;
+        for (const index of good.slice(0, many).sort((a, b) => b - a)) candidates[index](copy);
+        return copy;
+      });
+      const bigger = (await this.judge(this.players, together, effort)).filter((found) => this.still(found, verdict));
+      best = [...bigger, verdicts[good[0]]].reduce((one, other) => (size(other.scenario) < size(one.scenario) ? other : one));
     }
     return best;
   }
-}
-
-/** A crash stays a crash, and a difference a difference. */
-function similar(found, verdict) {
-  return (found.problem === undefined) === (verdict.problem === undefined);
 }
 
 function clone(scenario) {
@@ -83,7 +89,7 @@ function visit(value, place, edits) {
     const inList = typeof key === 'number';
     const last = place[place.length - 2];
     // The last accepted definition is that of all, and a script may be empty.
-    if (inList) edits.push((copy) => { const list = parent(copy); if (list[key] !== undefined) list.splice(key, 1); });
+    if (inList) edits.push((copy) => { const list = parent(copy); if (list[key] !== undefined && !(last === 'accepted' && list.length === 1)) list.splice(key, 1); });
     else if (!NEEDED.has(key) && !(last === 'script')) edits.push((copy) => void delete parent(copy)[key]);
     if (inList && isAction(place) && typeof value === 'object' && value !== null) {
       // What it would do later, done now.
