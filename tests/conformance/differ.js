@@ -5,10 +5,11 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { checkVersion } = require('./node/runner.js');
+const { scenarios } = require('./record.js');
 const { Coverage } = require('./differ/coverage.js');
 const { Generator } = require('./differ/generate.js');
 const { Players } = require('./differ/players.js');
-const { differences, explanation, firstDifference, isNonsense, variantsOf } = require('./differ/judge.js');
+const { differences, explanation, firstDifference, isNonsense, resetAfterEnd, variantsOf } = require('./differ/judge.js');
 const { Shrinker, keep } = require('./differ/shrink.js');
 
 const USAGE = `usage: node differ.js [options]
@@ -16,6 +17,7 @@ const USAGE = `usage: node differ.js [options]
   --count N      how many (1000)
   --from N       begin with the N-th (1): those before are made, but not played
   --keep DIR     write what differs there, shrunk, as scenarios with recordings
+  --scenarios DIR  those of a folder, instead of generated ones
   --no-shrink    keep differences as they are
   --player FILE  the binary of the conformance test, instead of building it
   --print        print the scenarios and play nothing
@@ -29,11 +31,11 @@ const MORE_RUNS = 30;
 const SHRUNK = 12;
 
 function options(words) {
-  const chosen = { seed: 1, count: 1000, from: 1, keep: null, player: null, shrink: true, print: false, uncovered: false };
+  const chosen = { seed: 1, count: 1000, from: 1, keep: null, scenarios: null, player: null, shrink: true, print: false, uncovered: false };
   for (let i = 0; i < words.length; i++) {
     const name = words[i].slice(2);
     if (['--seed', '--count', '--from'].includes(words[i])) chosen[name] = Number(words[++i]);
-    else if (['--keep', '--player'].includes(words[i])) chosen[name] = words[++i];
+    else if (['--keep', '--player', '--scenarios'].includes(words[i])) chosen[name] = words[++i];
     else if (['--print', '--uncovered'].includes(words[i])) chosen[name] = true;
     else if (words[i] === '--no-shrink') chosen.shrink = false;
     else fail(USAGE);
@@ -77,7 +79,8 @@ function first(scenario, node, crate) {
 /** By its runs and our traces. */
 function decided(verdict) {
   const found = differences(verdict.runs, verdict.own);
-  const reasons = found.map(explanation);
+  const whole = resetAfterEnd(found);
+  const reasons = found.map((difference) => whole ?? explanation(difference));
   const kind = found.length === 0 ? 'same' : reasons.includes(null) ? 'differs' : 'explained';
   return { ...verdict, kind, differences: found.filter((_, index) => reasons[index] === null), reasons: reasons.filter((reason) => reason !== null) };
 }
@@ -111,6 +114,8 @@ async function main() {
     for (let i = 0; i < chosen.count; i++) console.log(JSON.stringify(generator.next()));
     return;
   }
+  const given = chosen.scenarios === null ? null : scenarios(chosen.scenarios).map((file) => JSON.parse(fs.readFileSync(file, 'utf8')));
+  if (given !== null) chosen.count = given.length;
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'halfclose-differ-'));
   process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
   const players = new Players(folder, chosen.player);
@@ -120,8 +125,8 @@ async function main() {
   const differing = [];
   const started = Date.now();
   for (let played = 0; played < chosen.count; played += BATCH) {
-    const scenarios = Array.from({ length: Math.min(BATCH, chosen.count - played) }, () => generator.next());
-    for (const verdict of await judge(players, scenarios)) {
+    const batch = Array.from({ length: Math.min(BATCH, chosen.count - played) }, (_, index) => given?.[played + index] ?? generator.next());
+    for (const verdict of await judge(players, batch)) {
       counts[verdict.kind]++;
       for (const pair of verdict.executed) executed.add(...split(pair));
       for (const reason of new Set(verdict.reasons ?? [])) explained.set(reason, (explained.get(reason) ?? 0) + 1);
@@ -132,7 +137,7 @@ async function main() {
       }
     }
     const seconds = Math.round((Date.now() - started) / 1000);
-    console.error(`${played + scenarios.length} played in ${seconds} s, ${counts.differs} differ`);
+    console.error(`${played + batch.length} played in ${seconds} s, ${counts.differs} differ`);
   }
   summary(chosen, counts, explained, generator.coverage, executed);
   if (chosen.keep !== null) {

@@ -130,4 +130,4 @@ function main() {
 
 if (require.main === module) main();
 
-module.exports = { add, fingerprint, sorted, traceFile };
+module.exports = { add, fingerprint, scenarios, sorted };

@@ -30,11 +30,16 @@ const SOCKET_PROPERTIES = [
 ];
 const SERVER_PROPERTIES = ['allowHalfOpen', 'pauseOnConnect', 'noDelay', 'keepAlive', 'keepAliveInitialDelay', 'highWaterMark'];
 const SOCKET_EVENTS = ['connect', 'ready', 'data', 'end', 'finish', 'drain', 'timeout', 'error', 'close', 'pause', 'resume', 'readable', 'pipe', 'unpipe'];
-const COUNTED_IN_NODE = new Set(['end']);
+const COUNTED_IN_NODE = new Set(['connect', 'end', 'close', 'error', 'finish', 'drain', 'readable', 'unpipe']);
 const SERVER_EVENTS = ['listening', 'connection', 'close', 'error', 'drop'];
 /** Far from each other, and from everything that the kernel does. */
 const TIMER_DELAYS = [20, 45];
 const IDLE_TIMES = [30, 65];
+
+/** What an inner list knows of its outer ones: names; not how far they were when it runs. */
+function inherited(known) {
+  return Object.fromEntries(Object.entries(known).filter(([key]) => key !== 'file').map(([key, value]) => [key, Array.isArray(value) ? [...value] : value]));
+}
 
 class ActionWriter {
   constructor(scenario) {
@@ -49,7 +54,7 @@ class ActionWriter {
   }
 
   list(context, most) {
-    const ctx = { ...context, list: [], previous: null, known: { ...context.known } };
+    const ctx = { ...context, list: [], previous: null, known: inherited(context.known) };
     for (let i = 1 + this.random.below(most); i > 0; i--) {
       const verb = this.choose(ctx);
       if (verb === null) break;
@@ -202,7 +207,7 @@ class ActionWriter {
       case 'removeAllListeners':
         return say(random.pick(['data', 'close', 'error', 'drain', 'readable', 'resume', 'finish']));
       case 'listenerCount':
-        // Node counts a listener of its own for `end`, and those of `pipe`.
+        // Node counts listeners of its own: while it waits, for `end`, of signals and of pipes.
         return say(random.pick(SOCKET_EVENTS.filter((event) => !COUNTED_IN_NODE.has(event))));
       case 'get':
         return say(random.pick(SOCKET_PROPERTIES));

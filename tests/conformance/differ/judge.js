@@ -14,9 +14,13 @@ function variantsOf(runs, others = []) {
 /** The endpoints whose trace is not Node's: [{endpoint, own, node: [variant, …]}]. */
 function differences(runs, own) {
   const found = [];
+  // How far a raw peer came when it was stopped is a matter of time.
+  const stopped = (lines) => lines.length === 1 && /^received .*, open$/.test(lines[0]);
   for (const [endpoint, variants] of variantsOf(runs, [{ traces: own }])) {
     const lines = own[endpoint] ?? [];
-    if (!variants.has(JSON.stringify(lines))) found.push({ endpoint, own: lines, node: [...variants].map((text) => JSON.parse(text)) });
+    if (variants.has(JSON.stringify(lines))) continue;
+    const node = [...variants].map((text) => JSON.parse(text));
+    if (!stopped(lines) && !node.some(stopped)) found.push({ endpoint, own: lines, node });
   }
   return found;
 }
@@ -35,7 +39,7 @@ function firstDifference({ own, node }) {
 
 /** What a scenario that makes no sense does: the interpreters say so. */
 function isNonsense(answer) {
-  if (answer.problem !== undefined) return /nobody is called|is called|is no |has not been made|cannot be set|no verb|not an event|no immediate|unknown; there are|should be /.test(answer.problem);
+  if (answer.problem !== undefined) return /nobody is called|has no port|reading 'port'|of undefined|is called|is no |has not been made|cannot be set|no verb|not an event|no immediate|unknown; there are|should be /.test(answer.problem);
   return (answer.runs ?? []).some(({ traces }) => Object.values(traces).flat().some((line) => /uncaught\((nobody is called|TypeError|RangeError|ReferenceError|no verb|not )/.test(line)));
 }
 
@@ -88,10 +92,23 @@ const EXPLAINED = [
   },
 ];
 
+/**
+ * A reset while the FIN of an `end` is under way fails with EINVAL in Node, which then forgets the descriptor: the
+ * connection is never closed, and so neither is the server. The traces are the same up to that error.
+ */
+function resetAfterEnd(found) {
+  const failed = (lines) => lines.findIndex((line) => line.includes('error(EINVAL: reset EINVAL'));
+  const there = found.some(({ own, node }) => failed(own) >= 0 && node.some((variant) => {
+    const at = failed(variant);
+    return at === failed(own) && JSON.stringify(variant.slice(0, at)) === JSON.stringify(own.slice(0, at));
+  }));
+  return there ? 'destroy/reset_after_end' : null;
+}
+
 /** The explanation of a difference at one endpoint; null when there is none. */
 function explanation({ own, node }) {
   for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant))) return scenario;
   return null;
 }
 
-module.exports = { variantsOf, differences, firstDifference, isNonsense, explanation };
+module.exports = { variantsOf, differences, firstDifference, isNonsense, explanation, resetAfterEnd };
