@@ -477,10 +477,14 @@ impl Play {
     }
 
     fn remove(&self, name: &str, off: impl FnOnce(halfclose::net::ListenerId) -> bool) {
-        let listener = self.named.borrow_mut().remove(name);
+        // The name stays: taken off twice, it is not there the second time.
+        let listener = match self.named.borrow().get(name) {
+            Some(Named::Listener(id)) => Some(*id),
+            Some(Named::Timer(_) | Named::Immediate(_)) | None => None,
+        };
         match listener {
-            Some(Named::Listener(id)) => drop(off(id)),
-            Some(Named::Timer(_) | Named::Immediate(_)) | None => panic!("no listener is called {name}"),
+            Some(id) => drop(off(id)),
+            None => panic!("no listener is called {name}"),
         }
     }
 

@@ -32,6 +32,7 @@ mod trace;
 mod values;
 mod vocabulary;
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -72,6 +73,54 @@ fn every_scenario_goes_as_in_node() {
         failures.len(),
         files.len()
     );
+}
+
+/// For `differ.js`: plays the scenarios that `HALFCLOSE_SCENARIOS` names, which need no recordings, and writes what each
+/// did to the file that `HALFCLOSE_OWN_TRACES` names, as `record.js --print` prints it.
+#[test]
+#[ignore = "compares nothing; differ.js does"]
+fn own_traces_for_the_differential_run() {
+    let Some(place) = std::env::var_os("HALFCLOSE_OWN_TRACES") else {
+        println!("HALFCLOSE_OWN_TRACES does not say where the traces go");
+        return;
+    };
+    let files = scenario::files();
+    let next = AtomicUsize::new(0);
+    let out = Mutex::new(std::fs::File::create(place).expect("the file for the traces"));
+    std::thread::scope(|scope| {
+        // They wait most of the time, for timers.
+        for _ in 0..THREADS * 3 {
+            scope.spawn(|| {
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let line = match scenario::own_traces(file) {
+                        Ok(traces) => serde_json::json!({ "file": file, "traces": traces }),
+                        Err(problem) => serde_json::json!({ "file": file, "problem": problem }),
+                    };
+                    let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+                    writeln!(out, "{line}").expect("the file for the traces");
+                }
+            });
+        }
+    });
+}
+
+/// A few scenarios of `differ.js` go as in the Node that is found, so that it works when it is needed.
+#[test]
+fn generated_scenarios_go_as_in_node() {
+    let Some(node) = support::node() else { return };
+    let differ = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/differ.js");
+    let player = std::env::current_exe().expect("the path of this test");
+    let mut command = std::process::Command::new(node);
+    command.arg(differ).args(["--seed", "1", "--count", "50", "--player"]).arg(player);
+    let output = support::within(std::time::Duration::from_secs(60), || command.output()).expect("node runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(2) {
+        println!("skipped: {complained}");
+        return;
+    }
+    assert!(output.status.success(), "{said}{complained}");
+    assert!(said.contains("50 scenarios"), "{said}{complained}");
 }
 
 /// The table in the README says what the scenarios say. `HALFCLOSE_WRITE_TABLE=1` writes it anew.

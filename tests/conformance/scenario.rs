@@ -66,6 +66,13 @@ pub(crate) fn shown(file: &Path) -> String {
     file.strip_prefix(folder()).unwrap_or(file).display().to_string()
 }
 
+/// What this crate does with a scenario, whatever Node does.
+pub(crate) fn own_traces(file: &Path) -> Result<Traces, String> {
+    let scenario = read(file)?;
+    vocabulary::check(&scenario)?;
+    play::in_thread(&shown(file), &scenario)
+}
+
 /// A scenario, and what Node does with it.
 pub(crate) struct Case {
     pub(crate) scenario: Value,

@@ -125,7 +125,7 @@ class Play {
     const definition = definitions[Math.min(index, definitions.length - 1)] ?? {};
     const extra = index - Math.min(index, definitions.length - 1);
     const base = definition.name ?? (index - extra === 0 ? 'S' : `S${index - extra + 1}`);
-    return { definition, name: extra === 0 ? base : `${base}${definition.name === undefined ? index + 1 : extra + 1}` };
+    return { definition, name: extra === 0 ? base : definition.name === undefined ? `S${index + 1}` : `${base}${extra + 1}` };
   }
 
   makeAccepted(server, socket, { definition, name }) {

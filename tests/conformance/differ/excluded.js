@@ -1,0 +1,62 @@
+// What the generator does not say, and why. Each reason is a line under "Differences from Node" in the package's README
+// or an N row of the semantics, and the hand-made scenario that shows it is named; or it is about timing.
+'use strict';
+
+/** Pairs of neighbours that are never said, whoever they are about. */
+const PAIRS = [
+  // `connect` on a connecting or connected socket is an error here and undefined in Node (C43).
+  ['socket.connect', 'socket.connect'],
+];
+
+/*
+ * Left out altogether, in the lists of `generate.js` and `actions.js`:
+ * - the option `handle` of a client: a socket of a bound one waits for its `connect` here, and Node reads and writes at
+ *   once, with ENOTCONN and EPIPE;
+ * - text that is not ASCII: lengths of it count bytes here, and UTF-16 code units in Node;
+ * - `listenerCount` of events that Node listens to itself;
+ * - two sockets that send back what they get, timers that are close to each other: about timing.
+ */
+
+const EXCLUDED_PAIRS = new Map(PAIRS.map(([one, other]) => [`${one} ${other}`, true]));
+
+/**
+ * What fails or ends a socket that has not begun to connect. A `connect` before the `close` of that is mixed up with it in
+ * Node (N10, C41).
+ */
+const ENDS = new Set(['socket.write', 'socket.end', 'socket.destroy', 'socket.destroySoon', 'socket.resetAndDestroy', 'abort', 'exit']);
+
+function notYetConnecting(ctx, scenario) {
+  if (scenario.kind === 'direct') return !scenario.connected && ctx.sockets.includes('C');
+  return ctx.early && scenario.kind !== 'alone';
+}
+
+/** Whether `verb` may not follow here. */
+function excluded(verb, ctx, scenario) {
+  if (EXCLUDED_PAIRS.has(`${ctx.previous} ${verb}`)) return true;
+  if (ENDS.has(verb) && notYetConnecting(ctx, scenario)) return true;
+  // A name without a port cannot be connected to.
+  if (['server.close', 'server.listen'].includes(verb) && ctx.early && scenario.kind === 'direct') return true;
+  switch (verb) {
+    case 'socket.connect':
+      // Only one that is not connected (C43): it was never, or it has closed. Not in `error` (N10, C41).
+      if (ctx.owner === 'C' && ctx.event === 'close' && ctx.depth === 0) return scenario.reconnects;
+      return !(ctx.direct && ctx.depth === 0 && !scenario.connected);
+    case 'socket.pause':
+    case 'socket.pipe':
+    case 'socket.unpipe':
+      // An event within its own listener comes when that has returned.
+      return `socket.${ctx.event}` === verb;
+    case 'socket.destroy':
+    case 'socket.destroySoon':
+    case 'socket.resetAndDestroy':
+      // In `connectionAttempt` Node fails with an internal error (N1).
+      return ctx.event === 'connectionAttempt';
+    case 'timers.refresh':
+      // A timer that is over is not revived.
+      return ctx.event === 'timeout' || ctx.within === 'timeout';
+    default:
+      return false;
+  }
+}
+
+module.exports = { EXCLUDED_PAIRS, excluded };

@@ -1,0 +1,114 @@
+// Whether this crate's trace is among Node's, endpoint by endpoint, and whether a difference is explained.
+'use strict';
+
+/** The different traces of each endpoint; one that was not there in a run has an empty one. */
+function variantsOf(runs, others = []) {
+  const endpoints = new Set([...runs, ...others].flatMap(({ traces }) => Object.keys(traces)));
+  const variants = new Map();
+  for (const endpoint of endpoints) {
+    variants.set(endpoint, new Set(runs.map(({ traces }) => JSON.stringify(traces[endpoint] ?? []))));
+  }
+  return variants;
+}
+
+/** The endpoints whose trace is not Node's: [{endpoint, own, node: [variant, …]}]. */
+function differences(runs, own) {
+  const found = [];
+  // How far a raw peer came when it was stopped is a matter of time.
+  const stopped = (lines) => lines.length === 1 && /^received .*, open$/.test(lines[0]);
+  for (const [endpoint, variants] of variantsOf(runs, [{ traces: own }])) {
+    const lines = own[endpoint] ?? [];
+    if (variants.has(JSON.stringify(lines))) continue;
+    const node = [...variants].map((text) => JSON.parse(text));
+    if (!stopped(lines) && !node.some(stopped)) found.push({ endpoint, own: lines, node });
+  }
+  return found;
+}
+
+/** The Node's variant that goes as ours for the longest time, and the first line that differs. */
+function firstDifference({ own, node }) {
+  const common = (variant) => {
+    let count = 0;
+    while (count < own.length && own[count] === variant[count]) count++;
+    return count;
+  };
+  const nearest = node.reduce((best, variant) => (common(variant) > common(best) ? variant : best));
+  const at = common(nearest);
+  return { at, node: nearest[at] ?? '(nothing)', own: own[at] ?? '(nothing)' };
+}
+
+/** What a scenario that makes no sense does: the interpreters say so. */
+function isNonsense(answer) {
+  if (answer.problem !== undefined) return /nobody is called|has no port|reading 'port'|of undefined|is called|is no |has not been made|cannot be set|no verb|not an event|no immediate|unknown; there are|should be /.test(answer.problem);
+  return (answer.runs ?? []).some(({ traces }) => Object.values(traces).flat().some((line) => /uncaught\((nobody is called|TypeError|RangeError|ReferenceError|no verb|not )/.test(line)));
+}
+
+/** `sep`, text and properties of a line. */
+function parts(line) {
+  const [, separator, text, properties] = /^(, |~ |\|[xit]? (?:~ )?)?(.*?)(?: \{([^{}]*)\})?$/s.exec(line);
+  return { separator: separator ?? '', text, properties: properties === undefined ? [] : properties.split(' ') };
+}
+
+/** The lines without those that `leave` says, as if their entries had never been made. */
+function without(lines, leave) {
+  const kept = [];
+  let waiting = null;
+  for (const line of lines) {
+    const { separator, text, properties } = parts(line);
+    const merged = waiting === null ? { separator, properties } : { separator: later(waiting.separator, separator), properties: merge(waiting.properties, properties) };
+    if (leave(text)) waiting = merged;
+    else {
+      waiting = null;
+      kept.push(merged.separator + text + (merged.properties.length > 0 ? ` {${merged.properties.join(' ')}}` : ''));
+    }
+  }
+  return kept;
+}
+
+function later(first, second) {
+  if (second.startsWith('|') || first === '') return first === '' ? '' : second;
+  if (second === '~ ' && first.startsWith('|')) return first.includes('~') ? first : `${first}~ `;
+  if (second === '~ ') return '~ ';
+  return first;
+}
+
+function merge(first, second) {
+  const values = new Map([...first, ...second].map((entry) => [entry.split('=')[0], entry]));
+  return [...values.values()];
+}
+
+/**
+ * Differences that are explained, told from all others as exactly as their traces allow. Each names the scenario that
+ * shows it.
+ */
+const EXPLAINED = [
+  {
+    // N11: the callback of the first `end` after a `destroy` is called here, and never in Node.
+    scenario: 'shutdown/n11_end_callback_after_destroy',
+    same(own, node) {
+      const extra = (text) => /^(?:\w+ )?cb\d+\(ERR_STREAM_DESTROYED: Cannot call end after a stream was destroyed\)$/.test(text);
+      return own.some((line) => extra(parts(line).text)) && JSON.stringify(without(own, extra)) === JSON.stringify(without(node, () => false));
+    },
+  },
+];
+
+/**
+ * A reset while the FIN of an `end` is under way fails with EINVAL in Node, which then forgets the descriptor: the
+ * connection is never closed, and so neither is the server. The traces are the same up to that error.
+ */
+function resetAfterEnd(found) {
+  const failed = (lines) => lines.findIndex((line) => line.includes('error(EINVAL: reset EINVAL'));
+  const there = found.some(({ own, node }) => failed(own) >= 0 && node.some((variant) => {
+    const at = failed(variant);
+    return at === failed(own) && JSON.stringify(variant.slice(0, at)) === JSON.stringify(own.slice(0, at));
+  }));
+  return there ? 'destroy/reset_after_end' : null;
+}
+
+/** The explanation of a difference at one endpoint; null when there is none. */
+function explanation({ own, node }) {
+  for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant))) return scenario;
+  return null;
+}
+
+module.exports = { variantsOf, differences, firstDifference, isNonsense, explanation, resetAfterEnd };
