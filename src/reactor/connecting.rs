@@ -221,6 +221,12 @@ impl super::connection::Connection {
     /// reader are kept (rule C41).
     fn undestroy(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
+        if self.destroyed {
+            // What the connection before has not delivered is not the next one's to deliver. What was `unshift`ed into a
+            // socket that never connected is.
+            self.read.length = 0;
+            self.read.buffer.clear();
+        }
         self.destroyed = false;
         self.error_emitted = false;
         self.close_marked = false;
@@ -236,8 +242,6 @@ impl super::connection::Connection {
         self.read.reading = false;
         self.read.end_scheduled = false;
         self.read.receiving = false;
-        self.read.length = 0;
-        self.read.buffer.clear();
         self.write.phase = self.write.first_phase();
         self.write.need_drain = false;
         self.write.after_write_pending = false;

@@ -4,7 +4,7 @@ const { excluded } = require('./excluded.js');
 
 /** How often a verb is chosen, beside what the coverage wants. */
 const WEIGHTS = {
-  nextTick: 4, setImmediate: 4, clearImmediate: 0.5, meet: 0.7, busy: 0.2, log: 1, abort: 0.4, exit: 0.1,
+  nextTick: 4, throw: 0.2, setImmediate: 4, clearImmediate: 0.5, meet: 0.7, busy: 0.2, log: 1, abort: 0.4, exit: 0.1,
   'socket.connect': 3, 'socket.write': 10, 'socket.end': 6, 'socket.destroy': 2, 'socket.destroySoon': 1.5, 'socket.resetAndDestroy': 1.5,
   'socket.pause': 3, 'socket.resume': 3, 'socket.cork': 2, 'socket.uncork': 2, 'socket.read': 3, 'socket.readAll': 1, 'socket.unshift': 2,
   'socket.setEncoding': 1, 'socket.setTimeout': 0.6, 'socket.pipe': 1.5, 'socket.unpipe': 1, 'socket.once': 2, 'socket.ref': 0.7, 'socket.unref': 0.7,
@@ -17,7 +17,7 @@ const OWN_SERVER = 6;
 
 /** Those that cause nothing: for reactions that are done each time. */
 const TAME = new Set([
-  'log', 'busy', 'socket.address', 'socket.get', 'socket.listenerCount', 'socket.getTypeOfService', 'socket.setNoDelay', 'file.exists',
+  'log', 'busy', 'socket.address', 'socket.get', 'socket.listenerCount', 'socket.setNoDelay', 'file.exists',
   'server.address', 'server.get', 'server.listenerCount', 'server.getConnections', 'bound.address',
 ]);
 
@@ -180,6 +180,8 @@ class ActionWriter {
         return say(ctx.data && random.chance(0.3) ? '$data' : random.pick(['u', 'back', 3]));
       case 'setEncoding':
         return say(random.pick(['utf8', 'utf8', 'latin1', 'hex', 'base64', 'ascii']));
+      case 'setDefaultEncoding':
+        return say(random.pick(['utf8', 'latin1', 'hex', 'base64']));
       case 'setTimeout': {
         this.scenario.timed = true;
         const milliseconds = random.chance(0.25) ? 0 : random.pick(IDLE_TIMES);
@@ -263,7 +265,8 @@ class ActionWriter {
 
   listener(word, target, events, ctx) {
     const { random } = this;
-    const event = random.pick(events);
+    // In Node only `on` and `once` of these change the flow; here a listener is added before it is prepended.
+    const event = random.pick(word.startsWith('prepend') ? events.filter((name) => name !== 'data' && name !== 'readable') : events);
     const as = random.chance(0.4) ? { as: this.name('listener') } : {};
     // Only `once` says how often.
     const tame = !word.toLowerCase().includes('once');
@@ -350,6 +353,8 @@ class ActionWriter {
         return { meet: random.pick(['here', 'there']), of: random.pick([1, 2]), do: this.inner(ctx, {}) };
       case 'busy':
         return { busy: 1 };
+      case 'throw':
+        return { throw: 'thrown' };
       case 'log':
         return { log: this.name('log') };
       case 'abort':

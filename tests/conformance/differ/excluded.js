@@ -13,6 +13,7 @@ const PAIRS = [
  * - the option `handle` of a client: a socket of a bound one waits for its `connect` here, and Node reads and writes at
  *   once, with ENOTCONN and EPIPE;
  * - text that is not ASCII: lengths of it count bytes here, and UTF-16 code units in Node;
+ * - `prependListener` of `data` and `readable`: in Node they do not change the flow;
  * - `listenerCount` of events that Node listens to itself;
  * - two sockets that send back what they get, timers that are close to each other: about timing.
  */
@@ -24,6 +25,9 @@ const EXCLUDED_PAIRS = new Map(PAIRS.map(([one, other]) => [`${one} ${other}`, t
  * Node (N10, C41).
  */
 const ENDS = new Set(['socket.write', 'socket.end', 'socket.destroy', 'socket.destroySoon', 'socket.resetAndDestroy', 'abort', 'exit']);
+
+/** Events of sockets that are connected, or were. */
+const WITH_A_DESCRIPTOR = new Set(['connect', 'ready', 'data', 'readable', 'end', 'finish', 'drain']);
 
 function notYetConnecting(ctx, scenario) {
   if (scenario.kind === 'direct') return !scenario.connected && ctx.sockets.includes('C');
@@ -51,6 +55,14 @@ function excluded(verb, ctx, scenario) {
     case 'socket.resetAndDestroy':
       // In `connectionAttempt` Node fails with an internal error (N1).
       return ctx.event === 'connectionAttempt';
+    case 'socket.setTypeOfService':
+    case 'socket.getTypeOfService':
+      // Between `connect` and the attempt Node fails with EBADF (`connecting/c46_type_of_service_before_the_attempt`).
+      return !WITH_A_DESCRIPTOR.has(ctx.event ?? ctx.within);
+    case 'throw':
+      // What follows the emission in the same callback, and the ticks, are skipped or come elsewhere in Node
+      // (`errors/l64_thrown_in_connect` and its neighbours); nothing follows a `timeout`.
+      return !(ctx.event === 'timeout' && ctx.depth === 0);
     case 'timers.refresh':
       // A timer that is over is not revived.
       return ctx.event === 'timeout' || ctx.within === 'timeout';
