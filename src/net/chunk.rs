@@ -130,6 +130,10 @@ impl<'a> Form<'a> {
 }
 
 impl Outgoing for Chunk<'_> {
+    fn is_text(&self) -> bool {
+        matches!(self.0, Form::Text(_))
+    }
+
     fn encode(&mut self, encoding: Encoding) {
         if let Form::Text(text) = &mut self.0 {
             self.0 = Form::encoded(std::mem::take(text), encoding);

@@ -350,13 +350,11 @@ impl Pipe {
     }
 
     fn unpipe_from(&self, source: Socket) {
-        if self.over.get() {
-            return;
-        }
         let alive = current::with(|core| core.sockets.get(source.handle).is_some()) == Some(true);
         if alive {
+            // Also when this pipe is over: a source that is piped into one destination twice is unpiped twice.
             source.unpipe(self.destination);
-        } else {
+        } else if !self.over.get() {
             // The list went with the source's slot; the destination is told all the same.
             let arguments = Arguments::Pipe(self.destination, source);
             current::emit_pipe(self.destination.handle, SocketEvent::Unpipe, &arguments);

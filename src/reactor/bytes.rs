@@ -8,6 +8,8 @@ use crate::reactor::text_decoder::Encoding;
 
 /// Bytes that are about to be written: looked at first, kept only if the kernel refuses some of them.
 pub(crate) trait Outgoing {
+    /// Whether it is text in UTF-8, whose bytes Node counts once the kernel or the queue has them (rule F12).
+    fn is_text(&self) -> bool;
     /// Text becomes the bytes of this encoding; what is bytes already stays as it is.
     fn encode(&mut self, encoding: Encoding);
     fn as_slice(&self) -> &[u8];
@@ -37,6 +39,10 @@ impl QueuedBytes {
 }
 
 impl Outgoing for QueuedBytes {
+    fn is_text(&self) -> bool {
+        false
+    }
+
     fn encode(&mut self, _: Encoding) {}
 
     fn as_slice(&self) -> &[u8] {

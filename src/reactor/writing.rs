@@ -157,6 +157,9 @@ impl Reactor {
                 self.put_in_flight(socket, take_queued(chunk), 0, length, callback);
             }
             Err(error) => {
+                if chunk.as_ref().is_some_and(Outgoing::is_text) {
+                    self.connections[socket.index()].bytes_dispatched -= length as u64;
+                }
                 let error = Error::exception(Errno::from_io(&error), "write");
                 self.written(socket, length, Completion::one(callback), Some(error), Moment::Synchronous);
             }

@@ -1,6 +1,6 @@
 // Random lists of actions. What is allowed where is in `excluded.js`; here is what the vocabulary can say at all.
 'use strict';
-const { excluded } = require('./excluded.js');
+const { LEAVES_SOMETHING, excluded } = require('./excluded.js');
 
 /** How often a verb is chosen, beside what the coverage wants. */
 const WEIGHTS = {
@@ -62,6 +62,7 @@ class ActionWriter {
       if (action === null) continue;
       this.coverage.add(ctx.previous, verb);
       ctx.previous = verb;
+      if (LEAVES_SOMETHING.has(verb)) this.scenario.leaves = true;
       ctx.list.push(action);
     }
     return ctx.list;
