@@ -44,6 +44,8 @@ function notYetConnecting(ctx, scenario) {
 function excluded(verb, ctx, scenario) {
   if (EXCLUDED_PAIRS.has(`${ctx.previous} ${verb}`)) return true;
   if (ENDS.has(verb) && notYetConnecting(ctx, scenario)) return true;
+  // These two come before `connect()` as well.
+  if (ENDS.has(verb) && ['resume', 'pause'].includes(ctx.event ?? ctx.within) && ctx.owner !== 'S' && ctx.owner !== 'S2') return true;
   // What the connection before has not written, read or told stays with the socket in Node, and is mixed up with the next
   // one (`connecting/c41_unread_bytes_of_the_connection_before` and the others of C41 and C42).
   if (scenario.reconnects && LEAVES_SOMETHING.has(verb)) return true;
@@ -52,7 +54,7 @@ function excluded(verb, ctx, scenario) {
   switch (verb) {
     case 'socket.connect':
       // Only one that is not connected (C43): it was never, or it has closed. Not in `error` (N10, C41).
-      if (ctx.owner === 'C' && ctx.event === 'close' && ctx.depth === 0) return scenario.reconnects || scenario.leaves;
+      if (ctx.owner === 'C' && ctx.event === 'close' && ctx.depth === 0) return scenario.reconnects || scenario.leaves || scenario.kind === 'peerListens';
       return !(ctx.direct && ctx.depth === 0 && !scenario.connected);
     case 'socket.pause':
     case 'socket.pipe':

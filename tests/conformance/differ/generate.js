@@ -130,7 +130,8 @@ class ScenarioWriter {
       typeOfService: [this.kind === 'unix' ? 0 : 0.03, () => 16],
       blockList: [0.02, () => ['127.0.0.1']],
       signal: [this.signal ? 1 : 0, () => 'signal'],
-      onread: [0.04, () => ({ size: random.pick([1, 4, 64]), return: random.pick([[], [true, false], [false]]) })],
+      // Here `on_read` is called on a socket that was made, so not within `net.connect`.
+      onread: [this.netConnect ? 0 : 0.04, () => ({ size: random.pick([1, 4, 64]), return: random.pick([[], [true, false], [false]]) })],
     });
     if (options !== null) client.options = options;
     if (this.kind === 'alone' || this.kind === 'direct') client.connect = false;
