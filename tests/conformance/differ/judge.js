@@ -77,17 +77,63 @@ function merge(first, second) {
   return [...values.values()];
 }
 
+/** The properties after each line. */
+function states(lines) {
+  const state = {};
+  return lines.map((line) => {
+    for (const entry of parts(line).properties) state[entry.slice(0, entry.indexOf('='))] = entry.slice(entry.indexOf('=') + 1);
+    return { ...state };
+  });
+}
+
+const equal = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+const EARLY_END = /^(?:\w+ )?(cb\d+)\(ERR_STREAM_DESTROYED: Cannot call end after a stream was destroyed\)$/;
+
 /**
  * Differences that are explained, told from all others as exactly as their traces allow. Each names the scenario that
- * shows it.
+ * shows it. `at` is the first line that differs.
  */
 const EXPLAINED = [
   {
-    // N11: the callback of the first `end` after a `destroy` is called here, and never in Node.
+    // N11: the callback of the first `end` after a `destroy` is called here, and never in Node; or by the next connection.
     scenario: 'shutdown/n11_end_callback_after_destroy',
     same(own, node) {
-      const extra = (text) => /^(?:\w+ )?cb\d+\(ERR_STREAM_DESTROYED: Cannot call end after a stream was destroyed\)$/.test(text);
-      return own.some((line) => extra(parts(line).text)) && JSON.stringify(without(own, extra)) === JSON.stringify(without(node, () => false));
+      const names = own.map((line) => EARLY_END.exec(parts(line).text)?.[1]).filter((name) => name !== undefined);
+      const theirs = (text) => names.some((name) => text.split(' ').pop() === name || text.includes(`${name}(`));
+      return names.length > 0 && equal(without(own, theirs), without(node, theirs));
+    },
+  },
+  {
+    // Between `connect` and the attempt, Node's handle has no descriptor.
+    scenario: 'connecting/c46_type_of_service_before_the_attempt',
+    same(own, node) {
+      const plain = (lines) => lines.map((line) => line.replace(/\[(setTypeOfService \d+|getTypeOfService)(?: -> \d+| throws EBADF[^\]]*)?\]/, '[$1]'));
+      return node.some((line) => /TypeOfService.* throws EBADF/.test(line)) && equal(plain(own), plain(node));
+    },
+  },
+  {
+    // What was not read or written before is there again when Node's socket connects again.
+    scenario: 'connecting/c41_unread_bytes_of_the_connection_before',
+    same(own, node, at) {
+      const closed = node.findIndex((line) => /close\((true|false)\)/.test(line));
+      if (closed < 0 || at <= closed || at >= node.length) return false;
+      const before = states(node)[at - 1];
+      const left = Number(before.readableLength ?? 0) > 0 || Number(before.writableLength ?? 0) > 0 || before.writableNeedDrain === 'true';
+      return left && /\[connect|connectionAttempt\(/.test(node[at]);
+    },
+  },
+  {
+    // The second of several addresses makes Node's socket writable again.
+    scenario: 'connecting/c23_an_end_before_a_second_attempt',
+    same: (own, node, at) => /connectionAttempt\(.* \{.*\bwritable=true writableEnded=false/.test(node[at] ?? ''),
+  },
+  {
+    // The answer of a lookup for one address is still told when the socket has been destroyed.
+    scenario: 'connecting/c13_destroyed_before_the_answer_of_one',
+    same(own, node, at) {
+      const text = parts(node[at] ?? '').text;
+      return /^lookup\(/.test(text) && states(node)[at].destroyed === 'true' && equal(own, without(node, (found) => found === text));
     },
   },
 ];
@@ -102,12 +148,17 @@ function resetAfterEnd(found) {
     const at = failed(variant);
     return at === failed(own) && JSON.stringify(variant.slice(0, at)) === JSON.stringify(own.slice(0, at));
   }));
-  return there ? 'destroy/reset_after_end' : null;
+  return there ? 'destroy/l44_in_the_turn_of_an_end' : null;
 }
 
 /** The explanation of a difference at one endpoint; null when there is none. */
 function explanation({ own, node }) {
-  for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant))) return scenario;
+  const first = (variant) => {
+    let at = 0;
+    while (at < own.length && own[at] === variant[at]) at++;
+    return at;
+  };
+  for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant, first(variant)))) return scenario;
   return null;
 }
 
