@@ -444,6 +444,8 @@ impl WriteQueue {
 
 pub(crate) struct CurrentWrite {
     pub(super) state: CurrentState,
+    /// Text that waits for the connection: Node does not count it if the kernel then refuses it.
+    pub(super) is_text: bool,
     pub(super) chunks: Vec<QueuedBytes>,
     /// The first chunk that the kernel does not have whole. Those before it stay until the write is over.
     pub(super) first: usize,

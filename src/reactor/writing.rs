@@ -115,6 +115,7 @@ impl Reactor {
             Link::Connecting { .. } | Link::ConnectingPath { .. } => {
                 let current = CurrentWrite {
                     state: CurrentState::AwaitsConnect,
+                    is_text: chunk.as_ref().is_some_and(Outgoing::is_text),
                     chunks: vec![take_queued(chunk)],
                     first: 0,
                     offset: 0,
@@ -183,6 +184,7 @@ impl Reactor {
     ) {
         let current = CurrentWrite {
             state: CurrentState::InFlight,
+            is_text: false,
             chunks: vec![bytes],
             first: 0,
             offset: taken,
@@ -236,6 +238,9 @@ impl Reactor {
                 self.fly(socket, current);
             }
             Err(error) => {
+                if current.is_text {
+                    self.connections[socket.index()].bytes_dispatched -= current.length as u64;
+                }
                 let (length, completion) = self.discard(current);
                 self.written(socket, length, completion, Some(error), moment);
             }
@@ -419,6 +424,7 @@ impl Reactor {
         };
         let current = CurrentWrite {
             state: CurrentState::InFlight,
+            is_text: false,
             chunks,
             first: 0,
             offset: 0,

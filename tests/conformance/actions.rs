@@ -238,11 +238,12 @@ impl Play {
         let place = self.directory.join(action.value.as_str().unwrap_or_default());
         let result = match action.verb {
             "create" => outcome(std::fs::write(&place, "").map_err(Error::from)),
-            "remove" => outcome(std::fs::remove_file(&place).map_err(Error::from)),
+            "remove" => std::fs::remove_file(&place)
+                .map_or_else(|error| file_failed("unlink", action, &error), |()| outcome(Ok(()))),
             "exists" => returned(place.exists()),
             "mode" => match std::fs::metadata(&place) {
                 Ok(metadata) => returned(values::quoted(&format!("{:o}", metadata.permissions().mode() & 0o777))),
-                Err(error) => outcome::<()>(Err(error.into())),
+                Err(error) => file_failed("stat", action, &error),
             },
             verb => panic!("no verb of files: {verb}"),
         };
@@ -553,4 +554,15 @@ fn set_server(server: Server, name: &str, value: &Value) {
         "highWaterMark" => server.set_high_water_mark(number.unwrap_or(0)),
         _ => panic!("a server's {name} cannot be set"),
     };
+}
+
+/// As Node's `fs` says it.
+fn file_failed(call: &str, action: &Action<'_>, error: &std::io::Error) -> String {
+    let name = action.value.as_str().unwrap_or_default();
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            format!(" throws ENOENT: ENOENT: no such file or directory, {call} 'DIR/{name}' syscall={call}")
+        }
+        _ => format!(" throws {error}"),
+    }
 }

@@ -15,6 +15,7 @@ const { Shrinker, keep } = require('./differ/shrink.js');
 const USAGE = `usage: node differ.js [options]
   --seed N       which scenarios (1)
   --count N      how many (1000)
+  --only N,N     play these of them only
   --from N       begin with the N-th (1): those before are made, but not played
   --keep DIR     write what differs there, shrunk, as scenarios with recordings
   --scenarios DIR  those of a folder, instead of generated ones
@@ -31,12 +32,13 @@ const MORE_RUNS = 30;
 const SHRUNK = 12;
 
 function options(words) {
-  const chosen = { seed: 1, count: 1000, from: 1, keep: null, scenarios: null, player: null, shrink: true, print: false, uncovered: false };
+  const chosen = { seed: 1, count: 1000, from: 1, only: null, keep: null, scenarios: null, player: null, shrink: true, print: false, uncovered: false };
   for (let i = 0; i < words.length; i++) {
     const name = words[i].slice(2);
     if (['--seed', '--count', '--from'].includes(words[i])) chosen[name] = Number(words[++i]);
     else if (['--keep', '--player', '--scenarios'].includes(words[i])) chosen[name] = words[++i];
     else if (['--print', '--uncovered'].includes(words[i])) chosen[name] = true;
+    else if (words[i] === '--only') chosen.only = new Set(words[++i].split(',').map(Number));
     else if (words[i] === '--no-shrink') chosen.shrink = false;
     else fail(USAGE);
   }
@@ -56,14 +58,43 @@ function fail(message) {
 async function judge(players, scenarios, { runs, more = MORE_RUNS } = {}) {
   const [node, crate] = await Promise.all([players.onNode(scenarios, runs), players.onCrate(scenarios)]);
   const verdicts = scenarios.map((scenario, index) => first(scenario, node[index], crate[index]));
+  return more > 0 ? secondLook(players, verdicts, more) : verdicts;
+}
+
+/** Those that differ are run more often, and again here; then without what sockets do to each other. */
+async function secondLook(players, verdicts, more) {
+  const scenarios = verdicts.map(({ scenario }) => scenario);
   // Those that differ are run more often, and again here.
   const again = verdicts.flatMap((verdict, index) => (verdict.kind === 'differs' ? [index] : []));
-  if (again.length > 0 && more > 0) {
+  if (again.length > 0) {
     const chosen = again.map((index) => scenarios[index]);
     const [wider, own] = await Promise.all([players.onNode(chosen, more), players.onCrate(chosen)]);
     again.forEach((index, at) => (verdicts[index] = second(verdicts[index], wider[at], own[at])));
   }
+  // The order of events of different sockets is not specified (section 0 of the semantics): what one does to another may come
+  // sooner or later. If nothing differs without that, it was that.
+  const left = verdicts.flatMap((verdict, index) => (verdict.kind === 'differs' && verdict.problem === undefined ? [index] : []));
+  const alone = left.map((index) => byThemselves(scenarios[index]));
+  const lonely = left.length > 0 ? await judge(players, alone, { more: 0 }) : [];
+  left.forEach((index, at) => {
+    const changed = JSON.stringify(alone[at]) !== JSON.stringify(scenarios[index]);
+    if (changed && ['same', 'explained'].includes(lonely[at].kind)) verdicts[index] = { ...verdicts[index], kind: 'explained', differences: [], reasons: ['the order of sockets'] };
+  });
   return verdicts;
+}
+
+/** The scenario without actions on others than the one whose list they are in. */
+function byThemselves(scenario) {
+  const kept = (list) => list.filter((action) => !/^(?:C|S|srv)\d*\./.test(typeof action === 'string' ? action : Object.keys(action)[0])).map(inside);
+  const inside = (value) => {
+    if (Array.isArray(value)) return kept(value);
+    if (value === null || typeof value !== 'object') return value;
+    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, isList(entry) ? kept(entry) : inside(entry)]));
+  };
+  const isList = (value) => Array.isArray(value) && value.every((entry) => typeof entry === 'string' || (entry !== null && typeof entry === 'object'));
+  // What ends the scenario stays.
+  const { start, ...rest } = scenario;
+  return { ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, ['servers', 'clients'].includes(key) ? value.map(inside) : value])), start };
 }
 
 function first(scenario, node, crate) {
@@ -125,7 +156,9 @@ async function main() {
   const differing = [];
   const started = Date.now();
   for (let played = 0; played < chosen.count; played += BATCH) {
-    const batch = Array.from({ length: Math.min(BATCH, chosen.count - played) }, (_, index) => given?.[played + index] ?? generator.next());
+    const made = Array.from({ length: Math.min(BATCH, chosen.count - played) }, (_, index) => given?.[played + index] ?? generator.next());
+    const batch = made.filter((_, index) => chosen.only?.has(played + index + 1) ?? true);
+    if (batch.length === 0) continue;
     for (const verdict of await judge(players, batch)) {
       counts[verdict.kind]++;
       for (const pair of verdict.executed) executed.add(...split(pair));
