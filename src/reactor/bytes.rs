@@ -58,6 +58,8 @@ impl Outgoing for QueuedBytes {
 pub(crate) struct WriteRequest {
     pub(super) bytes: QueuedBytes,
     pub(super) callback: Option<CallbackId>,
+    /// See [`Outgoing::is_text`].
+    pub(super) is_text: bool,
 }
 
 /// Who waits for a write: one `write()`, or all that went out in one gathered write.

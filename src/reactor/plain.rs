@@ -100,7 +100,8 @@ impl Reactor {
     ) -> bool {
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
         self.connections[socket.index()].write.length += length;
-        self.sent(socket, chunk, length, None, outcome);
+        let is_text = chunk.as_ref().is_some_and(Outgoing::is_text);
+        self.sent(socket, chunk, length, None, is_text, outcome);
         self.wants_more(socket)
     }
 }

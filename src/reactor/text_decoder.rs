@@ -53,6 +53,15 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// Whether Node hands text of this encoding on as text; of the others it makes a `Buffer` first.
+    pub(crate) fn stays_text(self) -> bool {
+        match self {
+            Encoding::Utf8 | Encoding::Utf16le | Encoding::Latin1 | Encoding::Ascii => true,
+            #[cfg(feature = "encodings")]
+            Encoding::Hex | Encoding::Base64 | Encoding::Base64url => false,
+        }
+    }
+
     /// The encoding of a name, in upper or lower case; `None` for others. Mirrors [`Buffer.isEncoding()`], which knows
     /// the same names.
     ///

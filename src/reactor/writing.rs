@@ -73,6 +73,7 @@ impl Reactor {
             return Err(error);
         }
         let encoding = connection.write.default_encoding;
+        let is_text = encoding.stays_text() && chunk.as_ref().is_some_and(Outgoing::is_text);
         if encoding != Encoding::Utf8 {
             if let Some(chunk) = chunk {
                 chunk.encode(encoding);
@@ -82,9 +83,9 @@ impl Reactor {
         connection.write.length += length;
         if connection.write.is_writing() || connection.write.corked > 0 || connection.errored.is_some() {
             let bytes = take_queued(chunk);
-            connection.write.queue_mut().buffered.push_back(WriteRequest { bytes, callback });
+            connection.write.queue_mut().buffered.push_back(WriteRequest { bytes, callback, is_text });
         } else {
-            self.dispatch_chunk(socket, chunk, length, callback);
+            self.dispatch_chunk(socket, chunk, length, callback, is_text);
         }
         Ok(self.wants_more(socket))
     }
@@ -107,6 +108,7 @@ impl Reactor {
         chunk: &mut Option<C>,
         length: usize,
         callback: Option<CallbackId>,
+        is_text: bool,
     ) {
         let now = self.now;
         let connection = &mut self.connections[socket.index()];
@@ -115,7 +117,7 @@ impl Reactor {
             Link::Connecting { .. } | Link::ConnectingPath { .. } => {
                 let current = CurrentWrite {
                     state: CurrentState::AwaitsConnect,
-                    is_text: chunk.as_ref().is_some_and(Outgoing::is_text),
+                    is_text,
                     chunks: vec![take_queued(chunk)],
                     first: 0,
                     offset: 0,
@@ -134,7 +136,7 @@ impl Reactor {
         connection.bytes_dispatched += length as u64;
         connection.idle.last_activity = now;
         let outcome = stream.write(chunk.as_ref().map_or(&[], |chunk| chunk.as_slice()));
-        self.sent(socket, chunk, length, callback, outcome);
+        self.sent(socket, chunk, length, callback, is_text, outcome);
     }
 
     /// What the kernel made of one chunk, which `write.length` counts.
@@ -144,6 +146,7 @@ impl Reactor {
         chunk: &mut Option<C>,
         length: usize,
         callback: Option<CallbackId>,
+        is_text: bool,
         outcome: io::Result<usize>,
     ) {
         if self.connections[socket.index()].idle.expired {
@@ -158,7 +161,7 @@ impl Reactor {
                 self.put_in_flight(socket, take_queued(chunk), 0, length, callback);
             }
             Err(error) => {
-                if chunk.as_ref().is_some_and(Outgoing::is_text) {
+                if is_text {
                     self.connections[socket.index()].bytes_dispatched -= length as u64;
                 }
                 let error = Error::exception(Errno::from_io(&error), "write");
@@ -362,17 +365,12 @@ impl Reactor {
         let (epoch, errored) = (connection.epoch, connection.errored.clone());
         let Some(queue) = connection.write.queue.as_mut() else { return };
         let buffered = std::mem::take(&mut queue.buffered);
-        let end_callbacks = std::mem::take(&mut queue.end_callbacks);
         queue.failing += buffered.iter().map(|request| request.bytes.len()).sum::<usize>();
         self.ticks.then(Step::BufferErrored { socket, epoch });
-        let end_error = errored.clone().unwrap_or_else(|| Error::stream_destroyed("end"));
-        for callback in end_callbacks.into_iter().rev() {
-            self.complete(socket, callback, Some(end_error.clone()));
-        }
-        let write_error = errored.unwrap_or_else(|| Error::stream_destroyed("write"));
+        let error = errored.unwrap_or_else(|| Error::stream_destroyed("write"));
         for request in buffered.into_iter().rev() {
             if let Some(callback) = request.callback {
-                self.complete(socket, callback, Some(write_error.clone()));
+                self.complete(socket, callback, Some(error.clone()));
             }
             self.ticks.then(Step::WriteErrored { socket, epoch, length: request.bytes.len() });
             self.graveyard.push(request.bytes);
@@ -386,13 +384,25 @@ impl Reactor {
         }
     }
 
-    /// After the last callback of [`Reactor::error_buffer`]: until then all of them count among the bytes written.
+    /// After the callbacks of [`Reactor::error_buffer`]: writes that they made fail likewise, then the callbacks of `end()`. Until
+    /// all were told, what failed counts among the bytes written.
     pub(super) fn buffer_errored(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        if let Some(queue) = connection.write.queue.as_mut() {
+        let errored = connection.errored.clone();
+        let Some(queue) = connection.write.queue.as_mut() else { return };
+        if !queue.buffered.is_empty() {
+            self.error_buffer(socket);
+        } else if queue.end_callbacks.is_empty() {
             queue.failing = 0;
+            connection.write.release_queue();
+        } else {
+            let callbacks = std::mem::take(&mut queue.end_callbacks);
+            self.ticks.then(Step::BufferErrored { socket, epoch });
+            let error = errored.unwrap_or_else(|| Error::stream_destroyed("end"));
+            for callback in callbacks.into_iter().rev() {
+                self.complete(socket, callback, Some(error.clone()));
+            }
         }
-        connection.write.release_queue();
     }
 
     /// `clearBuffer`: everything that waits goes out as one gathered write.
@@ -407,6 +417,8 @@ impl Reactor {
         }
         let requests = std::mem::take(&mut queue.buffered);
         let several = requests.len() > 1;
+        // Several go out in one call, which counts them first.
+        let is_text = !several && requests.iter().all(|request| request.is_text);
         let mut callbacks = Vec::new();
         let mut chunks = Vec::with_capacity(requests.len());
         for request in requests {
@@ -424,7 +436,7 @@ impl Reactor {
         };
         let current = CurrentWrite {
             state: CurrentState::InFlight,
-            is_text: false,
+            is_text,
             chunks,
             first: 0,
             offset: 0,

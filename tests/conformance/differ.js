@@ -9,7 +9,7 @@ const { scenarios } = require('./record.js');
 const { Coverage } = require('./differ/coverage.js');
 const { Generator } = require('./differ/generate.js');
 const { Players } = require('./differ/players.js');
-const { differences, explanation, firstDifference, isNonsense, resetAfterEnd, variantsOf } = require('./differ/judge.js');
+const { asAWhole, differences, explanation, firstDifference, isNonsense, variantsOf } = require('./differ/judge.js');
 const { Shrinker, keep } = require('./differ/shrink.js');
 
 const USAGE = `usage: node differ.js [options]
@@ -92,8 +92,8 @@ function byThemselves(scenario) {
     return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, isList(entry) ? kept(entry) : inside(entry)]));
   };
   const isList = (value) => Array.isArray(value) && value.every((entry) => typeof entry === 'string' || (entry !== null && typeof entry === 'object'));
-  // What ends the scenario stays.
-  const { start, ...rest } = scenario;
+  // What ends the scenario stays. How bytes of one socket come in pieces is a matter of when the other one reads.
+  const { start, chunks, ...rest } = scenario;
   return { ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, ['servers', 'clients'].includes(key) ? value.map(inside) : value])), start };
 }
 
@@ -110,7 +110,7 @@ function first(scenario, node, crate) {
 /** By its runs and our traces. */
 function decided(verdict) {
   const found = differences(verdict.runs, verdict.own);
-  const whole = resetAfterEnd(found);
+  const whole = asAWhole(verdict.scenario, found);
   const reasons = found.map((difference) => whole ?? explanation(difference));
   const kind = found.length === 0 ? 'same' : reasons.includes(null) ? 'differs' : 'explained';
   return { ...verdict, kind, differences: found.filter((_, index) => reasons[index] === null), reasons: reasons.filter((reason) => reason !== null) };

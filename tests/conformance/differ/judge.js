@@ -89,6 +89,7 @@ function states(lines) {
 }
 
 /** The same bytes as text or as such: here one event has both (`data` in the README's table). */
+const unmeasured = (lines) => lines.map((line) => line.replace(/ ?readableLength=\d+/, '').replace('{}', '').trimEnd());
 const viewless = (lines) => lines.map((line) => line.replace(/^((?:, |~ |\|[xit]? (?:~ )?)?)data text /, '$1data '));
 
 const EARLY_END = /^(?:\w+ )?(cb\d+)\(ERR_STREAM_DESTROYED: Cannot call end after a stream was destroyed\)$/;
@@ -101,7 +102,12 @@ const EXPLAINED = [
   {
     // One event, as bytes or as text: bytes that are put back behind a `setEncoding` are bytes in Node.
     scenario: 'reading/f40_length_of_text',
-    same: (own, node) => equal(viewless(own), viewless(node)),
+    same: (own, node) => equal(unmeasured(viewless(own)), unmeasured(viewless(node))),
+  },
+  {
+    // The descriptor of an attempt that failed is gone when that is told.
+    scenario: 'connecting/c24_no_local_end_after_a_failed_attempt',
+    same: (own, node, at) => /\[get "local\w+" -> null\]/.test(own[at] ?? '') && /connectionAttempt(?:Failed|Timeout)\(/.test(own.slice(0, at).reverse().find((line) => !/\[/.test(line)) ?? ''),
   },
   {
     // A raw peer that writes after a reset takes the error off its socket, or is too late for that: about timing.
@@ -159,12 +165,34 @@ const EXPLAINED = [
 function resetAfterEnd(found) {
   // Node's socket is destroyed and not closed from then on, which shows in what is emitted before the error.
   const texts = (lines) => lines.map((line) => parts(line).text);
-  const failed = (lines) => lines.findIndex((line) => line.includes('error(EINVAL: reset EINVAL'));
+  const failed = (lines) => lines.findIndex((line) => line.includes('error(EINVAL: reset EINVAL') || line.includes('[resetAndDestroy'));
   const there = found.some(({ own, node }) => failed(own) >= 0 && node.some((variant) => {
     const at = failed(variant);
-    return at === failed(own) && equal(texts(variant.slice(0, at)), texts(own.slice(0, at)));
+    return at === failed(own) && variant.some((line) => line.includes('EINVAL')) && equal(texts(variant.slice(0, at)), texts(own.slice(0, at)));
   }));
   return there ? 'destroy/l44_in_the_turn_of_an_end' : null;
+}
+
+/** What one look at the scenario and all its traces explains as a whole; null when nothing does. */
+function asAWhole(scenario, found) {
+  const text = JSON.stringify(scenario);
+  const uncaught = (lines) => lines.some((line) => line.includes('uncaught('));
+  // What watches a signal in Node listens to `error`, and so swallows one that nobody else listens for.
+  if (text.includes('"signal":"signal"') && found.some(({ own, node }) => uncaught(own) && !node.some(uncaught))) {
+    return 'errors/l62_an_error_of_a_socket_with_a_signal';
+  }
+  // Node lets a forbidden peer in that has reset before it was accepted.
+  const accepted = (lines) => /^accepted/.test(lines[0] ?? '');
+  if ((scenario.servers ?? []).some(({ options }) => options?.blockList !== undefined)
+    && found.some(({ own, node }) => !accepted(own) && node.some(accepted))) {
+    return 'servers/s30_blocked_and_reset_before_it_was_accepted';
+  }
+  // Put back, with a buffer of one's own: Node reads on although it is paused.
+  if (text.includes('"onread"') && text.includes('unshift') && text.includes('pause')
+    && found.some(({ own, node }) => node.some((variant) => variant.some((line) => line.includes('onread(') && !own.includes(line))))) {
+    return 'reading/f53_bytes_put_back_and_a_pause';
+  }
+  return resetAfterEnd(found);
 }
 
 /** The explanation of a difference at one endpoint; null when there is none. */
@@ -178,4 +206,4 @@ function explanation({ own, node }) {
   return null;
 }
 
-module.exports = { variantsOf, differences, firstDifference, isNonsense, explanation, resetAfterEnd };
+module.exports = { variantsOf, differences, firstDifference, isNonsense, explanation, asAWhole };
