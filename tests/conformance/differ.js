@@ -85,7 +85,7 @@ async function secondLook(players, verdicts, more) {
 
 /** The scenario without actions on others than the one whose list they are in. */
 function byThemselves(scenario) {
-  const kept = (list) => list.filter((action) => !/^(?:C|S|srv)\d*\./.test(typeof action === 'string' ? action : Object.keys(action)[0])).map(inside);
+  const kept = (list) => list.filter((action) => !/^(?:(?:C|S|srv)\d*\.|abort$)/.test(typeof action === 'string' ? action : Object.keys(action)[0])).map(inside);
   const inside = (value) => {
     if (Array.isArray(value)) return kept(value);
     if (value === null || typeof value !== 'object') return value;

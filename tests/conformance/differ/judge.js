@@ -107,7 +107,7 @@ const EXPLAINED = [
   {
     // The descriptor of an attempt that failed is gone when that is told.
     scenario: 'connecting/c24_no_local_end_after_a_failed_attempt',
-    same: (own, node, at) => /\[get "local\w+" -> null\]/.test(own[at] ?? '') && /connectionAttempt(?:Failed|Timeout)\(/.test(own.slice(0, at).reverse().find((line) => !/\[/.test(line)) ?? ''),
+    same: (own, node, at) => /\[(?:get "local\w+"|address) -> null\]/.test(own[at] ?? '') && /connectionAttempt(?:Failed|Timeout)\(/.test(own.slice(0, at).reverse().find((line) => !/\[/.test(line)) ?? ''),
   },
   {
     // A raw peer that writes after a reset takes the error off its socket, or is too late for that: about timing.
