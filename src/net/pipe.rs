@@ -174,7 +174,10 @@ impl Socket {
         let own = pipe.clone();
         let id = destination.listen_as_bystander(SocketEvent::Error, move |arguments| {
             if let Arguments::Error(..) = arguments {
-                own.unpipe_from(source);
+                // When nobody but pipes listens, Node throws the error in the first of them: the others are not reached.
+                if !own.over.get() || destination.listener_count(SocketEvent::Error) > 1 {
+                    own.unpipe_from(source);
+                }
             }
         });
         pipe.keep(destination, id);
