@@ -216,9 +216,13 @@ impl Play {
         }
         let mut ports = self.ports.borrow_mut();
         let (port, _) = ports.entry(name.to_owned()).or_insert_with(|| {
-            let (holder, port) = crate::support::refusing_port();
-            // Who holds a port refuses connections there; for others it is let go.
-            (port, (name == "refused").then_some(holder))
+            if name == "refused" {
+                // Who holds a port refuses connections there.
+                let (holder, port) = crate::support::refusing_port();
+                return (port, Some(holder));
+            }
+            // For others it is let go: one that the kernel gives to nobody by itself, and that is free in both families.
+            (crate::support::local_port().1, None)
         });
         *port
     }
