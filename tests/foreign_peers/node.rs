@@ -1,59 +1,14 @@
 //! Real Node as the peer, in both directions, where there is one.
 
 use std::cell::Cell;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use halfclose::LoopHandle;
 use halfclose::net::{self, Chunk, ConnectOptions, Encoding, ServerOptions, Socket};
 
 use crate::pattern;
-use crate::support::{self, Log, callback, port_of, watch_data_bytes, watch_socket};
-
-/// A Node program that is ended with the test.
-struct Node {
-    child: Child,
-}
-
-impl Node {
-    /// Runs `script`, whose arguments begin at `process.argv[1]`.
-    fn start(binary: &std::path::Path, script: &str, arguments: &[String]) -> Node {
-        let child = Command::new(binary)
-            .args(["-e", script])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("node starts");
-        Node { child }
-    }
-
-    /// Waits for the program's end, which has to be a success, and gives what it printed.
-    fn finish(mut self) -> String {
-        let mut output = String::new();
-        self.child.stdout.take().expect("a pipe").read_to_string(&mut output).expect("text");
-        let end = Instant::now() + support::PEER_DEADLINE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                assert!(status.success(), "node failed with {status}: {output}");
-                return output;
-            }
-            assert!(Instant::now() < end, "node does not end: {output}");
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It has ended by itself, or the test has failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::support::{self, Log, NodeProgram, callback, port_of, watch_data_bytes, watch_socket};
 
 /// Stops a loop that outlives its peer by far: Node takes a moment to start, and more on a busy machine.
 fn stop_after(handle: LoopHandle, limit: Duration) -> std::sync::mpsc::Sender<()> {
@@ -103,7 +58,7 @@ fn a_node_client_is_echoed() {
         let running = Rc::new(Cell::new(None));
         let started = running.clone();
         server.once_listening(move |server| {
-            started.set(Some(Node::start(&binary, script, &[port_of(server).to_string()])));
+            started.set(Some(NodeProgram::start(&binary, script, &[port_of(server).to_string()])));
         });
         server.listen(("127.0.0.1", 0)).expect("listen");
         let _deadline = stop_after(event_loop.handle(), support::PEER_DEADLINE);
@@ -138,7 +93,7 @@ fn a_node_client_resets() {
         let running = Rc::new(Cell::new(None));
         let started = running.clone();
         server.once_listening(move |server| {
-            started.set(Some(Node::start(&binary, script, &[port_of(server).to_string()])));
+            started.set(Some(NodeProgram::start(&binary, script, &[port_of(server).to_string()])));
         });
         server.listen(("127.0.0.1", 0)).expect("listen");
         let _deadline = stop_after(event_loop.handle(), support::PEER_DEADLINE);
@@ -150,7 +105,7 @@ fn a_node_client_resets() {
 }
 
 /// A Node server that prints its port, serves one connection with `body`, and prints what it saw.
-fn node_server(binary: &std::path::Path, body: &str) -> (Node, u16) {
+fn node_server(binary: &std::path::Path, body: &str) -> (NodeProgram, u16) {
     let script = format!(
         r#"
         const net = require('net'), seen = [];
@@ -164,11 +119,8 @@ fn node_server(binary: &std::path::Path, body: &str) -> (Node, u16) {
         server.listen(0, '127.0.0.1', () => console.log(server.address().port));
         "#
     );
-    let mut node = Node::start(binary, &script, &[]);
-    let mut output = BufReader::with_capacity(1, node.child.stdout.take().expect("a pipe"));
-    let mut line = String::new();
-    output.read_line(&mut line).expect("the port");
-    node.child.stdout = Some(output.into_inner());
+    let mut node = NodeProgram::start(binary, &script, &[""; 0]);
+    let line = node.line();
     (node, line.trim().parse().expect("a port"))
 }
 

@@ -17,7 +17,7 @@ mod watch;
 pub use deadline::{DEADLINE, busy, test, within};
 pub use log::Log;
 pub use pair::{Stage, in_a_loop, loopback, pair, port_of};
-pub use process::{node, open_descriptors, raise_descriptor_limit};
+pub use process::{NodeProgram, node, open_descriptors, raise_descriptor_limit};
 pub use raw::{PEER_DEADLINE, RawListener, RawPeer, RawThread, in_thread, local_port, panic_text, refusing_port};
 pub use watch::{
     callback, describe, outcome, server_callback, watch_data, watch_data_bytes, watch_data_length, watch_server,

@@ -2,7 +2,13 @@
 //!
 //! May touch: std and libc. Invariant: what is missing on a machine is said, never silently left out.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use super::raw::PEER_DEADLINE;
 
 /// A `node` binary: `HALFCLOSE_NODE`, else the first on the `PATH`. `None` is announced, and means that the test should
 /// return.
@@ -16,6 +22,58 @@ pub fn node() -> Option<PathBuf> {
         println!("skipped: no node on the PATH");
     }
     found
+}
+
+/// A Node program that is ended with the test.
+pub struct NodeProgram {
+    child: Child,
+}
+
+impl NodeProgram {
+    /// Runs `script`, whose arguments begin at `process.argv[1]`.
+    pub fn start(binary: &Path, script: &str, arguments: &[impl AsRef<OsStr>]) -> NodeProgram {
+        let child = Command::new(binary)
+            .args(["-e", script])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("node starts");
+        NodeProgram { child }
+    }
+
+    /// Waits for one line of what it prints.
+    pub fn line(&mut self) -> String {
+        let mut output = BufReader::with_capacity(1, self.child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("a line");
+        self.child.stdout = Some(output.into_inner());
+        line
+    }
+
+    /// Waits for the program's end, which has to be a success, and gives what it printed.
+    pub fn finish(mut self) -> String {
+        let mut output = String::new();
+        self.child.stdout.take().expect("a pipe").read_to_string(&mut output).expect("text");
+        let end = Instant::now() + PEER_DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                assert!(status.success(), "node failed with {status}: {output}");
+                return output;
+            }
+            assert!(Instant::now() < end, "node does not end: {output}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for NodeProgram {
+    fn drop(&mut self) {
+        // It has ended by itself, or the test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Raises the soft limit of descriptors towards `wanted`, as far as the hard limit allows, and returns the limit that

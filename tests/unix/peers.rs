@@ -1,18 +1,16 @@
 //! Peers that are no part of the library: std's unix sockets, one that passes descriptors, and Node in both directions.
 
 use std::cell::Cell;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
 use halfclose::net::{self, ServerOptions};
 
 use crate::Directory;
-use crate::support::{self, Log, PEER_DEADLINE, callback, in_thread, watch_data_bytes, watch_socket};
+use crate::support::{self, Log, NodeProgram, PEER_DEADLINE, callback, in_thread, watch_data_bytes, watch_socket};
 
 /// A connection of std whose calls do not wait for ever.
 fn with_deadline(stream: UnixStream) -> UnixStream {
@@ -188,50 +186,6 @@ fn send_with_descriptor(stream: &UnixStream, bytes: &[u8], passed: &UnixStream) 
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// A Node program that is ended with the test.
-struct Node {
-    child: Child,
-}
-
-impl Node {
-    /// Runs `script` with the path as `process.argv[1]`.
-    fn start(binary: &Path, script: &str, path: &Path) -> Node {
-        let child = Command::new(binary)
-            .args(["-e", script])
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("node starts");
-        Node { child }
-    }
-
-    /// Waits for one line of what it prints.
-    fn line(&mut self) -> String {
-        let mut output = BufReader::with_capacity(1, self.child.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        output.read_line(&mut line).expect("a line");
-        self.child.stdout = Some(output.into_inner());
-        line
-    }
-
-    /// Waits until it has closed its output, and gives what it printed.
-    fn finish(mut self) -> String {
-        let mut output = String::new();
-        self.child.stdout.take().expect("a pipe").read_to_string(&mut output).expect("text");
-        output.trim().to_owned()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It has ended by itself, or the test has failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// X4 with a Node client: a megabyte to our echo and back, and both ends.
 #[test]
 fn a_node_client_is_echoed() {
@@ -255,10 +209,13 @@ fn a_node_client_is_echoed() {
         let started = running.clone();
         let goal = path.clone();
         let server = echo_server(log);
-        server.once_listening(move |_| started.set(Some(Node::start(&binary, script, &goal))));
+        server.once_listening(move |_| started.set(Some(NodeProgram::start(&binary, script, &[&goal]))));
         server.listen(&path).expect("listen");
         event_loop.run().expect("no unhandled error");
-        assert_eq!(running.take().expect("the server listened").finish(), "connect ready finish end close(false) true");
+        assert_eq!(
+            running.take().expect("the server listened").finish().trim(),
+            "connect ready finish end close(false) true"
+        );
         assert_eq!(echoed(log), 1 << 20);
     });
 }
@@ -280,7 +237,7 @@ fn a_node_server_echoes() {
     support::test(|event_loop| {
         let (log, directory) = (Log::new(), Directory::new());
         let path = directory.path("s");
-        let mut node = Node::start(&binary, script, &path);
+        let mut node = NodeProgram::start(&binary, script, &[&path]);
         assert_eq!(node.line().trim(), "listening");
         let client = net::connect(&path).expect("connect");
         watch_socket(&log, "C", client);
@@ -294,7 +251,7 @@ fn a_node_server_echoes() {
         event_loop.run().expect("no unhandled error");
         assert_eq!(received.get(), 1 << 20);
         assert_eq!(log.texts_of("C"), ["connect", "ready", "written", "ended", "finish", "end", "close(false)"]);
-        assert_eq!(node.finish(), "end finish close(false)");
+        assert_eq!(node.finish().trim(), "end finish close(false)");
         assert!(!path.exists());
     });
 }
@@ -321,9 +278,9 @@ fn a_node_client_finds_an_abstract_name() {
             socket.resume();
             socket.server().expect("the accepting server").close();
         });
-        server.once_listening(move |_| started.set(Some(Node::start(&binary, script, Path::new(&argument)))));
+        server.once_listening(move |_| started.set(Some(NodeProgram::start(&binary, script, &[&argument]))));
         server.listen(net::abstract_name(name)).expect("listen");
         event_loop.run().expect("no unhandled error");
-        assert_eq!(running.take().expect("the server listened").finish(), "hello");
+        assert_eq!(running.take().expect("the server listened").finish().trim(), "hello");
     });
 }
