@@ -29,9 +29,7 @@ thread_local! {
 #[inline]
 pub(crate) fn with<R>(command: impl FnOnce(&mut Core) -> R) -> Option<R> {
     // Without a loop the command is dropped with nothing borrowed: it may hold what users gave.
-    let lent = Lent(Some(CURRENT.take()?));
-    let inner = lent.0.as_deref()?;
-    Some(command(&mut inner.core.borrow_mut()))
+    look(|inner| command(&mut inner.core.borrow_mut()))
 }
 
 /// The short way of a write. In a function of its own, so that what users' code is made of stays small.
@@ -51,6 +49,7 @@ impl Drop for Lent {
 }
 
 /// One look at the loop.
+#[inline]
 fn look<R>(look: impl FnOnce(&Rc<Inner>) -> R) -> Option<R> {
     let lent = Lent(Some(CURRENT.take()?));
     lent.0.as_deref().map(look)

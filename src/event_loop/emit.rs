@@ -325,11 +325,9 @@ fn enter(listener: &Listener, arguments: &Arguments<'_>) {
         return;
     };
     closure(arguments);
-    if listener.has_missed() {
-        // Bounded by the emissions that the listener itself causes.
-        while let Some(arguments) = listener.next_missed() {
-            closure(&arguments.lend());
-        }
+    // Bounded by the emissions that the listener itself causes.
+    while let Some(arguments) = listener.next_missed() {
+        closure(&arguments.lend());
     }
 }
 

@@ -58,13 +58,13 @@ impl Listener {
         self.has_missed.set(true);
     }
 
+    /// What it missed first.
     #[inline]
-    pub(crate) fn has_missed(&self) -> bool {
-        self.has_missed.get()
+    pub(crate) fn next_missed(&self) -> Option<OwnedArguments> {
+        if self.has_missed.get() { self.take_missed() } else { None }
     }
 
-    /// What it missed first.
-    pub(crate) fn next_missed(&self) -> Option<OwnedArguments> {
+    fn take_missed(&self) -> Option<OwnedArguments> {
         let mut missed = self.missed.borrow_mut();
         let first = missed.pop_front();
         self.has_missed.set(!missed.is_empty());

@@ -13,7 +13,6 @@ use std::io;
 use crate::reactor::bytes::Outgoing;
 use crate::reactor::connection::{Connection, Flow, Link, WritePhase};
 use crate::reactor::handle::Token;
-use crate::reactor::reading::Received;
 use crate::reactor::serving::Served;
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
@@ -65,11 +64,7 @@ impl Reactor {
         self.serving.spend_first_read();
         let received = self.received(socket, outcome, buffer);
         self.note(socket, received, buffer.len());
-        match received {
-            Received::Lent(count) => Served::Data { socket, count },
-            Received::Kept(_) | Received::Queued => Served::Callback,
-            Received::Nothing => Served::Nothing,
-        }
+        Served::by_read(socket, received)
     }
 }
 

@@ -70,6 +70,17 @@ pub(crate) enum Served {
     Nothing,
 }
 
+impl Served {
+    /// What one read of `socket` comes to.
+    pub(super) fn by_read(socket: Handle, received: Received) -> Served {
+        match received {
+            Received::Lent(count) => Served::Data { socket, count },
+            Received::Kept(_) | Received::Queued => Served::Callback,
+            Received::Nothing => Served::Nothing,
+        }
+    }
+}
+
 impl Reactor {
     /// Waits for events, or only looks at them when something is ready already.
     pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
@@ -212,11 +223,7 @@ impl Reactor {
         if connection.read.own_buffer {
             return Served::OwnBuffer { socket };
         }
-        match self.read_ready(socket, buffer) {
-            Received::Lent(count) => Served::Data { socket, count },
-            Received::Kept(_) | Received::Queued => Served::Callback,
-            Received::Nothing => Served::Nothing,
-        }
+        Served::by_read(socket, self.read_ready(socket, buffer))
     }
 
     /// One read of the connection that is being served, and what it says about its readiness.
