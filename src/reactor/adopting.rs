@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use crate::error::Error;
 use crate::reactor::connection::{Link, WritePhase};
 use crate::reactor::handle::Token;
-use crate::reactor::ready::Readiness;
+use crate::reactor::ready::Announced;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
 use crate::sys::{Acceptor, Stream, Transport};
@@ -40,7 +40,7 @@ impl Reactor {
         };
         connection.set_options_of(&stream);
         // Asked rather than waited for: a socket without a connection is reported as hung up, and never as readable.
-        connection.readiness = Readiness { readable: true, ..Readiness::default() };
+        connection.announced = Announced::readable();
         connection.idle.last_activity = now;
         connection.peer = stream.peer_address().ok();
         connection.link = Link::Open { stream, descriptor };

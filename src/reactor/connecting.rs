@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::reactor::bytes::Completion;
 use crate::reactor::connection::{Attempt, CurrentState, Link};
 use crate::reactor::handle::Token;
-use crate::reactor::ready::Readiness;
+use crate::reactor::ready::Announced;
 use crate::reactor::target::Target;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
 use crate::reactor::{Handle, Pending, Reactor};
@@ -142,7 +142,7 @@ impl Reactor {
             }
         };
         let connection = &mut self.connections[socket.index()];
-        connection.readiness = Readiness::default();
+        connection.announced = Announced::default();
         connection.link = Link::Connecting { attempt: Some(Attempt { stream, descriptor, target, refused }) };
         self.requests += 1;
         self.limit_attempt(socket, epoch);
@@ -233,7 +233,7 @@ impl super::connection::Connection {
         self.errored = None;
         self.referenced = true;
         self.reset = false;
-        self.readiness = Readiness::default();
+        self.announced = Announced::default();
         self.bytes_read = 0;
         self.bytes_dispatched = 0;
         self.peer = None;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::addresses::BlockList;
 use crate::error::Error;
 use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
-use crate::reactor::ready::Readiness;
+use crate::reactor::ready::Announced;
 use crate::reactor::selecting::Outbound;
 use crate::reactor::target::{PathTarget, Target};
 use crate::reactor::text_decoder::{Encoding, TextDecoder};
@@ -33,7 +33,7 @@ pub(crate) struct Connection {
     pub(super) link: Link,
     pub(super) read: ReadSide,
     pub(super) write: WriteSide,
-    pub(super) readiness: Readiness,
+    pub(super) announced: Announced,
 
     pub(super) destroyed: bool,
     pub(super) error_emitted: bool,
@@ -526,7 +526,7 @@ impl Connection {
             link: Link::Detached,
             read: ReadSide::new(options.readable_high_water_mark),
             write: WriteSide::new(options.writable_high_water_mark),
-            readiness: Readiness::default(),
+            announced: Announced::default(),
             destroyed: false,
             error_emitted: false,
             close_marked: false,

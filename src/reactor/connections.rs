@@ -14,7 +14,7 @@ use slab::Slab;
 
 use crate::reactor::connection::Connection;
 use crate::reactor::handle::{Handle, Token};
-use crate::reactor::ready::Readiness;
+use crate::reactor::ready::Announced;
 
 #[derive(Default)]
 pub(crate) struct Connections {
@@ -57,11 +57,11 @@ impl Connections {
         Some(&mut slot.connection)
     }
 
-    /// The readiness of what `token` names, which none of the usual ways depends on.
+    /// What is known of what `token` names, which none of the usual ways depends on.
     #[inline]
-    pub(crate) fn readiness_of(&mut self, token: u64) -> Option<&mut Readiness> {
+    pub(crate) fn announced_of(&mut self, token: u64) -> Option<&mut Announced> {
         let slot = self.slots.get_mut(Token::index(token))?;
-        if slot.reads == token { Some(&mut slot.connection.readiness) } else { slot.connection.readiness_of(token) }
+        if slot.reads == token { Some(&mut slot.connection.announced) } else { slot.connection.announced_of(token) }
     }
 
     /// The connection that `token` names, if its input goes the usual way. The caller leaves that as it is.

@@ -13,10 +13,11 @@ use std::io;
 use crate::reactor::bytes::Outgoing;
 use crate::reactor::connection::{Connection, Flow, Link, WritePhase};
 use crate::reactor::handle::Token;
+use crate::reactor::ready::Ready;
 use crate::reactor::serving::Served;
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
-use crate::sys::Transport;
+use crate::sys::{Readiness, Transport};
 
 /// How far the short way of a write led.
 pub(crate) enum Plainly {
@@ -33,19 +34,20 @@ impl Reactor {
     /// The usual case, in one piece: input for a connection that flows, which one read empties, while nothing waits to be
     /// written. Then nothing else is to be done for this token, whatever its listener does.
     #[inline]
-    pub(super) fn serve_plainly(&mut self, token: u64, buffer: &mut [u8]) -> Served {
+    pub(super) fn serve_plainly(&mut self, ready: Ready, buffer: &mut [u8]) -> Served {
+        const OVER: Readiness = Readiness::READ_CLOSED.and(Readiness::HANG_UP);
         let now = self.now;
-        let Some(connection) = self.connections.plain_reader(token) else { return Served::Nothing };
-        let readiness = &mut connection.readiness;
-        if !readiness.readable || readiness.read_closed || readiness.hang_up {
+        let Some(connection) = self.connections.plain_reader(ready.token) else { return Served::Nothing };
+        let readiness = connection.announced.readiness.and(ready.fresh);
+        if !readiness.has(Readiness::READABLE) || readiness.has(OVER) {
             return Served::Nothing;
         }
-        readiness.queued = false;
+        connection.announced.queued &= ready.fresh != Readiness::NONE;
         let Some(stream) = connection.open_stream() else { return Served::Nothing };
-        let socket = Handle::new(Token::index(token), connection.generation);
+        let socket = Handle::new(Token::index(ready.token), connection.generation);
         match stream.read(buffer) {
             Ok(count) if count > 0 && count < buffer.len() => {
-                connection.readiness.readable = false;
+                connection.announced.readiness = readiness.without(Readiness::READABLE);
                 connection.idle.last_activity = now;
                 connection.bytes_read += count as u64;
                 connection.read.reading = true;
@@ -54,7 +56,10 @@ impl Reactor {
                 self.ready.advance();
                 Served::Data { socket, count }
             }
-            outcome => self.served_otherwise(socket, outcome, buffer),
+            outcome => {
+                connection.announced.readiness = readiness;
+                self.served_otherwise(socket, outcome, buffer)
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use crate::reactor::connection::{Flow, Link, ReadPhase};
 use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step};
 use crate::reactor::{Handle, Reactor};
+use crate::sys::Readiness;
 use crate::sys::errno::Errno;
 
 /// How far `read(n)` may raise the high-water mark: Node's limit.
@@ -60,11 +61,11 @@ impl Reactor {
                 self.received_bytes(socket, &buffer[..count])
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                connection.readiness.readable = false;
+                connection.announced.remove(Readiness::READABLE);
                 Received::Nothing
             }
             Err(error) => {
-                connection.readiness.readable = false;
+                connection.announced.remove(Readiness::READABLE);
                 self.touch(socket);
                 self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "read")));
                 Received::Queued
@@ -186,7 +187,7 @@ impl Reactor {
         self.touch(socket);
         self.stop_receiving(socket);
         let Some(connection) = self.live(socket) else { return };
-        connection.readiness.readable = false;
+        connection.announced.remove(Readiness::READABLE);
         let read = &mut connection.read;
         read.reading = false;
         match read.phase {

@@ -4,28 +4,57 @@
 //! budget, was resumed with input waiting, or has an end of stream behind a short read. It is served again in the next
 //! poll phase, before that phase's fresh events, which is the place a level-triggered poll would give it.
 //!
-//! This module touches nothing. Invariant: a token stands at most once in the two queues together; its owner holds the
-//! `queued` bit.
+//! A fresh event is usually served straight from the list, and noted in its connection or server only then: that saves
+//! looking it up twice. Where something waited already, all are noted first, because the two may be about one descriptor.
+//!
+//! This module touches nothing. Invariant: a token that was queued from here stands at most once in the two queues together;
+//! its owner holds the `queued` bit.
 
-/// What is known about a descriptor's readiness, kept until a system call says otherwise.
+use crate::sys::Readiness;
+
+/// What is known about a descriptor, kept until a system call says otherwise: readable until a read comes back empty or
+/// short, writable until one attempt to write; that the peer has ended its side, and hang-ups, stay true.
 #[derive(Copy, Clone, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Readiness {
-    /// The kernel said readable and no read has come back empty or short since.
-    pub(crate) readable: bool,
-    /// The kernel said writable; used up by one attempt to write.
-    pub(crate) writable: bool,
-    /// The peer has ended its side: a short read does not mean that nothing more is to be read.
-    pub(crate) read_closed: bool,
-    /// Both directions are over, or an error waits.
-    pub(crate) hang_up: bool,
-    /// Stands in the ready list.
+pub(crate) struct Announced {
+    pub(crate) readiness: Readiness,
+    /// Stands in the ready list, and what the kernel said is noted here.
     pub(crate) queued: bool,
 }
 
-/// Tokens to serve now, and tokens for the next poll phase.
+impl Announced {
+    /// What the kernel says of a descriptor at which there may be input already.
+    pub(crate) fn readable() -> Announced {
+        Announced { readiness: Readiness::READABLE, queued: false }
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, any: Readiness) -> bool {
+        self.readiness.has(any)
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, more: Readiness) {
+        self.readiness = self.readiness.and(more);
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, taken: Readiness) {
+        self.readiness = self.readiness.without(taken);
+    }
+}
+
+/// A descriptor to be served.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Ready {
+    pub(crate) token: u64,
+    /// What the kernel just said, and its connection or server does not know yet. Nothing for what was known before.
+    pub(crate) fresh: Readiness,
+}
+
+/// What is to be served now, and the tokens for the next poll phase.
 #[derive(Default)]
 pub(crate) struct ReadyList {
-    now: Vec<u64>,
+    now: Vec<Ready>,
     /// How many of them are done with.
     served: usize,
     next: Vec<u64>,
@@ -47,22 +76,28 @@ impl ReadyList {
         }
         self.served = 0;
         if !self.next.is_empty() {
-            self.now.append(&mut self.next);
+            self.now.extend(self.next.drain(..).map(|token| Ready { token, fresh: Readiness::NONE }));
         }
     }
 
-    /// Adds a fresh event behind what waited.
-    pub(crate) fn push_now(&mut self, token: u64) {
-        self.now.push(token);
+    /// Whether the phase that begins has only fresh events to serve.
+    pub(crate) fn has_nothing_now(&self) -> bool {
+        self.served == self.now.len()
     }
 
-    /// The token being served; it stays at the front while user code runs, so that an interrupted phase can continue.
+    /// Adds a descriptor behind what waited.
     #[inline]
-    pub(crate) fn current(&self) -> Option<u64> {
+    pub(crate) fn push_now(&mut self, token: u64, fresh: Readiness) {
+        self.now.push(Ready { token, fresh });
+    }
+
+    /// The descriptor being served; it stays at the front while user code runs, so that an interrupted phase can continue.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<Ready> {
         self.now.get(self.served).copied()
     }
 
-    /// The current token is done with for this phase.
+    /// The current one is done with for this phase.
     #[inline]
     pub(crate) fn advance(&mut self) {
         self.served += 1;

@@ -17,13 +17,13 @@ use crate::error::Error;
 use crate::reactor::connecting::{any_address, attempt_error, bind, connect_error, local_details};
 use crate::reactor::connection::{Attempt, Connection, Link};
 use crate::reactor::handle::Token;
-use crate::reactor::ready::Readiness;
+use crate::reactor::ready::Announced;
 use crate::reactor::target::{Local, Target};
 use crate::reactor::ticks::{ConnectionTick, Emission, Step};
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{Handle, Reactor, TimerKind};
-use crate::sys::Time;
 use crate::sys::errno::Errno;
+use crate::sys::{Readiness, Time};
 
 /// Names a lookup for as long as its loop lives: no number is used twice.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -68,7 +68,7 @@ pub(super) struct Selection {
 /// An attempt beside the one that the link holds.
 struct Racing {
     attempt: Attempt,
-    readiness: Readiness,
+    announced: Announced,
 }
 
 /// The lookups.
@@ -311,8 +311,8 @@ impl Reactor {
         let Some(attempt) = attempt.take() else { return false };
         let target = attempt.target.clone();
         if selection.race {
-            let readiness = std::mem::take(&mut connection.readiness);
-            selection.racing.push(Racing { attempt, readiness });
+            let announced = std::mem::take(&mut connection.announced);
+            selection.racing.push(Racing { attempt, announced });
         } else {
             drop(attempt);
             selection.errors.push(attempt_error(Errno::TIMED_OUT, &target));
@@ -352,12 +352,12 @@ impl Reactor {
         let selection = connection.outbound.as_mut().and_then(|outbound| outbound.selection.as_mut());
         let Some(selection) = selection else { return false };
         let Some(position) = selection.racing.iter().position(|racing| racing.is(token)) else { return false };
-        let readiness = &mut selection.racing[position].readiness;
-        readiness.queued = false;
-        if !readiness.writable && !readiness.hang_up {
+        let announced = &mut selection.racing[position].announced;
+        announced.queued = false;
+        if !announced.has(Readiness::WRITABLE.and(Readiness::HANG_UP)) {
             return false;
         }
-        let Racing { attempt, mut readiness } = selection.racing.remove(position);
+        let Racing { attempt, mut announced } = selection.racing.remove(position);
         let Attempt { stream, descriptor, target, refused: _ } = attempt;
         self.requests -= 1;
         match stream.take_error() {
@@ -365,8 +365,8 @@ impl Reactor {
                 if latest.take().is_some() {
                     self.requests -= 1;
                 }
-                readiness.writable = false;
-                connection.readiness = readiness;
+                announced.remove(Readiness::WRITABLE);
+                connection.announced = announced;
                 connection.peer = Some(target.address);
                 connection.link = Link::Open { stream, descriptor };
                 self.connected(socket, epoch);
@@ -405,13 +405,13 @@ impl Reactor {
 }
 
 impl Connection {
-    /// The readiness of the descriptor that `token` names, if it is one of this connection's.
-    pub(super) fn readiness_of(&mut self, token: u64) -> Option<&mut Readiness> {
+    /// What is known of the descriptor that `token` names, if it is one of this connection's.
+    pub(super) fn announced_of(&mut self, token: u64) -> Option<&mut Announced> {
         if self.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
-            return Some(&mut self.readiness);
+            return Some(&mut self.announced);
         }
         let racing = &mut self.outbound.as_mut()?.selection.as_mut()?.racing;
-        racing.iter_mut().find(|racing| racing.is(token)).map(|racing| &mut racing.readiness)
+        racing.iter_mut().find(|racing| racing.is(token)).map(|racing| &mut racing.announced)
     }
 }
 

@@ -12,12 +12,12 @@ use crate::addresses::BlockList;
 use crate::error::Error;
 use crate::reactor::connection::{Connection, ConnectionOptions, Flow, Link};
 use crate::reactor::handle::{Generation, Token};
-use crate::reactor::ready::Readiness;
+use crate::reactor::ready::Announced;
 use crate::reactor::ticks::{Emission, ServerTick, Tick};
 use crate::reactor::{Handle, Reactor};
-use crate::sys::Stream;
 use crate::sys::errno::Errno;
 use crate::sys::{Acceptor, AcceptorOptions};
+use crate::sys::{Readiness, Stream};
 
 /// Node's default backlog (rule S7).
 const DEFAULT_BACKLOG: u32 = 511;
@@ -25,7 +25,7 @@ const DEFAULT_BACKLOG: u32 = 511;
 pub(crate) struct Server {
     pub(super) generation: Generation,
     pub(super) listener: Option<Listener>,
-    pub(super) readiness: Readiness,
+    pub(super) announced: Announced,
     pub(super) options: ServerSettings,
     /// Accepted sockets that are not destroyed.
     pub(super) connections: usize,
@@ -81,7 +81,7 @@ impl Reactor {
         let index = self.servers.insert(Server {
             generation,
             listener: None,
-            readiness: Readiness::default(),
+            announced: Announced::default(),
             options,
             connections: 0,
             referenced: true,
@@ -196,7 +196,7 @@ impl Reactor {
         let token = Token::Server { index: server.index(), descriptor }.pack();
         self.poller.register(acceptor.as_fd(), token)?;
         let Some(found) = self.server_mut(server) else { return Ok(()) };
-        found.readiness = Readiness::default();
+        found.announced = Announced::default();
         found.listener = Some(Listener { acceptor, descriptor });
         self.count_server(server);
         self.ticks.push(Tick::Server { server, tick: ServerTick::Listening });
@@ -333,12 +333,14 @@ impl Reactor {
             Err(error) => {
                 let errno = Errno::from_io(&error);
                 if error.kind() == io::ErrorKind::WouldBlock {
-                    found.readiness.readable = false;
+                    found.announced.remove(Readiness::READABLE);
                 } else if errno == Errno::TOO_MANY_FILES || errno == Errno::TOO_MANY_FILES_IN_SYSTEM {
                     // Shedding is bounded: what may be left is looked at again. Where it cannot be done at all, those
                     // who wait stay in the backlog for the next edge.
                     let shed = self.reserve.shed(&listener.acceptor);
-                    found.readiness.readable = shed.is_ok_and(|count| count > 0);
+                    if !shed.is_ok_and(|count| count > 0) {
+                        found.announced.remove(Readiness::READABLE);
+                    }
                 }
                 // Whatever else it is, libuv says nothing and asks again; so does the budget's next round, or turn.
                 false

@@ -10,11 +10,16 @@
 use std::io;
 use std::time::Duration;
 
+use slab::Slab;
+
 use crate::reactor::connection::Link;
+use crate::reactor::connections::Connections;
 use crate::reactor::handle::Token;
 use crate::reactor::reading::Received;
+use crate::reactor::ready::{Announced, Ready};
+use crate::reactor::servers::Server;
 use crate::reactor::{Due, Handle, Pending, Reactor, TimerKind};
-use crate::sys::WAKE_TOKEN;
+use crate::sys::{Readiness, WAKE_TOKEN};
 
 /// How much one descriptor may do in one turn.
 #[derive(Copy, Clone, Debug)]
@@ -86,52 +91,67 @@ impl Reactor {
     pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = if self.ready.is_empty() { timeout } else { Some(Duration::ZERO) };
         self.ready.begin();
-        self.poller.poll(timeout)?;
+        let polled = self.poller.poll(timeout);
+        if self.ready.has_nothing_now() {
+            for event in self.poller.events() {
+                // The waker's was there to end the wait.
+                if event.token != WAKE_TOKEN {
+                    self.ready.push_now(event.token, event.readiness);
+                }
+            }
+        } else {
+            self.queue_events();
+        }
+        polled
+    }
+
+    /// Something waits to be served: what the kernel said is noted at once, since it may be about the same descriptors.
+    #[cold]
+    fn queue_events(&mut self) {
         for event in self.poller.events() {
             if event.token == WAKE_TOKEN {
-                // It was there to end the wait.
                 continue;
             }
-            let readiness = if Token::is_server(event.token) {
-                let server = self.servers.get_mut(Token::index(event.token));
-                server.and_then(|server| {
-                    let descriptor = server.listener.as_ref()?.descriptor;
-                    Token::matches(event.token, descriptor).then_some(&mut server.readiness)
-                })
-            } else {
-                self.connections.readiness_of(event.token)
-            };
-            let Some(readiness) = readiness else { continue };
-            readiness.readable |= event.readable;
-            readiness.writable |= event.writable;
-            readiness.read_closed |= event.read_closed;
-            readiness.hang_up |= event.hang_up;
-            if !std::mem::replace(&mut readiness.queued, true) {
-                self.ready.push_now(event.token);
+            let Some(announced) = announced_of(&mut self.servers, &mut self.connections, event.token) else { continue };
+            announced.add(event.readiness);
+            if !std::mem::replace(&mut announced.queued, true) {
+                self.ready.push_now(event.token, Readiness::NONE);
             }
         }
-        Ok(())
     }
 
     /// Serves the next ready descriptor, one callback at a time.
     pub(crate) fn serve(&mut self, buffer: &mut [u8]) -> Served {
         // Bounded by the length of the list: each round either returns or takes a token off it.
-        while let Some(token) = self.ready.current() {
+        while let Some(ready) = self.ready.current() {
             if self.serving.left.is_none() {
-                match self.serve_plainly(token, buffer) {
+                match self.serve_plainly(ready, buffer) {
                     Served::Nothing => {}
                     served => return served,
                 }
             }
-            let served =
-                if Token::is_server(token) { self.serve_server(token) } else { self.serve_connection(token, buffer) };
-            if served != Served::Nothing {
-                return served;
+            match self.serve_fully(ready, buffer) {
+                Served::Nothing => {}
+                served => return served,
             }
             self.ready.advance();
             self.serving.next_token();
         }
         Served::Nothing
+    }
+
+    /// The same for whatever is not the usual case.
+    fn serve_fully(&mut self, ready: Ready, buffer: &mut [u8]) -> Served {
+        if self.serving.left.is_none() && ready.fresh != Readiness::NONE {
+            if let Some(announced) = announced_of(&mut self.servers, &mut self.connections, ready.token) {
+                announced.add(ready.fresh);
+            }
+        }
+        if Token::is_server(ready.token) {
+            self.serve_server(ready.token)
+        } else {
+            self.serve_connection(ready, buffer)
+        }
     }
 
     fn serve_server(&mut self, token: u64) -> Served {
@@ -144,13 +164,13 @@ impl Reactor {
             if !Token::matches(token, listener.descriptor) {
                 return Served::Nothing;
             }
-            server.readiness.queued = false;
-            if !server.readiness.readable {
+            server.announced.queued = false;
+            if !server.announced.has(Readiness::READABLE) {
                 return Served::Nothing;
             }
             let left = self.serving.left.get_or_insert(budget);
             if *left == 0 {
-                server.readiness.queued = true;
+                server.announced.queued = true;
                 self.ready.push(token);
                 return Served::Nothing;
             }
@@ -162,7 +182,8 @@ impl Reactor {
         }
     }
 
-    fn serve_connection(&mut self, token: u64, buffer: &mut [u8]) -> Served {
+    fn serve_connection(&mut self, ready: Ready, buffer: &mut [u8]) -> Served {
+        let token = ready.token;
         let index = Token::index(token);
         let Some(connection) = self.connections.get_mut(index) else { return Served::Nothing };
         if !connection.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
@@ -176,15 +197,15 @@ impl Reactor {
         }
         let socket = Handle::new(index, connection.generation);
         if self.serving.left.is_none() {
-            // From here on it may be queued again, for the next turn.
-            connection.readiness.queued = false;
+            // From here on it may be queued again, for the next turn; with a fresh event, it may have been before.
+            connection.announced.queued &= ready.fresh != Readiness::NONE;
             self.serving.left = Some(self.serving.budgets.reads.max(1));
         }
         if connection.link.is_connecting() {
-            if !connection.readiness.writable && !connection.readiness.hang_up {
+            if !connection.announced.has(Readiness::WRITABLE.and(Readiness::HANG_UP)) {
                 return Served::Nothing;
             }
-            connection.readiness.writable = false;
+            connection.announced.remove(Readiness::WRITABLE);
             // Input that came with the event waits until reading starts, and then for the next turn, as in libuv.
             self.serving.progress = Progress::Done;
             self.conclude_connect(socket);
@@ -210,13 +231,14 @@ impl Reactor {
     /// One read, if the connection reads and has budget left.
     fn serve_read(&mut self, token: u64, socket: Handle, buffer: &mut [u8]) -> Served {
         let connection = &mut self.connections[socket.index()];
-        if !connection.read.receiving || !connection.readiness.readable {
+        if !connection.read.receiving || !connection.announced.has(Readiness::READABLE) {
             return Served::Nothing;
         }
         let left = self.serving.left.unwrap_or(0);
         if left == 0 {
-            connection.readiness.queued = true;
-            self.ready.push(token);
+            if !std::mem::replace(&mut connection.announced.queued, true) {
+                self.ready.push(token);
+            }
             return Served::Nothing;
         }
         self.serving.left = Some(left - 1);
@@ -242,8 +264,12 @@ impl Reactor {
                 // error behind it the next read must be made without one, in the next turn (rule M7).
                 // So it must on a unix socket, whose reads also stop behind bytes that came with descriptors.
                 let connection = &mut self.connections[socket.index()];
-                let more = connection.readiness.read_closed || connection.readiness.hang_up;
-                connection.readiness.readable = more || connection.link.is_unix();
+                let more = connection.announced.has(Readiness::READ_CLOSED.and(Readiness::HANG_UP));
+                if more || connection.link.is_unix() {
+                    connection.announced.add(Readiness::READABLE);
+                } else {
+                    connection.announced.remove(Readiness::READABLE);
+                }
                 self.queue_if_readable(socket);
             }
             Received::Queued => self.serving.progress = Progress::Writing,
@@ -255,8 +281,7 @@ impl Reactor {
     fn serve_write(&mut self, socket: Handle) -> Served {
         self.serving.progress = Progress::Done;
         let Some(connection) = self.live(socket) else { return Served::Nothing };
-        let readiness = connection.readiness;
-        if (readiness.writable || readiness.hang_up) && self.writable(socket) {
+        if connection.announced.has(Readiness::WRITABLE.and(Readiness::HANG_UP)) && self.writable(socket) {
             Served::Callback
         } else {
             Served::Nothing
@@ -267,8 +292,8 @@ impl Reactor {
     pub(super) fn queue_if_readable(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         let Some(descriptor) = connection.link.descriptor() else { return };
-        let readiness = &mut connection.readiness;
-        if readiness.readable && !std::mem::replace(&mut readiness.queued, true) {
+        let announced = &mut connection.announced;
+        if announced.has(Readiness::READABLE) && !std::mem::replace(&mut announced.queued, true) {
             self.ready.push(Token::Connection { index: socket.index(), descriptor }.pack());
         }
     }
@@ -336,4 +361,18 @@ impl Reactor {
         }
         None
     }
+}
+
+/// What is known of the descriptor that `token` names.
+fn announced_of<'a>(
+    servers: &'a mut Slab<Server>,
+    connections: &'a mut Connections,
+    token: u64,
+) -> Option<&'a mut Announced> {
+    if !Token::is_server(token) {
+        return connections.announced_of(token);
+    }
+    let server = servers.get_mut(Token::index(token))?;
+    let descriptor = server.listener.as_ref()?.descriptor;
+    if Token::matches(token, descriptor) { Some(&mut server.announced) } else { None }
 }

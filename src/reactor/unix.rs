@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::error::Error;
 use crate::reactor::connection::{Link, PathAttempt};
 use crate::reactor::handle::Token;
-use crate::reactor::ready::Readiness;
+use crate::reactor::ready::Announced;
 use crate::reactor::servers::ListenRequest;
 use crate::reactor::target::PathTarget;
 use crate::reactor::ticks::{Emission, Step};
@@ -128,7 +128,7 @@ impl Reactor {
             self.pending.push_back(Pending::Refused { socket, epoch });
         }
         let connection = &mut self.connections[socket.index()];
-        connection.readiness = Readiness::default();
+        connection.announced = Announced::default();
         let attempt = PathAttempt { stream, descriptor, target, failure };
         connection.link = Link::ConnectingPath { attempt: Some(Box::new(attempt)) };
         self.requests += 1;

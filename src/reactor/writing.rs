@@ -17,8 +17,8 @@ use crate::reactor::connection::{CurrentState, CurrentWrite, Link, ReadPhase, Wr
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
 use crate::reactor::{CallbackId, Handle, Internal, Pending, Reactor};
-use crate::sys::Stream;
 use crate::sys::errno::Errno;
+use crate::sys::{Readiness, Stream};
 
 /// How many slices one gathered write offers: what Linux and the BSDs accept at most (IOV_MAX).
 const MAX_SLICES: usize = 1024;
@@ -201,7 +201,7 @@ impl Reactor {
     /// The kernel did not take everything: the rest waits for its edge.
     fn fly(&mut self, socket: Handle, current: CurrentWrite) {
         let connection = &mut self.connections[socket.index()];
-        connection.readiness.writable = false;
+        connection.announced.remove(Readiness::WRITABLE);
         let queue = connection.write.queue_mut();
         queue.last_size = current.length;
         queue.current = Some(current);
@@ -259,7 +259,7 @@ impl Reactor {
     /// The kernel takes more: continues the write in flight, if there is one. True when it is over.
     pub(super) fn writable(&mut self, socket: Handle) -> bool {
         let Some(connection) = self.live(socket) else { return false };
-        connection.readiness.writable = false;
+        connection.announced.remove(Readiness::WRITABLE);
         let Link::Open { stream, .. } = &connection.link else { return false };
         let Some(queue) = connection.write.queue.as_mut() else { return false };
         let Some(current) = queue.current.as_mut() else { return false };

@@ -179,7 +179,7 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
-    use crate::sys::poller::Poller;
+    use crate::sys::poller::{Poller, Readiness};
     use crate::sys::test_support::{connecting_to, listening, loopback, until_ready, wait_for};
 
     const IPV6_ONLY: AcceptorOptions = AcceptorOptions { ipv6_only: true, reuse_port: false };
@@ -207,7 +207,7 @@ mod tests {
         poller.register(acceptor.as_fd(), 9).unwrap();
         let address = acceptor.local_address().unwrap();
         let clients = [connecting_to(address), connecting_to(address)];
-        wait_for(&mut poller, |event| event.token == 9 && event.readable);
+        wait_for(&mut poller, |event| event.token == 9 && event.readiness.has(Readiness::READABLE));
         let mut peers = [(); 2].map(|()| until_ready(&acceptor, || acceptor.accept()).unwrap().1.unwrap());
         let mut locals = clients.each_ref().map(|client| client.local_address().unwrap());
         peers.sort();

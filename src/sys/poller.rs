@@ -11,6 +11,7 @@
 //! - An interrupted wait loses nothing: what is ready stays ready.
 
 use std::cell::OnceCell;
+use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
@@ -85,8 +86,9 @@ impl Poller {
 
     /// What the latest [`Poller::poll`] found, in the kernel's order. One token may occur twice, once for each
     /// direction.
-    pub(crate) fn events(&self) -> impl Iterator<Item = Readiness> {
-        self.events.iter().map(Readiness::from_mio)
+    #[inline]
+    pub(crate) fn events(&self) -> impl Iterator<Item = Event> {
+        self.events.iter().map(Event::from_mio)
     }
 
     /// A handle that ends a wait from any thread. All wakers of a poller are the same one.
@@ -125,30 +127,75 @@ impl Waker {
 
 /// What the kernel said about one registered descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Readiness {
+pub(crate) struct Event {
     /// The token given to [`Poller::register`], or [`WAKE_TOKEN`].
     pub(crate) token: u64,
-    /// A read (or an accept) will not block.
-    pub(crate) readable: bool,
-    /// A write will not block, or the connect is decided.
-    pub(crate) writable: bool,
-    /// The peer will send no more, so a read after the remaining bytes gives the end.
-    pub(crate) read_closed: bool,
-    /// Both directions are closed, or an error is pending: read and write, they say which. Nothing must be concluded
-    /// from it alone, since kqueue also reports the own end of a stream like this.
-    pub(crate) hang_up: bool,
+    pub(crate) readiness: Readiness,
 }
 
-impl Readiness {
+impl Event {
+    #[inline]
     fn from_mio(event: &mio::event::Event) -> Self {
-        Self {
-            // Lossless: `sys` asks for a 64-bit target.
-            token: event.token().0 as u64,
-            readable: event.is_readable(),
-            writable: event.is_writable(),
-            read_closed: event.is_read_closed(),
-            hang_up: event.is_error() || event.is_write_closed(),
-        }
+        let readiness = Readiness::NONE
+            .with(Readiness::READABLE, event.is_readable())
+            .with(Readiness::WRITABLE, event.is_writable())
+            .with(Readiness::READ_CLOSED, event.is_read_closed())
+            .with(Readiness::HANG_UP, event.is_error() || event.is_write_closed());
+        // Lossless: `sys` asks for a 64-bit target.
+        Self { token: event.token().0 as u64, readiness }
+    }
+}
+
+/// A set of what can be known about a descriptor, in one byte: there is one with every event and in every connection.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Readiness(u8);
+
+impl Readiness {
+    pub(crate) const NONE: Self = Self(0);
+    /// A read (or an accept) will not block.
+    pub(crate) const READABLE: Self = Self(1);
+    /// A write will not block, or the connect is decided.
+    pub(crate) const WRITABLE: Self = Self(1 << 1);
+    /// The peer will send no more, so a read after the remaining bytes gives the end.
+    pub(crate) const READ_CLOSED: Self = Self(1 << 2);
+    /// Both directions are closed, or an error is pending: read and write, they say which. Nothing must be concluded
+    /// from it alone, since kqueue also reports the own end of a stream like this.
+    pub(crate) const HANG_UP: Self = Self(1 << 3);
+
+    /// Whether the two have anything in common.
+    #[inline]
+    pub(crate) const fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    /// What is in either.
+    #[inline]
+    pub(crate) const fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
+    /// What is not in `taken`.
+    #[inline]
+    pub(crate) const fn without(self, taken: Self) -> Self {
+        Self(self.0 & !taken.0)
+    }
+
+    /// The same and `more`, if `holds`. Without a branch, since nearly all events differ in nothing.
+    #[inline]
+    const fn with(self, more: Self, holds: bool) -> Self {
+        Self(self.0 | more.0 * holds as u8)
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::READABLE, "readable"),
+            (Self::WRITABLE, "writable"),
+            (Self::READ_CLOSED, "read closed"),
+            (Self::HANG_UP, "hang-up"),
+        ];
+        formatter.debug_set().entries(names.iter().filter(|(one, _)| self.has(*one)).map(|(_, name)| name)).finish()
     }
 }
 
@@ -189,13 +236,16 @@ mod tests {
         near.set_nonblocking(true).unwrap();
         poller.register(near.as_fd(), 7).unwrap();
         far.write_all(b"a").unwrap();
-        wait_for(&mut poller, |event| event.token == 7 && event.readable && event.writable && !event.hang_up);
+        let both = |readiness: Readiness| readiness.has(Readiness::READABLE) && readiness.has(Readiness::WRITABLE);
+        wait_for(&mut poller, |event| {
+            event.token == 7 && both(event.readiness) && !event.readiness.has(Readiness::HANG_UP)
+        });
 
         poller.poll(Some(Duration::ZERO)).unwrap();
         assert_eq!(poller.events().count(), 0, "edge semantics: nothing new, nothing reported");
 
         far.write_all(b"b").unwrap();
-        wait_for(&mut poller, |event| event.token == 7 && event.readable);
+        wait_for(&mut poller, |event| event.token == 7 && event.readiness.has(Readiness::READABLE));
     }
 
     #[test]
@@ -204,9 +254,11 @@ mod tests {
         let (near, far) = UnixStream::pair().unwrap();
         poller.register(near.as_fd(), 1).unwrap();
         far.shutdown(std::net::Shutdown::Write).unwrap();
-        wait_for(&mut poller, |event| event.token == 1 && event.read_closed && !event.hang_up);
+        wait_for(&mut poller, |event| {
+            event.token == 1 && event.readiness.has(Readiness::READ_CLOSED) && !event.readiness.has(Readiness::HANG_UP)
+        });
         drop(far);
-        wait_for(&mut poller, |event| event.token == 1 && event.hang_up);
+        wait_for(&mut poller, |event| event.token == 1 && event.readiness.has(Readiness::HANG_UP));
     }
 
     #[test]
@@ -226,7 +278,7 @@ mod tests {
         let (near, _far) = UnixStream::pair().unwrap();
         let token = u64::MAX - 1;
         poller.register(near.as_fd(), token).unwrap();
-        wait_for(&mut poller, |event| event.token == token && event.writable);
+        wait_for(&mut poller, |event| event.token == token && event.readiness.has(Readiness::WRITABLE));
     }
 
     #[test]

@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
     use crate::sys::acceptor::AcceptorOptions;
-    use crate::sys::poller::Poller;
+    use crate::sys::poller::{Poller, Readiness};
     use crate::sys::stream::Stream;
     use crate::sys::test_support::{connecting_to, listening, loopback, until_ready, wait_for};
 
@@ -83,7 +83,7 @@ mod tests {
         let mut poller = Poller::new().unwrap();
         for client in &clients {
             poller.register(client.as_fd(), 0).unwrap();
-            wait_for(&mut poller, |event| event.writable);
+            wait_for(&mut poller, |event| event.readiness.has(Readiness::WRITABLE));
         }
         clients
     }

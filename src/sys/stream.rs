@@ -383,7 +383,7 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
-    use crate::sys::poller::Poller;
+    use crate::sys::poller::{Poller, Readiness};
     use crate::sys::test_support::{connected_pair, connecting_to, listening, loopback, until_ready, wait_for};
 
     fn read_all(stream: &Stream, length: usize) -> Vec<u8> {
@@ -459,7 +459,9 @@ mod tests {
         let mut poller = Poller::new().unwrap();
         let client = connecting_to(acceptor.local_address().unwrap());
         poller.register(client.as_fd(), 1).unwrap();
-        wait_for(&mut poller, |event| event.writable && !event.hang_up);
+        wait_for(&mut poller, |event| {
+            event.readiness.has(Readiness::WRITABLE) && !event.readiness.has(Readiness::HANG_UP)
+        });
         assert!(client.take_error().unwrap().is_none());
         assert_eq!(client.peer_address().unwrap(), acceptor.local_address().unwrap());
     }
@@ -471,7 +473,7 @@ mod tests {
         match client.connect(closed_port()).unwrap() {
             ConnectStart::InProgress => {
                 poller.register(client.as_fd(), 1).unwrap();
-                wait_for(&mut poller, |event| event.hang_up);
+                wait_for(&mut poller, |event| event.readiness.has(Readiness::HANG_UP));
                 let error = client.take_error().unwrap().unwrap();
                 assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
                 assert!(client.take_error().unwrap().is_none(), "it is taken");

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::acceptor::{Acceptor, AcceptorOptions};
-use super::poller::{Poller, Readiness};
+use super::poller::{Event, Poller};
 use super::stream::{ConnectStart, Family, Stream};
 
 /// How long a test waits for something that loopback does at once. Only a failing test ever waits so long.
@@ -18,7 +18,7 @@ pub(crate) fn loopback() -> SocketAddr {
 }
 
 /// Polls until an event satisfies `wanted`.
-pub(crate) fn wait_for(poller: &mut Poller, wanted: impl Fn(&Readiness) -> bool) -> Readiness {
+pub(crate) fn wait_for(poller: &mut Poller, wanted: impl Fn(&Event) -> bool) -> Event {
     let started = Instant::now();
     while started.elapsed() < DEADLINE {
         poller.poll(Some(Duration::from_millis(100))).unwrap();
