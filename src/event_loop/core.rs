@@ -11,13 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Errno, Error};
 use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::custom_lookup::LookupRequest;
-use crate::event_loop::events::{Event, ServerEvent, SocketEvent};
+use crate::event_loop::events::{Event, OwnedArguments, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
-use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, ListenerIds, OwnBuffer};
+use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, ListenerKind, OwnBuffer};
 use crate::event_loop::lookup::Lookups;
+use crate::event_loop::running::Running;
 use crate::event_loop::{EventLoopOptions, Phase, Position};
 use crate::reactor::bytes::{Outgoing, QueuedBytes};
 use crate::reactor::connection::ConnectionOptions;
@@ -37,7 +38,8 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) sockets: Attachments,
     pub(crate) servers: Attachments,
-    pub(super) listener_ids: ListenerIds,
+    /// Which listeners run, and what they missed meanwhile.
+    pub(super) running: Running,
     pub(crate) callbacks: Callbacks,
     pub(crate) immediates: Immediates,
     pub(crate) lookups: Lookups,
@@ -54,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) unreported: Option<Error>,
     /// `stop()` was called: `run` returns after this callback and its ticks.
     pub(crate) stopping: bool,
+    /// A command was given since the running delivery began; a write that left nothing to be done is none.
+    pub(crate) touched: bool,
     pub(crate) phase: Phase,
     /// The clock was read when the timer phase began, and nothing ran since: the next wait may count from there.
     clock_is_fresh: bool,
@@ -71,6 +75,7 @@ pub(crate) enum Grave {
     Data { _data: Box<dyn Any> },
     Error { _error: Error },
     OwnBuffer { _own: Box<OwnBuffer> },
+    Missed { _arguments: OwnedArguments },
 }
 
 /// A lookup that is not answered yet.
@@ -106,7 +111,7 @@ impl Core {
             clock: Clock::new(),
             sockets: Attachments::default(),
             servers: Attachments::default(),
-            listener_ids: ListenerIds::default(),
+            running: Running::default(),
             callbacks: Callbacks::default(),
             immediates: Immediates::new(),
             lookups,
@@ -117,6 +122,7 @@ impl Core {
             foreign_errors: Vec::new(),
             unreported: None,
             stopping: false,
+            touched: false,
             phase: Phase::Idle,
             clock_is_fresh: false,
             turn: 0,
@@ -128,7 +134,18 @@ impl Core {
         Position { turn: self.turn, phase: self.phase, callback: self.callback, tick: self.reactor.ticks.served() }
     }
 
+    /// The next turn begins with its poll phase: waits, and reads the clock.
+    pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+        self.turn += 1;
+        self.phase = Phase::Poll;
+        let polled = self.reactor.poll(timeout);
+        let now = self.clock.now();
+        self.reactor.set_now(now);
+        polled.map_err(|error| Error::exception(Errno::from_io(&error), "poll"))
+    }
+
     /// A callback of the loop begins.
+    #[inline]
     pub(crate) fn begin_callback(&mut self) {
         self.callback += 1;
         self.reactor.ticks.begin_callback();
@@ -160,11 +177,9 @@ impl Core {
                 Internal::FailWrites => SocketEvent::Close,
                 Internal::Destroy => SocketEvent::Finish,
             };
-            let id = self.listener_ids.next();
             let action = Action::Internal { epoch, internal };
-            if let Some(attachment) = self.sockets.get_mut(socket) {
-                attachment.add(Entry { event: Event::Socket(event), id, once: true, bystander: false, action });
-            }
+            // Refused, it has nothing to drop.
+            let _ = self.sockets.add(socket, Entry::new(Event::Socket(event), ListenerKind::Once, action));
         }
     }
 
@@ -328,7 +343,7 @@ impl Core {
     /// Puts data into the socket's slot; what was there, or what finds no slot, is buried.
     pub(crate) fn set_data(&mut self, socket: Handle, data: Box<dyn Any>) {
         let refused = match self.sockets.get_mut(socket) {
-            Some(attachment) => attachment.data.replace(data),
+            Some(attachment) => attachment.extras_mut().data.replace(data),
             None => Some(data),
         };
         self.graves.extend(refused.map(|data| Grave::Data { _data: data }));
@@ -336,7 +351,7 @@ impl Core {
 
     /// Puts data back after `with_data`, unless the closure set new data meanwhile.
     pub(crate) fn return_data(&mut self, socket: Handle, data: Box<dyn Any>) {
-        let place = self.sockets.get_mut(socket).map(|attachment| &mut attachment.data);
+        let place = self.sockets.get_mut(socket).map(|attachment| &mut attachment.extras_mut().data);
         match place {
             Some(place) if place.is_none() => *place = Some(data),
             Some(_) | None => self.graves.push(Grave::Data { _data: data }),
@@ -348,7 +363,7 @@ impl Core {
     pub(crate) fn use_own_buffer(&mut self, socket: Handle, own: OwnBuffer) {
         let own = Box::new(own);
         let refused = match self.sockets.get_mut(socket) {
-            Some(attachment) => attachment.own_buffer.replace(own),
+            Some(attachment) => attachment.extras_mut().own_buffer.replace(own),
             None => Some(own),
         };
         self.reactor.use_own_buffer(socket);
@@ -359,7 +374,7 @@ impl Core {
         if !go_on {
             self.reactor.stop_receiving(socket);
         }
-        let place = self.sockets.get_mut(socket).map(|attachment| &mut attachment.own_buffer);
+        let place = self.sockets.get_mut(socket).map(|attachment| &mut attachment.extras_mut().own_buffer);
         match place {
             Some(place) if place.is_none() => *place = Some(own),
             Some(_) | None => self.graves.push(Grave::OwnBuffer { _own: own }),
@@ -371,13 +386,13 @@ impl Core {
     /// Somebody listens to text: UTF-8, unless `set_encoding` says otherwise.
     pub(crate) fn listen_to_text(&mut self, socket: Handle) {
         if let Some(attachment) = self.sockets.get_mut(socket) {
-            attachment.text.get_or_insert_with(|| Box::new(TextDecoder::new(Encoding::Utf8)));
+            attachment.extras_mut().text.get_or_insert_with(|| Box::new(TextDecoder::new(Encoding::Utf8)));
         }
     }
 
     /// The text of these bytes, if anybody listens to text. With an encoding set they are its UTF-8 already.
     pub(crate) fn text_for_listeners(&mut self, socket: Handle, bytes: &[u8]) -> Option<String> {
-        let decoder = self.sockets.get_mut(socket)?.text.as_mut()?;
+        let decoder = self.sockets.get_mut(socket)?.extras_if_any()?.text.as_mut()?;
         let decoded = self.reactor.live(socket).is_some_and(|connection| connection.encoding().is_some());
         if decoded {
             return Some(String::from_utf8_lossy(bytes).into_owned());
@@ -388,7 +403,7 @@ impl Core {
     }
 
     pub(crate) fn held_text(&mut self, socket: Handle) -> Option<String> {
-        let decoder = self.sockets.get_mut(socket)?.text.as_mut()?;
+        let decoder = self.sockets.get_mut(socket)?.extras_if_any()?.text.as_mut()?;
         let mut text = String::new();
         decoder.end(&mut text);
         Some(text)
@@ -535,10 +550,14 @@ impl Core {
         }
         let (sockets, servers) = self.reactor.take_freed();
         for socket in sockets {
+            let missed = self.running.forget(socket);
+            self.graves.extend(missed.map(|arguments| Grave::Missed { _arguments: arguments }));
             let attachment = self.sockets.close(socket);
             self.graves.extend(attachment.map(|attachment| Grave::Attachment { _attachment: attachment }));
         }
         for server in servers {
+            let missed = self.running.forget(server);
+            self.graves.extend(missed.map(|arguments| Grave::Missed { _arguments: arguments }));
             let attachment = self.servers.close(server);
             self.graves.extend(attachment.map(|attachment| Grave::Attachment { _attachment: attachment }));
         }

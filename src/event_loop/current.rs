@@ -13,7 +13,8 @@ use std::rc::Rc;
 use crate::event_loop::core::Core;
 use crate::event_loop::custom_lookup::LookupCallback;
 use crate::event_loop::events::{Arguments, Event, SocketEvent};
-use crate::event_loop::listeners::{Listener, ListenerId, ListenerKind};
+use crate::event_loop::listeners::{Action, Listener, ListenerId, ListenerKind};
+use crate::event_loop::stateless::Stateless;
 use crate::event_loop::{Inner, Phase};
 use crate::reactor::Handle;
 use crate::reactor::plain::Plainly;
@@ -29,12 +30,17 @@ thread_local! {
 #[inline]
 pub(crate) fn with<R>(command: impl FnOnce(&mut Core) -> R) -> Option<R> {
     // Without a loop the command is dropped with nothing borrowed: it may hold what users gave.
-    look(|inner| command(&mut inner.core.borrow_mut()))
+    look(|inner| {
+        let mut core = inner.core.borrow_mut();
+        core.touched = true;
+        command(&mut core)
+    })
 }
 
-/// The short way of a write. In a function of its own, so that what users' code is made of stays small.
+/// The short way of a write, which leaves nothing to be done when the running listener returns. In a function of its own, so
+/// that what users' code is made of stays small.
 pub(crate) fn write_plainly(socket: Handle, bytes: &[u8]) -> Plainly {
-    with(|core| core.reactor.write_plainly(socket, bytes)).unwrap_or(Plainly::Not)
+    look(|inner| inner.core.borrow_mut().reactor.write_plainly(socket, bytes)).unwrap_or(Plainly::Not)
 }
 
 /// The reference, out of its place for the length of one access, which is cheaper than a borrow that is counted. It is put
@@ -112,7 +118,10 @@ pub(crate) fn add_listener(
     kind: ListenerKind,
     listener: impl FnMut(&Arguments<'_>) + 'static,
 ) -> ListenerId {
-    let listener: Rc<Listener> = Rc::new(Listener::new(listener));
+    let listener = match Stateless::new(listener) {
+        Ok(stateless) => Action::Stateless(stateless),
+        Err(captured) => Action::Captured(Rc::new(Listener::new(captured))),
+    };
     with(|core| core.add_listener(owner, event, kind, listener)).unwrap_or(ListenerId::NONE)
 }
 

@@ -4,19 +4,21 @@
 //! What it may touch: the loop's [`Core`](crate::event_loop::core::Core), in short borrows between two entries. Invariant: nothing is borrowed while
 //! user code runs, except the one listener that is running, so every command may be given from anywhere.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefMut};
 use std::rc::Rc;
 
 use crate::error::Error;
 use crate::event_loop::Inner;
 use crate::event_loop::callbacks::Callback;
+use crate::event_loop::core::Core;
 use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupRequest};
 use crate::event_loop::events::{
     Arguments, ConnectionAttempt, DroppedConnection, ErrorSource, Event, Lookup, ServerEvent, SocketEvent, Unhandled,
 };
 use crate::event_loop::handles::{Server, Socket};
-use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, Table};
+use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, SoleData, Table};
 use crate::event_loop::mailbox::Item;
+use crate::event_loop::stateless::Stateless;
 use crate::reactor::reading::Received;
 use crate::reactor::ticks::{Emission, PlainEvent, Step};
 use crate::reactor::timers::TimerKey;
@@ -143,17 +145,66 @@ impl Inner {
         Ok(())
     }
 
-    /// `data`, lent from the loop's buffer or from a chunk that had been buffered.
+    /// `data` in the poll phase, lent from the loop's buffer: by far the most frequent emission. The borrow of the loop is
+    /// given up for the listener only.
     #[inline]
-    pub(crate) fn emit_data(&self, socket: Handle, bytes: &[u8]) {
-        let sole = self.core.borrow().sockets.get(socket).and_then(Attachment::sole_data_listener).cloned();
-        match sole {
-            Some(listener) => enter(&listener, &Arguments::Data(Socket::from_handle(socket), bytes, None)),
-            None => self.emit_data_to_all(socket, bytes),
+    pub(crate) fn deliver<'a>(&'a self, mut core: RefMut<'a, Core>, socket: Handle, bytes: &[u8]) -> RefMut<'a, Core> {
+        core.touched = false;
+        let sole = core.sockets.get(socket).map_or(&SoleData::None, Attachment::sole_data);
+        match *sole {
+            SoleData::Stateless(stateless, number) => {
+                core.running.sole = Some((socket, number));
+                drop(core);
+                stateless.call(&Arguments::Data(Socket::from_handle(socket), bytes, None));
+                let mut core = self.core.borrow_mut();
+                if core.touched {
+                    core = self.deliver_missed(core, socket, number, |arguments| stateless.call(arguments));
+                }
+                core.running.sole = None;
+                core
+            }
+            SoleData::Captured(ref listener, number) => {
+                let listener = Rc::clone(listener);
+                drop(core);
+                // It runs already only where a listener runs the loop itself, which it cannot.
+                let Ok(mut closure) = listener.try_borrow_mut() else { return self.core.borrow_mut() };
+                closure(&Arguments::Data(Socket::from_handle(socket), bytes, None));
+                let mut core = self.core.borrow_mut();
+                if core.touched {
+                    core = self.deliver_missed(core, socket, number, &mut *closure);
+                }
+                drop(closure);
+                drop_listener(core, self, listener)
+            }
+            SoleData::None => {
+                drop(core);
+                self.emit_data(socket, bytes);
+                self.core.borrow_mut()
+            }
         }
     }
 
-    fn emit_data_to_all(&self, socket: Handle, bytes: &[u8]) {
+    /// What a listener missed while it ran, which is what its own commands emitted.
+    #[cold]
+    fn deliver_missed<'a>(
+        &'a self,
+        mut core: RefMut<'a, Core>,
+        owner: Handle,
+        number: u64,
+        mut call: impl FnMut(&Arguments<'_>),
+    ) -> RefMut<'a, Core> {
+        // Bounded by the emissions that the listener itself causes.
+        while let Some(missed) = core.running.next_missed(owner, number) {
+            drop(core);
+            call(&missed.lend());
+            drop(missed);
+            core = self.core.borrow_mut();
+        }
+        core
+    }
+
+    /// `data`, lent from the loop's buffer or from a chunk that had been buffered.
+    pub(crate) fn emit_data(&self, socket: Handle, bytes: &[u8]) {
         let text = self.core.borrow_mut().text_for_listeners(socket, bytes);
         let text = text.as_deref().filter(|text| !text.is_empty());
         let arguments = Arguments::Data(Socket::from_handle(socket), bytes, text);
@@ -162,7 +213,12 @@ impl Inner {
 
     /// Reads into the buffer that the user gave, and tells its callback (rule F51).
     pub(crate) fn read_into_own_buffer(&self, socket: Handle) {
-        let taken = self.core.borrow_mut().sockets.get_mut(socket).and_then(|attachment| attachment.own_buffer.take());
+        let taken = self
+            .core
+            .borrow_mut()
+            .sockets
+            .get_mut(socket)
+            .and_then(|attachment| attachment.extras_if_any()?.own_buffer.take());
         let Some(own) = taken else { return };
         let mut reading = OwnReading { inner: self, socket, own: Some(own), go_on: true };
         let Some(own) = &mut reading.own else { return };
@@ -210,18 +266,43 @@ impl Inner {
             }
             if entry.once {
                 // Before it runs; the table that is being walked keeps it alive.
-                let removed = self.core.borrow_mut().remove_listener(owner, event, entry.id);
+                let removed = self.core.borrow_mut().remove_listener(owner, event, entry.number);
                 drop(removed);
             }
             match &entry.action {
                 Action::Internal { epoch, internal } => self.run_internal(owner, *epoch, *internal),
-                Action::User(listener) => {
+                Action::Stateless(stateless) => {
                     any |= !entry.bystander;
-                    enter(listener, arguments);
+                    self.enter_stateless(*stateless, owner, entry.number, arguments);
+                }
+                Action::Captured(listener) => {
+                    any |= !entry.bystander;
+                    self.enter_captured(listener, owner, entry.number, arguments);
                 }
             }
         }
         any
+    }
+
+    /// Calls one listener. One that is running is not entered again: it is called once more right after it returns.
+    fn enter_stateless(&self, stateless: Stateless, owner: Handle, number: u64, arguments: &Arguments<'_>) {
+        if !self.core.borrow_mut().running.begin(owner, number) {
+            self.core.borrow_mut().running.miss(owner, number, arguments.keep());
+            return;
+        }
+        let _running = RunningStateless { inner: self };
+        stateless.call(arguments);
+        drop(self.deliver_missed(self.core.borrow_mut(), owner, number, |arguments| stateless.call(arguments)));
+    }
+
+    /// The same for one with captures.
+    fn enter_captured(&self, listener: &Listener, owner: Handle, number: u64, arguments: &Arguments<'_>) {
+        let Ok(mut closure) = listener.try_borrow_mut() else {
+            self.core.borrow_mut().running.miss(owner, number, arguments.keep());
+            return;
+        };
+        closure(arguments);
+        drop(self.deliver_missed(self.core.borrow_mut(), owner, number, &mut *closure));
     }
 
     /// An internal listener, and what it leads to at its place in the order.
@@ -317,17 +398,26 @@ impl Inner {
     }
 }
 
-/// Calls one listener. One that is running is not entered again: it is called once more right after it returns.
+/// Lets go of a listener that ran. It may have removed itself, and then its captures go now, with nothing borrowed.
 #[inline]
-fn enter(listener: &Listener, arguments: &Arguments<'_>) {
-    let Ok(mut closure) = listener.closure.try_borrow_mut() else {
-        listener.miss(arguments.keep());
-        return;
-    };
-    closure(arguments);
-    // Bounded by the emissions that the listener itself causes.
-    while let Some(arguments) = listener.next_missed() {
-        closure(&arguments.lend());
+fn drop_listener<'a>(core: RefMut<'a, Core>, inner: &'a Inner, listener: Rc<Listener>) -> RefMut<'a, Core> {
+    if core.touched {
+        drop(core);
+        drop(listener);
+        return inner.core.borrow_mut();
+    }
+    drop(listener);
+    core
+}
+
+/// Notes that a listener without captures has returned or panicked.
+struct RunningStateless<'a> {
+    inner: &'a Inner,
+}
+
+impl Drop for RunningStateless<'_> {
+    fn drop(&mut self) {
+        self.inner.core.borrow_mut().running.end();
     }
 }
 
@@ -358,7 +448,7 @@ impl Drop for Walk<'_> {
             if let Action::Internal { epoch, internal } = entry.action {
                 let mut core = self.inner.core.borrow_mut();
                 core.reactor.ticks.then(Step::Internal { socket: self.owner, epoch, internal });
-                drop(core.remove_listener(self.owner, self.event, entry.id));
+                drop(core.remove_listener(self.owner, self.event, entry.number));
             }
         }
     }

@@ -2,19 +2,20 @@
 //!
 //! A socket's or server's listeners are one immutable table, in the order of registration. An emission walks the table
 //! as it was when it began: that is Node's snapshot rule (M1), for free. A change while the table is being walked copies
-//! it first; a change in peace happens in place.
+//! it first; a change in peace happens in place. Sockets that have the same listeners without captures, added in the same
+//! order, share one table: an idle connection of a server then owns nothing here.
 //!
 //! This module touches nothing and calls nobody. Invariant: what is removed is handed back to the caller, who drops it
 //! with nothing borrowed, because a drop may run user code.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::event_loop::events::{Arguments, Event, OwnedArguments, SocketEvent};
+use crate::event_loop::events::{Arguments, Event, SocketEvent};
 use crate::event_loop::handles::Socket;
 use crate::event_loop::pipes::Pipe;
+use crate::event_loop::stateless::Stateless;
 use crate::reactor::text_decoder::TextDecoder;
 use crate::reactor::{Handle, Internal};
 
@@ -34,43 +35,14 @@ use crate::reactor::{Handle, Internal};
 /// # Ok::<(), halfclose::Error>(())
 /// ```
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub struct ListenerId(u64);
-
-/// A subscribed closure.
-pub(crate) struct Listener<F: ?Sized = dyn FnMut(&Arguments<'_>)> {
-    /// Emissions that came while it was running; it is called with them right after it returns.
-    missed: RefCell<VecDeque<OwnedArguments>>,
-    /// Whether there are any: looked at after every call.
-    has_missed: Cell<bool>,
-    pub(crate) closure: RefCell<F>,
+pub struct ListenerId {
+    owner: Option<Handle>,
+    /// Counts the registrations of the owner.
+    number: u64,
 }
 
-impl<F> Listener<F> {
-    pub(crate) fn new(closure: F) -> Listener<F> {
-        Listener { missed: RefCell::default(), has_missed: Cell::new(false), closure: RefCell::new(closure) }
-    }
-}
-
-impl Listener {
-    /// It is running: it is called with these arguments later.
-    pub(crate) fn miss(&self, arguments: OwnedArguments) {
-        self.missed.borrow_mut().push_back(arguments);
-        self.has_missed.set(true);
-    }
-
-    /// What it missed first.
-    #[inline]
-    pub(crate) fn next_missed(&self) -> Option<OwnedArguments> {
-        if self.has_missed.get() { self.take_missed() } else { None }
-    }
-
-    fn take_missed(&self) -> Option<OwnedArguments> {
-        let mut missed = self.missed.borrow_mut();
-        let first = missed.pop_front();
-        self.has_missed.set(!missed.is_empty());
-        first
-    }
-}
+/// A subscribed closure with captures. It is borrowed while it runs.
+pub(crate) type Listener<F = dyn FnMut(&Arguments<'_>)> = RefCell<F>;
 
 /// The buffer that a user gave, and who is told what came into it.
 pub(crate) struct OwnBuffer {
@@ -92,18 +64,34 @@ pub(crate) enum ListenerKind {
 }
 
 /// All listeners of one socket or server.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Table {
     pub(crate) entries: Vec<Entry>,
-    /// The one lasting listener to `data`, if there is one and nobody else listens: by far the most frequent emission then
-    /// needs no walk.
-    sole_data: Option<Rc<Listener>>,
+    /// The number of the latest registration.
+    last_number: u64,
+    sole_data: SoleData,
+    /// Whether other sockets may have this very table: it was made by adding lasting listeners without captures one
+    /// after the other to the empty one.
+    is_common: bool,
+    /// The common tables with one listener more. A socket that adds it changes over to that table.
+    longer: RefCell<Vec<Rc<Table>>>,
+}
+
+/// The one lasting listener to `data`, if there is one and nobody else listens: by far the most frequent emission then
+/// needs no walk. With the number of its registration.
+#[derive(Clone, Default)]
+pub(crate) enum SoleData {
+    #[default]
+    None,
+    Stateless(Stateless, u64),
+    Captured(Rc<Listener>, u64),
 }
 
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) event: Event,
-    pub(crate) id: ListenerId,
+    /// The entry's part of its [`ListenerId`].
+    pub(crate) number: u64,
     pub(crate) once: bool,
     /// Counted and removable like any other, but an `error` that only such listeners heard is an unhandled one: `pipe`
     /// listens in order to let go, not to handle.
@@ -113,7 +101,8 @@ pub(crate) struct Entry {
 
 #[derive(Clone)]
 pub(crate) enum Action {
-    User(Rc<Listener>),
+    Stateless(Stateless),
+    Captured(Rc<Listener>),
     /// One of the library's own, which has a place in the order but is not a listener: it is not counted and cannot be
     /// removed (rule L5).
     Internal {
@@ -126,6 +115,13 @@ pub(crate) enum Action {
 pub(crate) struct Attachment {
     owner: Option<Handle>,
     table: Rc<Table>,
+    /// What few sockets have.
+    extras: Option<Box<Extras>>,
+}
+
+/// What users can attach to a socket besides listeners.
+#[derive(Default)]
+pub(crate) struct Extras {
     /// `set_data`: `None` as well while a `with_data` closure has it.
     pub(crate) data: Option<Box<dyn Any>>,
     /// `onread`; `None` as well while it runs.
@@ -140,25 +136,60 @@ pub(crate) struct Attachment {
 #[derive(Default)]
 pub(crate) struct Attachments {
     slots: Vec<Attachment>,
-    /// Shared by all that have no listeners.
-    empty: Rc<Table>,
+    common: CommonTables,
 }
 
-/// The next [`ListenerId`]s.
-#[derive(Default)]
-pub(crate) struct ListenerIds {
-    last: u64,
+/// The tables that many may share, as a tree: the empty one, and whatever was made of it.
+struct CommonTables {
+    empty: Rc<Table>,
+    count: usize,
+}
+
+/// How many tables may be common. A program has a few kinds of sockets with a few listeners each; one that adds its
+/// listeners in ever new orders gets a table for each socket, instead of a tree that grows for ever.
+const MOST_COMMON_TABLES: usize = 256;
+
+impl Default for CommonTables {
+    fn default() -> CommonTables {
+        CommonTables { empty: Rc::new(Table { is_common: true, ..Table::default() }), count: 1 }
+    }
+}
+
+impl CommonTables {
+    /// The common table that has `entry` behind all of `table`. None if that table is not common, or these are enough.
+    fn longer(&mut self, table: &Table, entry: &Entry) -> Option<Rc<Table>> {
+        let Action::Stateless(stateless) = entry.action else { return None };
+        if !table.is_common || entry.once || entry.bystander {
+            return None;
+        }
+        let mut longer = table.longer.borrow_mut();
+        let known = longer.iter().find(|longer| match longer.entries.last() {
+            Some(Entry { event, action: Action::Stateless(last), .. }) => *event == entry.event && last.is(stateless),
+            Some(_) | None => false,
+        });
+        if let Some(known) = known {
+            return Some(Rc::clone(known));
+        }
+        if self.count == MOST_COMMON_TABLES {
+            return None;
+        }
+        self.count += 1;
+        let mut made = Table { is_common: true, ..table.clone() };
+        made.append(entry.clone());
+        made.find_sole_data();
+        let made = Rc::new(made);
+        longer.push(Rc::clone(&made));
+        Some(made)
+    }
 }
 
 impl ListenerId {
     /// What a listener that was never registered gets: there is no loop. It names nothing.
-    pub(crate) const NONE: ListenerId = ListenerId(0);
-}
+    pub(crate) const NONE: ListenerId = ListenerId { owner: None, number: 0 };
 
-impl ListenerIds {
-    pub(crate) fn next(&mut self) -> ListenerId {
-        self.last += 1;
-        ListenerId(self.last)
+    /// The number, if it is one of `owner`'s.
+    pub(crate) fn number_of(self, owner: Handle) -> Option<u64> {
+        if self.owner == Some(owner) { Some(self.number) } else { None }
     }
 }
 
@@ -166,28 +197,39 @@ impl Attachments {
     /// A slot has a new owner; what the old one left behind is handed back.
     pub(crate) fn open(&mut self, owner: Handle) -> Option<Attachment> {
         let index = owner.index();
+        let empty = &self.common.empty;
         if index >= self.slots.len() {
-            let empty = &self.empty;
-            self.slots.resize_with(index + 1, || Attachment::new(None, empty.clone()));
+            self.slots.resize_with(index + 1, || Attachment::new(None, Rc::clone(empty)));
         }
-        let table = self.empty.clone();
-        let old = std::mem::replace(&mut self.slots[index], Attachment::new(Some(owner), table));
+        let old = std::mem::replace(&mut self.slots[index], Attachment::new(Some(owner), Rc::clone(empty)));
         old.owner.is_some().then_some(old)
     }
 
     /// The owner's slot was freed.
     pub(crate) fn close(&mut self, owner: Handle) -> Option<Attachment> {
-        let empty = self.empty.clone();
+        let empty = Rc::clone(&self.common.empty);
         let slot = self.get_mut(owner)?;
         Some(std::mem::replace(slot, Attachment::new(None, empty)))
     }
 
+    #[inline]
     pub(crate) fn get(&self, owner: Handle) -> Option<&Attachment> {
         self.slots.get(owner.index()).filter(|slot| slot.owner == Some(owner))
     }
 
     pub(crate) fn get_mut(&mut self, owner: Handle) -> Option<&mut Attachment> {
         self.slots.get_mut(owner.index()).filter(|slot| slot.owner == Some(owner))
+    }
+
+    /// Adds a listener behind all others, a bystander before them. Hands it back when its owner is gone.
+    pub(crate) fn add(&mut self, owner: Handle, entry: Entry) -> Result<ListenerId, Entry> {
+        let slot = self.slots.get_mut(owner.index()).filter(|slot| slot.owner == Some(owner));
+        let Some(slot) = slot else { return Err(entry) };
+        match self.common.longer(&slot.table, &entry) {
+            Some(longer) => slot.table = longer,
+            None => slot.change(|table| table.append(entry)),
+        }
+        Ok(ListenerId { owner: Some(owner), number: slot.table.last_number })
     }
 
     /// Gives the memory of slots at the end back once nobody owns them.
@@ -205,7 +247,22 @@ impl Attachments {
 
 impl Attachment {
     fn new(owner: Option<Handle>, table: Rc<Table>) -> Attachment {
-        Attachment { owner, table, data: None, own_buffer: None, text: None, pipes: Vec::new() }
+        Attachment { owner, table, extras: None }
+    }
+
+    /// The extras, if there are any.
+    pub(crate) fn extras(&self) -> Option<&Extras> {
+        self.extras.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn extras_if_any(&mut self) -> Option<&mut Extras> {
+        self.extras.as_deref_mut()
+    }
+
+    /// The extras, with room for them from now on.
+    pub(crate) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
     }
 
     /// The table as it is now, for one emission.
@@ -213,42 +270,35 @@ impl Attachment {
         &self.table
     }
 
-    pub(crate) fn add(&mut self, entry: Entry) {
-        self.change(|entries| {
-            if entry.bystander {
-                // Before the users' own, as Node's `pipe` has it.
-                entries.insert(0, entry);
-            } else {
-                entries.push(entry);
-            }
-        });
-    }
-
-    /// Changes the table, or a copy of it while it is walked.
-    fn change<R>(&mut self, change: impl FnOnce(&mut Vec<Entry>) -> R) -> R {
+    /// Changes the table, or a copy of it while it is walked or common.
+    fn change<R>(&mut self, change: impl FnOnce(&mut Table) -> R) -> R {
         let table = Rc::make_mut(&mut self.table);
-        let result = change(&mut table.entries);
+        table.is_common = false;
+        let result = change(table);
         table.find_sole_data();
         result
     }
 
     /// The only listener to `data`, unless it wants text.
     #[inline]
-    pub(crate) fn sole_data_listener(&self) -> Option<&Rc<Listener>> {
-        if self.text.is_none() { self.table.sole_data.as_ref() } else { None }
+    pub(crate) fn sole_data(&self) -> &SoleData {
+        match &self.extras {
+            Some(extras) if extras.text.is_some() => &SoleData::None,
+            Some(_) | None => &self.table.sole_data,
+        }
     }
 
-    /// Puts one registration in front of all others. False when there is none of this name.
-    pub(crate) fn prepend(&mut self, id: ListenerId) -> bool {
-        let Some(entry) = self.remove(id) else { return false };
-        self.change(|entries| entries.insert(0, entry));
+    /// Puts one registration in front of all others. False when there is none of this number.
+    pub(crate) fn prepend(&mut self, number: u64) -> bool {
+        let Some(entry) = self.remove(number) else { return false };
+        self.change(|table| table.entries.insert(0, entry));
         true
     }
 
     /// Takes one registration out and hands it back.
-    pub(crate) fn remove(&mut self, id: ListenerId) -> Option<Entry> {
-        let position = self.table.entries.iter().position(|entry| entry.id == id)?;
-        Some(self.change(|entries| entries.remove(position)))
+    pub(crate) fn remove(&mut self, number: u64) -> Option<Entry> {
+        let position = self.table.entries.iter().position(|entry| entry.number == number)?;
+        Some(self.change(|table| table.entries.remove(position)))
     }
 
     /// Takes all of the user's listeners out, of one event or of every one.
@@ -257,9 +307,9 @@ impl Attachment {
         if !self.table.entries.iter().any(taken) {
             return Vec::new();
         }
-        self.change(|entries| {
-            let (removed, kept) = std::mem::take(entries).into_iter().partition(taken);
-            *entries = kept;
+        self.change(|table| {
+            let (removed, kept) = std::mem::take(&mut table.entries).into_iter().partition(taken);
+            table.entries = kept;
             removed
         })
     }
@@ -269,29 +319,67 @@ impl Attachment {
     }
 }
 
+impl Clone for Table {
+    /// A table of its own.
+    fn clone(&self) -> Table {
+        Table {
+            entries: self.entries.clone(),
+            last_number: self.last_number,
+            sole_data: self.sole_data.clone(),
+            is_common: false,
+            longer: RefCell::default(),
+        }
+    }
+}
+
 impl Table {
+    fn append(&mut self, mut entry: Entry) {
+        self.last_number += 1;
+        entry.number = self.last_number;
+        if entry.bystander {
+            // Before the users' own, as Node's `pipe` has it.
+            self.entries.insert(0, entry);
+        } else {
+            self.entries.push(entry);
+        }
+    }
+
     fn find_sole_data(&mut self) {
         let data = Event::Socket(SocketEvent::Data);
         let mut found = self.entries.iter().filter(|entry| entry.event == data);
         self.sole_data = match (found.next(), found.next()) {
-            (Some(Entry { once: false, action: Action::User(listener), .. }), None) => Some(Rc::clone(listener)),
-            (Some(_), _) | (None, _) => None,
+            (Some(Entry { once: false, number, action, .. }), None) => match action {
+                Action::Stateless(stateless) => SoleData::Stateless(*stateless, *number),
+                Action::Captured(listener) => SoleData::Captured(Rc::clone(listener), *number),
+                Action::Internal { .. } => SoleData::None,
+            },
+            (Some(_), _) | (None, _) => SoleData::None,
         };
     }
 }
 
 impl Entry {
+    /// A registration to be added; it gets its number then.
+    pub(crate) fn new(event: Event, kind: ListenerKind, action: Action) -> Entry {
+        let (once, bystander) = match kind {
+            ListenerKind::Lasting => (false, false),
+            ListenerKind::Once => (true, false),
+            ListenerKind::Bystander => (false, true),
+        };
+        Entry { event, number: 0, once, bystander, action }
+    }
+
     /// An internal listener of a connection that is not the one now closing.
     pub(crate) fn waits_for_later_close(&self, closing: Option<u32>) -> bool {
         match self.action {
-            Action::User(_) => false,
+            Action::Stateless(_) | Action::Captured(_) => false,
             Action::Internal { epoch, .. } => closing.is_some_and(|closing| closing != epoch),
         }
     }
 
     fn is_users(&self) -> bool {
         match self.action {
-            Action::User(_) => true,
+            Action::Stateless(_) | Action::Captured(_) => true,
             Action::Internal { .. } => false,
         }
     }

@@ -104,6 +104,11 @@ impl Mailbox {
         self.stop.load(Ordering::Acquire)
     }
 
+    /// Whether there is anything of other threads to look at.
+    pub(crate) fn wants_attention(&self) -> bool {
+        self.is_occupied() || self.wants_stop()
+    }
+
     pub(crate) fn take_stop(&self) -> bool {
         self.wants_stop() && self.stop.swap(false, Ordering::AcqRel)
     }

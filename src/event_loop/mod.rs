@@ -2,13 +2,15 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | this one | [`EventLoop`] and the phases of a turn |
+//! | this one | [`EventLoop`] |
+//! | `turn` | the phases of a turn |
 //! | [`options`] | how a loop is tuned |
 //! | [`position`] | where in its turns a loop is |
 //! | [`emit`] | the one file that enters user code |
 //! | [`core`] | what the loop owns, behind one borrow |
 //! | [`current`] | the thread's current loop: the one thread-local |
 //! | [`listeners`], `registry` | the listener registry |
+//! | `stateless`, `running` | listeners without captures, and which listeners run |
 //! | [`callbacks`], [`immediates`] | one-shot callbacks |
 //! | [`pipes`] | what is known of the pipes that leave a socket |
 //! | [`handles`], [`events`], [`event_details`] | what users hold and what listeners are given |
@@ -18,8 +20,7 @@
 //! | [`descriptors`] | sockets that somebody else opened |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
-//! wherever user code returns early (a panic, an unhandled error, `stop()`), the phase and its queues say what remains,
-//! and the next `run()` or `turn()` continues there.
+//! nothing is borrowed while user code runs.
 
 pub(crate) mod abort;
 pub(crate) mod callbacks;
@@ -41,6 +42,9 @@ pub(crate) mod options;
 pub(crate) mod pipes;
 pub(crate) mod position;
 mod registry;
+mod running;
+mod stateless;
+mod turn;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -51,17 +55,14 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::event_loop::core::Core;
+pub(crate) use crate::event_loop::core::{ConnectPlan, SERVER_EVENTS, SOCKET_EVENTS};
 use crate::event_loop::events::{ErrorSource, Unhandled};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
 use crate::event_loop::mailbox::Mailbox;
 pub use crate::event_loop::options::EventLoopOptions;
 pub use crate::event_loop::position::{Phase, Position};
-use crate::reactor::Due;
-use crate::reactor::serving::Served;
-
-use crate::error::Errno;
-pub(crate) use crate::event_loop::core::{ConnectPlan, SERVER_EVENTS, SOCKET_EVENTS};
+use crate::event_loop::turn::{Progress, Stage, Turns};
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
 pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
 pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
@@ -76,13 +77,6 @@ pub(crate) use crate::sys::{Permissions, is_abstract};
 
 /// The size of the loop's read buffer, in bytes: what libuv reads at once (rule F21).
 const READ_BUFFER: usize = 65_536;
-
-/// How often the pending phase after the poll is repeated while it makes new work for itself: as often as libuv does.
-const PENDING_ROUNDS: u32 = 8;
-
-/// How many items of other threads one turn takes. Enough that a flood of posts is not dominated by turns, few enough
-/// that it cannot hold the sockets up for more than about a millisecond.
-const ITEMS_PER_TURN: u32 = 1024;
 
 /// The event loop: owns every socket, server and timer of its thread, and calls their listeners. Node has one, and
 /// never shows it.
@@ -134,33 +128,6 @@ pub(crate) struct Inner {
 }
 
 type Hook = Box<dyn FnMut(ErrorSource, &Error) -> Unhandled>;
-
-/// Where a turn continues.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Stage {
-    Start,
-    Pending,
-    Poll,
-    Serve,
-    PendingAgain { round: u32 },
-    Immediates,
-    Closing,
-    Timers,
-}
-
-/// How many turns are asked for.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Turns {
-    One,
-    All,
-}
-
-/// How far a turn came.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Progress {
-    Done,
-    Stopped,
-}
 
 impl EventLoop {
     /// Makes this thread's event loop. Not in Node, where it is there from the start.
@@ -410,213 +377,6 @@ impl EventLoop {
     fn settle(&mut self) -> Result<(), Error> {
         self.inner.drain()
     }
-
-    /// The phases of a turn, from where it stands to its end. This is the whole loop, as libuv has it:
-    ///
-    /// pending → poll → pending again → immediates → closing → timers.
-    fn work(&mut self, timeout: Option<Duration>, turns: Turns) -> Result<Progress, Error> {
-        let inner = self.inner.clone();
-        let _idle_again = Entered::new(&inner);
-        // Bounded by the stages: each round begins the next, and the last returns unless all turns are asked for; then by
-        // what keeps the loop alive, which is what it is for. Each stage is bounded by what its queue held when it began.
-        loop {
-            match self.stage {
-                Stage::Start => {
-                    let any = inner.core.borrow_mut().reactor.begin_pending();
-                    self.stage = if any { Stage::Pending } else { Stage::Poll };
-                }
-                Stage::Pending => {
-                    self.enter(Phase::Pending);
-                    while self.begin(|core| core.reactor.next_pending()) {
-                        self.finish_callback()?;
-                        if self.must_stop() {
-                            return Ok(Progress::Stopped);
-                        }
-                    }
-                    self.stage = Stage::Poll;
-                }
-                Stage::Poll => {
-                    self.poll(timeout)?;
-                    self.stage = Stage::Serve;
-                }
-                Stage::Serve => {
-                    self.enter(Phase::Poll);
-                    if self.serve()? == Progress::Stopped {
-                        return Ok(Progress::Stopped);
-                    }
-                    let mut core = inner.core.borrow_mut();
-                    // Most turns have nothing in between: they go on as if they had found that phase by phase.
-                    self.stage = if core.has_work_before_timers() {
-                        core.reactor.begin_pending();
-                        Stage::PendingAgain { round: 0 }
-                    } else {
-                        core.begin_timers();
-                        Stage::Timers
-                    };
-                }
-                Stage::PendingAgain { round } => {
-                    self.enter(Phase::Pending);
-                    while self.begin(|core| core.reactor.next_pending()) {
-                        self.finish_callback()?;
-                        if self.must_stop() {
-                            return Ok(Progress::Stopped);
-                        }
-                    }
-                    let more = round + 1 < PENDING_ROUNDS && inner.core.borrow_mut().reactor.begin_pending();
-                    if more {
-                        self.stage = Stage::PendingAgain { round: round + 1 };
-                    } else {
-                        self.stage = Stage::Immediates;
-                        inner.core.borrow_mut().immediates.begin();
-                    }
-                }
-                Stage::Immediates => {
-                    self.enter(Phase::Immediates);
-                    while inner.call_next_immediate() {
-                        self.finish_callback()?;
-                        if self.must_stop() {
-                            return Ok(Progress::Stopped);
-                        }
-                    }
-                    self.stage = Stage::Closing;
-                    inner.core.borrow_mut().reactor.begin_closing();
-                }
-                Stage::Closing => {
-                    self.enter(Phase::Closing);
-                    while self.begin(|core| core.reactor.next_closing()) {
-                        self.finish_callback()?;
-                        if self.must_stop() {
-                            return Ok(Progress::Stopped);
-                        }
-                    }
-                    self.stage = Stage::Timers;
-                    inner.core.borrow_mut().begin_timers();
-                }
-                Stage::Timers => {
-                    let any = inner.core.borrow().reactor.timers.any_due();
-                    if any {
-                        self.enter(Phase::Timers);
-                        if self.serve_timers()? == Progress::Stopped {
-                            return Ok(Progress::Stopped);
-                        }
-                    }
-                    self.stage = Stage::Start;
-                    if turns == Turns::One || !self.is_alive() {
-                        return Ok(Progress::Done);
-                    }
-                }
-            }
-        }
-    }
-
-    fn enter(&self, phase: Phase) {
-        self.inner.core.borrow_mut().phase = phase;
-    }
-
-    /// Takes the next callback of a phase.
-    fn begin(&self, next: impl FnOnce(&mut Core) -> bool) -> bool {
-        let mut core = self.inner.core.borrow_mut();
-        core.begin_callback();
-        let any = next(&mut core);
-        core.settle_requests();
-        any
-    }
-
-    /// The rest of a callback, then its ticks.
-    fn finish_callback(&self) -> Result<(), Error> {
-        self.inner.drain()
-    }
-
-    /// `stop()` was called, here or by another thread. Asking takes it back.
-    fn must_stop(&self) -> bool {
-        let stopping = std::mem::take(&mut self.inner.core.borrow_mut().stopping);
-        stopping || self.inner.mailbox.take_stop()
-    }
-
-    /// Waits, and reads the clock.
-    fn poll(&mut self, limit: Option<Duration>) -> Result<(), Error> {
-        let inner = &self.inner;
-        let alive = self.is_alive();
-        let mut core = inner.core.borrow_mut();
-        core.turn += 1;
-        core.phase = Phase::Poll;
-        let mut timeout = core.poll_timeout(alive);
-        if inner.mailbox.is_occupied() {
-            timeout = Some(Duration::ZERO);
-        }
-        if let Some(limit) = limit {
-            timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
-        }
-        let polled = core.reactor.poll(timeout);
-        let now = core.clock.now();
-        core.reactor.set_now(now);
-        polled.map_err(|error| Error::exception(Errno::from_io(&error), "poll"))
-    }
-
-    /// The poll phase, one callback after the other: ready descriptors first, then what other threads handed over.
-    fn serve(&mut self) -> Result<Progress, Error> {
-        // Bounded by the ready list of this phase, times the budgets.
-        loop {
-            let served = {
-                let mut core = self.inner.core.borrow_mut();
-                core.begin_callback();
-                let served = core.reactor.serve(&mut self.buffer);
-                core.settle_requests();
-                served
-            };
-            match served {
-                Served::Data { socket, count } => {
-                    self.inner.emit_data(socket, &self.buffer[..count]);
-                    let mut core = self.inner.core.borrow_mut();
-                    core.reactor.lent(socket);
-                    if core.is_settled() && !core.stopping && !self.inner.mailbox.wants_stop() {
-                        continue;
-                    }
-                }
-                Served::OwnBuffer { socket } => self.inner.read_into_own_buffer(socket),
-                Served::Callback => {}
-                Served::Nothing => break,
-            }
-            self.finish_callback()?;
-            if self.must_stop() {
-                return Ok(Progress::Stopped);
-            }
-        }
-        for _ in 0..ITEMS_PER_TURN {
-            if !self.inner.mailbox.is_occupied() {
-                break;
-            }
-            let Some(item) = self.inner.mailbox.take() else { break };
-            self.inner.core.borrow_mut().begin_callback();
-            self.inner.receive(item);
-            self.finish_callback()?;
-            if self.must_stop() {
-                return Ok(Progress::Stopped);
-            }
-        }
-        Ok(if self.must_stop() { Progress::Stopped } else { Progress::Done })
-    }
-
-    fn serve_timers(&mut self) -> Result<Progress, Error> {
-        // Bounded by the timers that were due when the phase began: what is armed in it is due later.
-        loop {
-            let due = {
-                let mut core = self.inner.core.borrow_mut();
-                core.begin_callback();
-                core.next_due()
-            };
-            match due {
-                None => return Ok(Progress::Done),
-                Some(Due::Idle | Due::Attempt) => {}
-                Some(Due::Lookup(lookup)) => self.inner.core.borrow_mut().lookup_expired(lookup),
-                Some(Due::User { timer, callback }) => self.inner.call_timer(timer, callback),
-            }
-            self.finish_callback()?;
-            if self.must_stop() {
-                return Ok(Progress::Stopped);
-            }
-        }
-    }
 }
 
 impl Drop for EventLoop {
@@ -638,23 +398,6 @@ impl fmt::Debug for EventLoop {
             .field("servers", &self.servers())
             .field("stage", &self.stage)
             .finish_non_exhaustive()
-    }
-}
-
-/// Marks the loop idle again, however `run` is left.
-struct Entered<'a> {
-    inner: &'a Inner,
-}
-
-impl<'a> Entered<'a> {
-    fn new(inner: &'a Inner) -> Entered<'a> {
-        Entered { inner }
-    }
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        self.inner.core.borrow_mut().phase = Phase::Idle;
     }
 }
 

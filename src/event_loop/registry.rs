@@ -2,11 +2,9 @@
 //!
 //! It may touch the reactor. Invariant: what is removed goes to the graves.
 
-use std::rc::Rc;
-
 use crate::event_loop::core::{Core, Grave};
 use crate::event_loop::events::{Event, SocketEvent};
-use crate::event_loop::listeners::{Action, Attachments, Entry, Listener, ListenerId, ListenerKind};
+use crate::event_loop::listeners::{Action, Attachments, Entry, ListenerId, ListenerKind};
 use crate::reactor::Handle;
 
 impl Core {
@@ -16,40 +14,36 @@ impl Core {
         owner: Handle,
         event: Event,
         kind: ListenerKind,
-        listener: Rc<Listener>,
+        listener: Action,
     ) -> ListenerId {
-        let id = self.listener_ids.next();
-        let (once, bystander) = match kind {
-            ListenerKind::Lasting => (false, false),
-            ListenerKind::Once => (true, false),
-            ListenerKind::Bystander => (false, true),
-        };
-        let entry = Entry { event, id, once, bystander, action: Action::User(listener) };
-        match self.attachments(event).get_mut(owner) {
-            None => self.graves.push(Grave::Entry { _entry: entry }),
-            Some(attachment) => {
-                attachment.add(entry);
+        let added = self.attachments(event).add(owner, Entry::new(event, kind, listener));
+        match added {
+            Err(entry) => {
+                self.graves.push(Grave::Entry { _entry: entry });
+                ListenerId::NONE
+            }
+            Ok(id) => {
                 if event == Event::Socket(SocketEvent::Data) {
                     let readable = self.readable_listeners(owner) > 0;
                     self.reactor.data_listener_added(owner, readable);
                 } else if event == Event::Socket(SocketEvent::Readable) {
                     self.reactor.readable_listener_added(owner);
                 }
+                id
             }
         }
-        id
     }
 
-    pub(crate) fn remove_listener(&mut self, owner: Handle, kind: Event, id: ListenerId) -> Option<Entry> {
+    pub(crate) fn remove_listener(&mut self, owner: Handle, kind: Event, number: u64) -> Option<Entry> {
         let attachment = self.attachments(kind).get_mut(owner)?;
-        let entry = attachment.remove(id)?;
+        let entry = attachment.remove(number)?;
         self.listeners_removed(owner, entry.event);
         Some(entry)
     }
 
     /// `off()`: true when the listener was there.
     pub(crate) fn off(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
-        let removed = self.remove_listener(owner, kind, id);
+        let removed = id.number_of(owner).and_then(|number| self.remove_listener(owner, kind, number));
         let any = removed.is_some();
         self.bury_entries(removed);
         any
@@ -68,7 +62,8 @@ impl Core {
 
     /// `prepend()`: true when the listener was there.
     pub(crate) fn prepend(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
-        self.attachments(kind).get_mut(owner).is_some_and(|attachment| attachment.prepend(id))
+        let Some(number) = id.number_of(owner) else { return false };
+        self.attachments(kind).get_mut(owner).is_some_and(|attachment| attachment.prepend(number))
     }
 
     fn listeners_removed(&mut self, owner: Handle, event: Event) {

@@ -134,7 +134,10 @@ impl Socket {
     pub fn pipe_with(self, destination: Socket, options: PipeOptions) -> Socket {
         let pipe = Pipe::new(destination);
         let registered = current::with(|core| {
-            core.sockets.get_mut(self.handle).map(|attachment| attachment.pipes.push(pipe.clone())).is_some()
+            core.sockets
+                .get_mut(self.handle)
+                .map(|attachment| attachment.extras_mut().pipes.push(pipe.clone()))
+                .is_some()
         });
         if registered != Some(true) {
             return destination;
@@ -215,7 +218,7 @@ impl Socket {
     /// [`socket.unpipe(destination)`]: https://nodejs.org/api/stream.html#readableunpipedestination
     pub fn unpipe(self, destination: Socket) -> Socket {
         let taken = current::with(|core| {
-            let pipes = &mut core.sockets.get_mut(self.handle)?.pipes;
+            let pipes = &mut core.sockets.get_mut(self.handle)?.extras_if_any()?.pipes;
             let position = pipes.iter().position(|pipe| pipe.destination == destination)?;
             pipes.remove(position);
             Some(pipes.is_empty())
@@ -249,7 +252,7 @@ impl Socket {
     /// [`socket.unpipe()`]: https://nodejs.org/api/stream.html#readableunpipedestination
     pub fn unpipe_all(self) -> Socket {
         let taken = current::with(|core| {
-            core.sockets.get_mut(self.handle).map(|attachment| std::mem::take(&mut attachment.pipes))
+            core.sockets.get_mut(self.handle)?.extras_if_any().map(|extras| std::mem::take(&mut extras.pipes))
         });
         let pipes = taken.flatten().unwrap_or_default();
         if pipes.is_empty() {
@@ -344,7 +347,7 @@ impl Pipe {
     fn drained(&self, source: Socket) {
         self.awaits_drain.set(false);
         let anyone_waits = current::with(|core| {
-            let pipes = &core.sockets.get(source.handle)?.pipes;
+            let pipes = &core.sockets.get(source.handle)?.extras()?.pipes;
             Some(pipes.iter().any(|pipe| pipe.awaits_drain.get()))
         });
         if anyone_waits.flatten() == Some(false) && source.listens_to_data() {
@@ -368,7 +371,7 @@ impl Pipe {
     fn left_the_list(&self, source: Socket) -> bool {
         let listed = current::with(|core| {
             let attachment = core.sockets.get(source.handle)?;
-            Some(attachment.pipes.iter().any(|pipe| std::ptr::eq(Rc::as_ptr(pipe), self)))
+            Some(attachment.extras()?.pipes.iter().any(|pipe| std::ptr::eq(Rc::as_ptr(pipe), self)))
         });
         !self.over.get() && listed.flatten() != Some(true)
     }

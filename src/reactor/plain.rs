@@ -54,7 +54,7 @@ impl Reactor {
                 connection.read.need_readable = true;
                 connection.read.did_read = true;
                 self.ready.advance();
-                Served::Data { socket, count }
+                Served::Plainly { socket, count }
             }
             outcome => {
                 connection.announced.readiness = readiness;

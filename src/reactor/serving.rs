@@ -65,6 +65,8 @@ impl Serving {
 /// One callback's worth of work.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Served {
+    /// The same as `Data`, and nothing else is to be done if nobody had hold of the connection meanwhile.
+    Plainly { socket: Handle, count: usize },
     /// Bytes for `socket` lie in the loop's buffer.
     Data { socket: Handle, count: usize },
     /// `socket` is to be read into the buffer that its user gave: [`Reactor::read_ready`].

@@ -1,0 +1,129 @@
+//! Listeners without captures: there is nothing of them but their code.
+//!
+//! Most listeners of a server are such closures. A pointer to their code is all that has to be kept of them, so the
+//! sockets of one server share one table of listeners and own none, and calling one is a plain call. With a box for each
+//! closure a delivery costs 25 instructions more, and an idle connection some hundred bytes.
+//!
+//! It may touch nothing. This is the one file outside of `sys` with `unsafe` in it: a closure without captures has no
+//! bytes, so it can be called without being anywhere, but only `unsafe` code can say so. Invariants: a [`Stateless`] is
+//! made from a value of its closure's type, which is then forgotten; whoever calls it sees to it that the same
+//! registration is not running already, as for every listener (see `emit`).
+
+use std::fmt;
+use std::mem;
+use std::ptr::{self, NonNull};
+
+use crate::event_loop::events::Arguments;
+
+/// A closure that has no captures and nothing to drop.
+#[derive(Copy, Clone)]
+pub(crate) struct Stateless {
+    call: fn(&Arguments<'_>),
+}
+
+impl Stateless {
+    /// The closure as a pointer to its code, or the closure again when it captures something.
+    #[inline]
+    pub(crate) fn new<F: FnMut(&Arguments<'_>) + 'static>(closure: F) -> Result<Stateless, F> {
+        // A value without a size may still have a destructor, and that is to run when the listener goes.
+        if size_of::<F>() != 0 || mem::needs_drop::<F>() {
+            return Err(closure);
+        }
+        mem::forget(closure);
+        Ok(Stateless { call: call::<F> })
+    }
+
+    #[inline]
+    pub(crate) fn call(self, arguments: &Arguments<'_>) {
+        (self.call)(arguments);
+    }
+
+    /// Whether the two do the same. False may be wrong: then tables are not shared that could be.
+    pub(crate) fn is(self, other: Stateless) -> bool {
+        ptr::fn_addr_eq(self.call, other.call)
+    }
+}
+
+impl fmt::Debug for Stateless {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Stateless")
+    }
+}
+
+/// Calls the closure of type `F` that [`Stateless::new`] was given.
+fn call<F: FnMut(&Arguments<'_>) + 'static>(arguments: &Arguments<'_>) {
+    // Known when this is compiled: `new` makes no pointer to it otherwise.
+    assert!(size_of::<F>() == 0);
+    // SAFETY: `F` has no bytes, so every aligned pointer that is not null points to a valid value of it, once there has
+    // been one: `new` was given one and forgot it, so that it is still there. It may be borrowed mutably because no two
+    // calls of one registration run at once; those of two registrations borrow two values, which need not overlap as
+    // they have no bytes.
+    let closure = unsafe { NonNull::<F>::dangling().as_mut() };
+    closure(arguments);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::event_loop::handles::Socket;
+    use crate::reactor::Handle;
+    use crate::reactor::handle::Generations;
+
+    thread_local! {
+        static CALLS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    fn socket() -> Socket {
+        Socket::from_handle(Handle::new(0, Generations::after(0).next()))
+    }
+
+    /// Under Miri this is the proof of the `unsafe` above: `cargo +nightly miri test stateless`.
+    #[test]
+    fn a_closure_without_captures_is_called_through_its_code_alone() {
+        let Ok(stateless) = Stateless::new(|_: &Arguments<'_>| CALLS.set(CALLS.get() + 1)) else {
+            unreachable!("it captures nothing")
+        };
+        stateless.call(&Arguments::Socket(socket()));
+        let copy = stateless;
+        copy.call(&Arguments::Close(socket(), true));
+        assert_eq!(CALLS.get(), 2);
+        assert!(stateless.is(copy));
+    }
+
+    #[test]
+    fn what_is_captured_without_a_size_is_there_in_every_call() {
+        #[derive(Debug, PartialEq)]
+        struct Token;
+        let token = Token;
+        let closure = move |_: &Arguments<'_>| {
+            let mut borrowed = &token;
+            assert_eq!(mem::replace(&mut borrowed, &Token), &Token);
+        };
+        let stateless = Stateless::new(closure).ok().unwrap();
+        stateless.call(&Arguments::Socket(socket()));
+    }
+
+    #[test]
+    fn captures_and_destructors_are_given_back() {
+        let count = Cell::new(0);
+        let closure = move |_: &Arguments<'_>| count.set(count.get() + 1);
+        let mut closure = Stateless::new(closure).err().unwrap();
+        closure(&Arguments::Socket(socket()));
+
+        struct Loud;
+        impl Drop for Loud {
+            fn drop(&mut self) {
+                CALLS.set(CALLS.get() + 100);
+            }
+        }
+        let loud = Loud;
+        let closure = move |_: &Arguments<'_>| {
+            let _ = &loud;
+        };
+        let before = CALLS.get();
+        drop(Stateless::new(closure).err().unwrap());
+        assert_eq!(CALLS.get(), before + 100);
+    }
+}

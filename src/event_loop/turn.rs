@@ -1,0 +1,297 @@
+//! The phases of a turn: what the loop does, in which order.
+//!
+//! It may touch the core, between two entries into user code, and the mailbox. Invariant: wherever user code returns early
+//! (a panic, an unhandled error, `stop()`), the stage and the queues say what remains, and the next `run()` or `turn()`
+//! continues there.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::event_loop::core::Core;
+use crate::event_loop::{EventLoop, Inner, Phase};
+use crate::reactor::Due;
+use crate::reactor::serving::Served;
+
+/// How often the pending phase after the poll is repeated while it makes new work for itself: as often as libuv does.
+const PENDING_ROUNDS: u32 = 8;
+
+/// How many items of other threads one turn takes. Enough that a flood of posts is not dominated by turns, few enough
+/// that it cannot hold the sockets up for more than about a millisecond.
+const ITEMS_PER_TURN: u32 = 1024;
+
+/// Where a turn continues.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    Start,
+    Pending,
+    Poll,
+    Serve,
+    PendingAgain { round: u32 },
+    Immediates,
+    Closing,
+    Timers,
+}
+
+/// How many turns are asked for.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Turns {
+    One,
+    All,
+}
+
+/// How far a turn came.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    Done,
+    Stopped,
+}
+
+impl EventLoop {
+    /// The phases of a turn, from where it stands to its end. This is the whole loop, as libuv has it:
+    ///
+    /// pending → poll → pending again → immediates → closing → timers.
+    pub(super) fn work(&mut self, timeout: Option<Duration>, turns: Turns) -> Result<Progress, Error> {
+        let inner = self.inner.clone();
+        let _idle_again = Entered::new(&inner);
+        // Bounded by the stages: each round begins the next, and the last returns unless all turns are asked for; then by
+        // what keeps the loop alive, which is what it is for. Each stage is bounded by what its queue held when it began.
+        loop {
+            match self.stage {
+                Stage::Start => {
+                    let any = inner.core.borrow_mut().reactor.begin_pending();
+                    self.stage = if any { Stage::Pending } else { Stage::Poll };
+                }
+                Stage::Pending => {
+                    self.enter(Phase::Pending);
+                    while self.begin(|core| core.reactor.next_pending()) {
+                        self.finish_callback()?;
+                        if self.must_stop() {
+                            return Ok(Progress::Stopped);
+                        }
+                    }
+                    self.stage = Stage::Poll;
+                }
+                Stage::Poll => {
+                    self.poll(timeout)?;
+                    self.stage = Stage::Serve;
+                }
+                Stage::Serve => {
+                    self.enter(Phase::Poll);
+                    if self.serve(turns)? == Progress::Stopped {
+                        return Ok(Progress::Stopped);
+                    }
+                    inner.core.borrow_mut().reactor.begin_pending();
+                    self.stage = Stage::PendingAgain { round: 0 };
+                }
+                Stage::PendingAgain { round } => {
+                    self.enter(Phase::Pending);
+                    while self.begin(|core| core.reactor.next_pending()) {
+                        self.finish_callback()?;
+                        if self.must_stop() {
+                            return Ok(Progress::Stopped);
+                        }
+                    }
+                    let more = round + 1 < PENDING_ROUNDS && inner.core.borrow_mut().reactor.begin_pending();
+                    if more {
+                        self.stage = Stage::PendingAgain { round: round + 1 };
+                    } else {
+                        self.stage = Stage::Immediates;
+                        inner.core.borrow_mut().immediates.begin();
+                    }
+                }
+                Stage::Immediates => {
+                    self.enter(Phase::Immediates);
+                    while inner.call_next_immediate() {
+                        self.finish_callback()?;
+                        if self.must_stop() {
+                            return Ok(Progress::Stopped);
+                        }
+                    }
+                    self.stage = Stage::Closing;
+                    inner.core.borrow_mut().reactor.begin_closing();
+                }
+                Stage::Closing => {
+                    self.enter(Phase::Closing);
+                    while self.begin(|core| core.reactor.next_closing()) {
+                        self.finish_callback()?;
+                        if self.must_stop() {
+                            return Ok(Progress::Stopped);
+                        }
+                    }
+                    self.stage = Stage::Timers;
+                    inner.core.borrow_mut().begin_timers();
+                }
+                Stage::Timers => {
+                    let any = inner.core.borrow().reactor.timers.any_due();
+                    if any {
+                        self.enter(Phase::Timers);
+                        if self.serve_timers()? == Progress::Stopped {
+                            return Ok(Progress::Stopped);
+                        }
+                    }
+                    self.stage = Stage::Start;
+                    if turns == Turns::One || !self.is_alive() {
+                        return Ok(Progress::Done);
+                    }
+                }
+            }
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.inner.core.borrow_mut().phase = phase;
+    }
+
+    /// Takes the next callback of a phase.
+    fn begin(&self, next: impl FnOnce(&mut Core) -> bool) -> bool {
+        let mut core = self.inner.core.borrow_mut();
+        core.begin_callback();
+        let any = next(&mut core);
+        core.settle_requests();
+        any
+    }
+
+    /// The rest of a callback, then its ticks.
+    fn finish_callback(&self) -> Result<(), Error> {
+        self.inner.drain()
+    }
+
+    /// `stop()` was called, here or by another thread. Asking takes it back.
+    fn must_stop(&self) -> bool {
+        let stopping = std::mem::take(&mut self.inner.core.borrow_mut().stopping);
+        stopping || self.inner.mailbox.take_stop()
+    }
+
+    /// Waits, and reads the clock.
+    fn poll(&mut self, limit: Option<Duration>) -> Result<(), Error> {
+        let inner = &self.inner;
+        let alive = self.is_alive();
+        let mut core = inner.core.borrow_mut();
+        let mut timeout = core.poll_timeout(alive);
+        if inner.mailbox.is_occupied() {
+            timeout = Some(Duration::ZERO);
+        }
+        if let Some(limit) = limit {
+            timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
+        }
+        core.poll(timeout)
+    }
+
+    /// The poll phase, one callback after the other: ready descriptors first, then what other threads handed over.
+    ///
+    /// Most turns have nothing else. Where all of them are asked for, the next ones begin here, as if this had gone through
+    /// the other phases and found them empty.
+    fn serve(&mut self, turns: Turns) -> Result<Progress, Error> {
+        let inner = &*self.inner;
+        let mut core = inner.core.borrow_mut();
+        // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
+        loop {
+            core.begin_callback();
+            match core.reactor.serve(&mut self.buffer) {
+                Served::Plainly { socket, count } => {
+                    core = inner.deliver(core, socket, &self.buffer[..count]);
+                    if !core.touched && !inner.mailbox.wants_stop() {
+                        continue;
+                    }
+                    core.reactor.lent(socket);
+                }
+                Served::Data { socket, count } => {
+                    core.settle_requests();
+                    core = inner.deliver(core, socket, &self.buffer[..count]);
+                    core.reactor.lent(socket);
+                }
+                Served::OwnBuffer { socket } => {
+                    core.settle_requests();
+                    drop(core);
+                    inner.read_into_own_buffer(socket);
+                    core = inner.core.borrow_mut();
+                }
+                Served::Callback => core.settle_requests(),
+                Served::Nothing => {
+                    core.settle_requests();
+                    if turns == Turns::All && inner.is_quiet(&mut core) {
+                        let timeout = core.poll_timeout(true);
+                        core.poll(timeout)?;
+                        continue;
+                    }
+                    break;
+                }
+            }
+            let settled = core.is_settled();
+            drop(core);
+            if !settled {
+                self.finish_callback()?;
+            }
+            if self.must_stop() {
+                return Ok(Progress::Stopped);
+            }
+            core = inner.core.borrow_mut();
+        }
+        drop(core);
+        for _ in 0..ITEMS_PER_TURN {
+            if !self.inner.mailbox.is_occupied() {
+                break;
+            }
+            let Some(item) = self.inner.mailbox.take() else { break };
+            self.inner.core.borrow_mut().begin_callback();
+            self.inner.receive(item);
+            self.finish_callback()?;
+            if self.must_stop() {
+                return Ok(Progress::Stopped);
+            }
+        }
+        Ok(if self.must_stop() { Progress::Stopped } else { Progress::Done })
+    }
+
+    fn serve_timers(&mut self) -> Result<Progress, Error> {
+        // Bounded by the timers that were due when the phase began: what is armed in it is due later.
+        loop {
+            let due = {
+                let mut core = self.inner.core.borrow_mut();
+                core.begin_callback();
+                core.next_due()
+            };
+            match due {
+                None => return Ok(Progress::Done),
+                Some(Due::Idle | Due::Attempt) => {}
+                Some(Due::Lookup(lookup)) => self.inner.core.borrow_mut().lookup_expired(lookup),
+                Some(Due::User { timer, callback }) => self.inner.call_timer(timer, callback),
+            }
+            self.finish_callback()?;
+            if self.must_stop() {
+                return Ok(Progress::Stopped);
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Whether all that remains of this turn is to find nothing to do, and the next one is wanted.
+    fn is_quiet(&self, core: &mut Core) -> bool {
+        if core.stopping || self.mailbox.wants_attention() || core.has_work_before_timers() {
+            return false;
+        }
+        core.begin_timers();
+        !core.reactor.timers.any_due() && (self.guards.get() > 0 || core.is_alive())
+    }
+}
+
+/// Marks the loop idle again, however `run` is left.
+struct Entered<'a> {
+    inner: &'a Inner,
+}
+
+impl<'a> Entered<'a> {
+    fn new(inner: &'a Inner) -> Entered<'a> {
+        Entered { inner }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut core = self.inner.core.borrow_mut();
+        core.phase = Phase::Idle;
+        // A panic may have left it there.
+        core.running.sole = None;
+    }
+}
