@@ -16,7 +16,7 @@ use crate::event_loop::events::{
     Arguments, ConnectionAttempt, DroppedConnection, ErrorSource, Event, Lookup, ServerEvent, SocketEvent, Unhandled,
 };
 use crate::event_loop::handles::{Server, Socket};
-use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, SoleData, Table};
+use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, Table};
 use crate::event_loop::mailbox::Item;
 use crate::event_loop::stateless::Stateless;
 use crate::reactor::reading::Received;
@@ -147,41 +147,36 @@ impl Inner {
 
     /// `data` in the poll phase, lent from the loop's buffer: by far the most frequent emission. The borrow of the loop is
     /// given up for the listener only.
-    #[inline]
+    // Always: it has one caller, and a call of its own would cost as much as a tenth of the delivery.
+    #[inline(always)]
     pub(crate) fn deliver<'a>(&'a self, mut core: RefMut<'a, Core>, socket: Handle, bytes: &[u8]) -> RefMut<'a, Core> {
         core.touched = false;
-        let sole = core.sockets.get(socket).map_or(&SoleData::None, Attachment::sole_data);
-        match *sole {
-            SoleData::Stateless(stateless, number) => {
-                core.running.sole = Some((socket, number));
-                drop(core);
-                stateless.call(&Arguments::Data(Socket::from_handle(socket), bytes, None));
-                let mut core = self.core.borrow_mut();
-                if core.touched {
-                    core = self.deliver_missed(core, socket, number, |arguments| stateless.call(arguments));
-                }
-                core.running.sole = None;
-                core
-            }
-            SoleData::Captured(ref listener, number) => {
-                let listener = Rc::clone(listener);
-                drop(core);
-                // It runs already only where a listener runs the loop itself, which it cannot.
-                let Ok(mut closure) = listener.try_borrow_mut() else { return self.core.borrow_mut() };
-                closure(&Arguments::Data(Socket::from_handle(socket), bytes, None));
-                let mut core = self.core.borrow_mut();
-                if core.touched {
-                    core = self.deliver_missed(core, socket, number, &mut *closure);
-                }
-                drop(closure);
-                drop_listener(core, self, listener)
-            }
-            SoleData::None => {
-                drop(core);
-                self.emit_data(socket, bytes);
-                self.core.borrow_mut()
-            }
+        let Some((stateless, number)) = core.sockets.get(socket).and_then(Attachment::sole_stateless) else {
+            return self.deliver_otherwise(core, socket, bytes);
+        };
+        core.running.sole = Some((socket, number));
+        drop(core);
+        stateless.call(&Arguments::Data(Socket::from_handle(socket), bytes, None));
+        let mut core = self.core.borrow_mut();
+        if core.touched && core.running.has_missed() {
+            core = self.deliver_missed(core, socket, number, |arguments| stateless.call(arguments));
         }
+        core.running.sole = None;
+        core
+    }
+
+    /// The same where it is not one listener without captures.
+    fn deliver_otherwise<'a>(&'a self, core: RefMut<'a, Core>, socket: Handle, bytes: &[u8]) -> RefMut<'a, Core> {
+        let sole = core.sockets.get(socket).and_then(Attachment::sole_captured);
+        drop(core);
+        match sole {
+            Some((listener, number)) => {
+                let arguments = Arguments::Data(Socket::from_handle(socket), bytes, None);
+                self.enter_captured(&listener, socket, number, &arguments);
+            }
+            None => self.emit_data(socket, bytes),
+        }
+        self.core.borrow_mut()
     }
 
     /// What a listener missed while it ran, which is what its own commands emitted.
@@ -292,7 +287,10 @@ impl Inner {
         }
         let _running = RunningStateless { inner: self };
         stateless.call(arguments);
-        drop(self.deliver_missed(self.core.borrow_mut(), owner, number, |arguments| stateless.call(arguments)));
+        let core = self.core.borrow_mut();
+        if core.running.has_missed() {
+            drop(self.deliver_missed(core, owner, number, |arguments| stateless.call(arguments)));
+        }
     }
 
     /// The same for one with captures.
@@ -302,7 +300,10 @@ impl Inner {
             return;
         };
         closure(arguments);
-        drop(self.deliver_missed(self.core.borrow_mut(), owner, number, &mut *closure));
+        let core = self.core.borrow_mut();
+        if core.running.has_missed() {
+            drop(self.deliver_missed(core, owner, number, &mut *closure));
+        }
     }
 
     /// An internal listener, and what it leads to at its place in the order.
@@ -396,18 +397,6 @@ impl Inner {
         let graves = self.core.borrow_mut().take_graves();
         drop(graves);
     }
-}
-
-/// Lets go of a listener that ran. It may have removed itself, and then its captures go now, with nothing borrowed.
-#[inline]
-fn drop_listener<'a>(core: RefMut<'a, Core>, inner: &'a Inner, listener: Rc<Listener>) -> RefMut<'a, Core> {
-    if core.touched {
-        drop(core);
-        drop(listener);
-        return inner.core.borrow_mut();
-    }
-    drop(listener);
-    core
 }
 
 /// Notes that a listener without captures has returned or panicked.

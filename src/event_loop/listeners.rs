@@ -80,7 +80,7 @@ pub(crate) struct Table {
 /// The one lasting listener to `data`, if there is one and nobody else listens: by far the most frequent emission then
 /// needs no walk. With the number of its registration.
 #[derive(Clone, Default)]
-pub(crate) enum SoleData {
+enum SoleData {
     #[default]
     None,
     Stateless(Stateless, u64),
@@ -279,13 +279,26 @@ impl Attachment {
         result
     }
 
-    /// The only listener to `data`, unless it wants text.
+    /// The only listener to `data`, if it has no captures and does not want text, and its number.
     #[inline]
-    pub(crate) fn sole_data(&self) -> &SoleData {
-        match &self.extras {
-            Some(extras) if extras.text.is_some() => &SoleData::None,
-            Some(_) | None => &self.table.sole_data,
+    pub(crate) fn sole_stateless(&self) -> Option<(Stateless, u64)> {
+        match self.table.sole_data {
+            SoleData::Stateless(stateless, number) if !self.wants_text() => Some((stateless, number)),
+            SoleData::Stateless(..) | SoleData::Captured(..) | SoleData::None => None,
         }
+    }
+
+    /// The same for one with captures.
+    pub(crate) fn sole_captured(&self) -> Option<(Rc<Listener>, u64)> {
+        match &self.table.sole_data {
+            SoleData::Captured(listener, number) if !self.wants_text() => Some((Rc::clone(listener), *number)),
+            SoleData::Stateless(..) | SoleData::Captured(..) | SoleData::None => None,
+        }
+    }
+
+    #[inline]
+    fn wants_text(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.text.is_some())
     }
 
     /// Puts one registration in front of all others. False when there is none of this number.

@@ -45,15 +45,15 @@ impl Running {
         self.missed.push_back(((owner, number), arguments));
     }
 
-    /// What it missed first.
+    /// Whether any listener missed anything.
     #[inline]
-    pub(crate) fn next_missed(&mut self, owner: Handle, number: u64) -> Option<OwnedArguments> {
-        if self.missed.is_empty() { None } else { self.take_missed((owner, number)) }
+    pub(crate) fn has_missed(&self) -> bool {
+        !self.missed.is_empty()
     }
 
-    #[cold]
-    fn take_missed(&mut self, registration: Registration) -> Option<OwnedArguments> {
-        let position = self.missed.iter().position(|(missed_by, _)| *missed_by == registration)?;
+    /// What this one missed first.
+    pub(crate) fn next_missed(&mut self, owner: Handle, number: u64) -> Option<OwnedArguments> {
+        let position = self.missed.iter().position(|(missed_by, _)| *missed_by == (owner, number))?;
         self.missed.remove(position).map(|(_, arguments)| arguments)
     }
 

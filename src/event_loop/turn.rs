@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::event_loop::core::Core;
 use crate::event_loop::{EventLoop, Inner, Phase};
 use crate::reactor::Due;
+use crate::reactor::plain::ReadPlainly;
 use crate::reactor::serving::Served;
 
 /// How often the pending phase after the poll is repeated while it makes new work for itself: as often as libuv does.
@@ -187,14 +188,19 @@ impl EventLoop {
         // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
         loop {
             core.begin_callback();
-            match core.reactor.serve(&mut self.buffer) {
-                Served::Plainly { socket, count } => {
+            let served = match core.reactor.serve_plainly(&mut self.buffer) {
+                ReadPlainly::Bytes { socket, count } => {
                     core = inner.deliver(core, socket, &self.buffer[..count]);
                     if !core.touched && !inner.mailbox.wants_stop() {
                         continue;
                     }
                     core.reactor.lent(socket);
+                    Served::Callback
                 }
+                ReadPlainly::Otherwise(served) if served != Served::Nothing => served,
+                ReadPlainly::Otherwise(_) | ReadPlainly::Not => core.reactor.serve(&mut self.buffer),
+            };
+            match served {
                 Served::Data { socket, count } => {
                     core.settle_requests();
                     core = inner.deliver(core, socket, &self.buffer[..count]);

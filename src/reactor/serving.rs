@@ -51,6 +51,12 @@ impl Serving {
         Serving { budgets, left: None, progress: Progress::Reading }
     }
 
+    /// Whether the descriptor had its first step.
+    #[inline]
+    pub(super) fn has_begun(&self) -> bool {
+        self.left.is_some()
+    }
+
     /// The first read of a descriptor was made.
     pub(super) fn spend_first_read(&mut self) {
         self.left = Some(self.budgets.reads.max(1) - 1);
@@ -65,8 +71,6 @@ impl Serving {
 /// One callback's worth of work.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Served {
-    /// The same as `Data`, and nothing else is to be done if nobody had hold of the connection meanwhile.
-    Plainly { socket: Handle, count: usize },
     /// Bytes for `socket` lie in the loop's buffer.
     Data { socket: Handle, count: usize },
     /// `socket` is to be read into the buffer that its user gave: [`Reactor::read_ready`].
@@ -126,13 +130,7 @@ impl Reactor {
     pub(crate) fn serve(&mut self, buffer: &mut [u8]) -> Served {
         // Bounded by the length of the list: each round either returns or takes a token off it.
         while let Some(ready) = self.ready.current() {
-            if self.serving.left.is_none() {
-                match self.serve_plainly(ready, buffer) {
-                    Served::Nothing => {}
-                    served => return served,
-                }
-            }
-            match self.serve_fully(ready, buffer) {
+            match self.serve_one(ready, buffer) {
                 Served::Nothing => {}
                 served => return served,
             }
@@ -142,8 +140,7 @@ impl Reactor {
         Served::Nothing
     }
 
-    /// The same for whatever is not the usual case.
-    fn serve_fully(&mut self, ready: Ready, buffer: &mut [u8]) -> Served {
+    fn serve_one(&mut self, ready: Ready, buffer: &mut [u8]) -> Served {
         if self.serving.left.is_none() && ready.fresh != Readiness::NONE {
             if let Some(announced) = announced_of(&mut self.servers, &mut self.connections, ready.token) {
                 announced.add(ready.fresh);
