@@ -120,6 +120,22 @@ impl<'a> Chunk<'a> {
     }
 }
 
+impl<'a> Chunk<'a> {
+    /// The bytes, if they are lent, or the chunk again: what is lent needs no destructor.
+    #[inline]
+    pub(crate) fn into_lent(self) -> Result<&'a [u8], Chunk<'a>> {
+        match self.0 {
+            Form::Lent(bytes) => {
+                std::mem::forget(self);
+                Ok(bytes)
+            }
+            Form::Owned(_) | Form::Text(_) | Form::Static(_) | Form::Rc(_) | Form::Arc(_) => Err(self),
+            #[cfg(feature = "bytes")]
+            Form::Bytes(_) => Err(self),
+        }
+    }
+}
+
 impl<'a> Form<'a> {
     fn encoded(text: Cow<'a, str>, encoding: Encoding) -> Form<'a> {
         match encode(text, encoding) {

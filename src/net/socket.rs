@@ -4,8 +4,6 @@
 //! It may touch the event loop's commands. Commands return the socket where Node returns `this`, so that they can be
 //! chained; on a stale handle they do nothing.
 
-use std::io;
-
 use crate::error::Error;
 use crate::event_loop::callbacks::Callback;
 use crate::event_loop::current;
@@ -249,12 +247,17 @@ impl Socket {
     /// ```
     ///
     /// [`socket.write()`]: https://nodejs.org/api/net.html#socketwritedata-encoding-callback
+    #[inline]
     pub fn write<'a>(self, chunk: impl Into<Chunk<'a>>) -> bool {
-        let chunk = chunk.into();
-        match current::write_plainly(self.handle, chunk.as_slice()) {
-            Plainly::Whole => true,
-            Plainly::Otherwise(outcome) => self.written_otherwise(chunk, outcome),
-            Plainly::Not => self.write_otherwise(chunk, None),
+        match chunk.into().into_lent() {
+            Ok(bytes) => match current::write_plainly(self.handle, bytes) {
+                Plainly::Whole => true,
+                otherwise => self.write_otherwise(Chunk::from(bytes), otherwise),
+            },
+            Err(chunk) => match current::write_plainly(self.handle, chunk.as_slice()) {
+                Plainly::Whole => true,
+                otherwise => self.write_otherwise(chunk, otherwise),
+            },
         }
     }
 
@@ -292,17 +295,23 @@ impl Socket {
         chunk: impl Into<Chunk<'a>>,
         callback: impl FnOnce(Socket, Result<(), &Error>) + 'static,
     ) -> bool {
-        self.write_otherwise(chunk.into(), Some(Callback::Complete(Box::new(callback))))
+        self.write_the_long_way(chunk.into(), Some(Callback::Complete(Box::new(callback))))
     }
 
-    /// What is left of the chunk is dropped here, with nothing borrowed.
+    /// What the short way did not bring to an end. What is left of the chunk is dropped here, with nothing borrowed.
     #[cold]
-    fn written_otherwise(self, chunk: Chunk<'_>, outcome: io::Result<usize>) -> bool {
-        let mut chunk = Some(chunk);
-        current::with(|core| core.written_otherwise(self.handle, &mut chunk, outcome)).unwrap_or(false)
+    fn write_otherwise(self, chunk: Chunk<'_>, how_far: Plainly) -> bool {
+        match how_far {
+            Plainly::Whole => true,
+            Plainly::Otherwise(outcome) => {
+                let mut chunk = Some(chunk);
+                current::with(|core| core.written_otherwise(self.handle, &mut chunk, outcome)).unwrap_or(false)
+            }
+            Plainly::Not => self.write_the_long_way(chunk, None),
+        }
     }
 
-    fn write_otherwise(self, chunk: Chunk<'_>, callback: Option<Callback>) -> bool {
+    fn write_the_long_way(self, chunk: Chunk<'_>, callback: Option<Callback>) -> bool {
         let mut chunk = Some(chunk);
         current::with(|core| core.write(self.handle, &mut chunk, callback)).unwrap_or(false)
     }

@@ -91,12 +91,11 @@ impl Reactor {
     /// The usual case, in one piece: nothing waits, and the kernel takes it all.
     #[inline]
     pub(crate) fn write_plainly(&mut self, socket: Handle, bytes: &[u8]) -> Plainly {
-        let now = self.now;
         let Some(connection) = self.connections.plain_writer(socket) else { return Plainly::Not };
         let Some(stream) = connection.open_stream() else { return Plainly::Not };
         let outcome = stream.write(bytes);
         connection.bytes_dispatched += bytes.len() as u64;
-        connection.idle.last_activity = now;
+        connection.idle.last_activity = self.now;
         match outcome {
             Ok(count) if count == bytes.len() => Plainly::Whole,
             outcome => Plainly::Otherwise(outcome),

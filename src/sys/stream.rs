@@ -365,15 +365,22 @@ fn keep_alive_times(times: KeepAliveTimes) -> TcpKeepalive {
 /// number of signals that arrive.
 #[inline]
 fn repeat_interrupted(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
+    let result = call();
+    // Lossless: not negative, and as wide as `usize`.
+    if result >= 0 { Ok(result as usize) } else { failed(call) }
+}
+
+/// The call failed; the error says why. Apart, so that the data path keeps nothing for a second call.
+#[cold]
+fn failed(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
     loop {
-        let result = call();
-        if result >= 0 {
-            // Lossless: not negative, and as wide as `usize`.
-            return Ok(result as usize);
-        }
         let error = io::Error::last_os_error();
         if error.raw_os_error() != Some(libc::EINTR) {
             return Err(error);
+        }
+        let result = call();
+        if result >= 0 {
+            return Ok(result as usize);
         }
     }
 }
