@@ -109,7 +109,7 @@ mod tests {
     fn captures_and_destructors_are_given_back() {
         let count = Cell::new(0);
         let closure = move |_: &Arguments<'_>| count.set(count.get() + 1);
-        let mut closure = Stateless::new(closure).err().unwrap();
+        let closure = Stateless::new(closure).err().unwrap();
         closure(&Arguments::Socket(socket()));
 
         struct Loud;

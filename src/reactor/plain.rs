@@ -46,18 +46,18 @@ impl Reactor {
     #[inline(always)]
     pub(crate) fn serve_plainly(&mut self, buffer: &mut [u8]) -> ReadPlainly {
         const OVER: Readiness = Readiness::READ_CLOSED.and(Readiness::HANG_UP);
-        let Some(ready) = self.ready.current() else { return ReadPlainly::Not };
+        let Some(event) = self.current_event() else { return ReadPlainly::Not };
         if self.serving.has_begun() {
             return ReadPlainly::Not;
         }
-        let Some(connection) = self.connections.plain_reader(ready.token) else { return ReadPlainly::Not };
-        let readiness = connection.announced.readiness.and(ready.fresh);
+        let Some(connection) = self.connections.plain_reader(event.token) else { return ReadPlainly::Not };
+        let readiness = connection.announced.readiness.and(event.readiness);
         if !readiness.has(Readiness::READABLE) || readiness.has(OVER) {
             return ReadPlainly::Not;
         }
-        connection.announced.queued &= ready.fresh != Readiness::NONE;
+        connection.announced.queued &= event.readiness != Readiness::NONE;
         let Some(stream) = connection.open_stream() else { return ReadPlainly::Not };
-        let socket = Handle::new(Token::index(ready.token), connection.generation);
+        let socket = Handle::new(Token::index(event.token), connection.generation);
         match stream.read(buffer) {
             Ok(count) if count > 0 && count < buffer.len() => {
                 connection.announced.readiness = readiness.without(Readiness::READABLE);
@@ -66,7 +66,7 @@ impl Reactor {
                 connection.read.reading = true;
                 connection.read.need_readable = true;
                 connection.read.did_read = true;
-                self.ready.advance();
+                self.advance();
                 ReadPlainly::Bytes { socket, count }
             }
             outcome => {

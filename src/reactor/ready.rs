@@ -4,8 +4,9 @@
 //! budget, was resumed with input waiting, or has an end of stream behind a short read. It is served again in the next
 //! poll phase, before that phase's fresh events, which is the place a level-triggered poll would give it.
 //!
-//! A fresh event is usually served straight from the list, and noted in its connection or server only then: that saves
-//! looking it up twice. Where something waited already, all are noted first, because the two may be about one descriptor.
+//! Fresh events are usually served straight from the poller, behind this list, and noted in their connection or server only
+//! then: that saves looking it up twice. Where something waited already they are all noted and queued here first, because
+//! the two may be about one descriptor.
 //!
 //! This module touches nothing. Invariant: a token that was queued from here stands at most once in the two queues together;
 //! its owner holds the `queued` bit.
@@ -43,18 +44,10 @@ impl Announced {
     }
 }
 
-/// A descriptor to be served.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Ready {
-    pub(crate) token: u64,
-    /// What the kernel just said, and its connection or server does not know yet. Nothing for what was known before.
-    pub(crate) fresh: Readiness,
-}
-
 /// What is to be served now, and the tokens for the next poll phase.
 #[derive(Default)]
 pub(crate) struct ReadyList {
-    now: Vec<Ready>,
+    now: Vec<u64>,
     /// How many of them are done with.
     served: usize,
     next: Vec<u64>,
@@ -76,34 +69,34 @@ impl ReadyList {
         }
         self.served = 0;
         if !self.next.is_empty() {
-            self.now.extend(self.next.drain(..).map(|token| Ready { token, fresh: Readiness::NONE }));
+            self.now.append(&mut self.next);
         }
     }
 
-    /// Whether the phase that begins has only fresh events to serve.
+    /// Whether the running phase has only fresh events to serve.
+    #[inline]
     pub(crate) fn has_nothing_now(&self) -> bool {
         self.served == self.now.len()
     }
 
-    /// Adds a descriptor behind what waited.
-    #[inline]
-    pub(crate) fn push_now(&mut self, token: u64, fresh: Readiness) {
-        self.now.push(Ready { token, fresh });
+    /// Adds a fresh event behind what waited.
+    pub(crate) fn push_now(&mut self, token: u64) {
+        self.now.push(token);
     }
 
-    /// The descriptor being served; it stays at the front while user code runs, so that an interrupted phase can continue.
+    /// The token being served; it stays at the front while user code runs, so that an interrupted phase can continue.
     #[inline]
-    pub(crate) fn current(&self) -> Option<Ready> {
+    pub(crate) fn current(&self) -> Option<u64> {
         self.now.get(self.served).copied()
     }
 
-    /// The current one is done with for this phase.
+    /// The current token is done with for this phase.
     #[inline]
     pub(crate) fn advance(&mut self) {
         self.served += 1;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.served == self.now.len() && self.next.is_empty()
+        self.has_nothing_now() && self.next.is_empty()
     }
 }

@@ -16,10 +16,10 @@ use crate::reactor::connection::Link;
 use crate::reactor::connections::Connections;
 use crate::reactor::handle::Token;
 use crate::reactor::reading::Received;
-use crate::reactor::ready::{Announced, Ready};
+use crate::reactor::ready::Announced;
 use crate::reactor::servers::Server;
 use crate::reactor::{Due, Handle, Pending, Reactor, TimerKind};
-use crate::sys::{Readiness, WAKE_TOKEN};
+use crate::sys::{Event, Readiness};
 
 /// How much one descriptor may do in one turn.
 #[derive(Copy, Clone, Debug)]
@@ -95,61 +95,71 @@ impl Served {
 impl Reactor {
     /// Waits for events, or only looks at them when something is ready already.
     pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = if self.ready.is_empty() { timeout } else { Some(Duration::ZERO) };
-        self.ready.begin();
-        let polled = self.poller.poll(timeout);
-        if self.ready.has_nothing_now() {
-            for event in self.poller.events() {
-                // The waker's was there to end the wait.
-                if event.token != WAKE_TOKEN {
-                    self.ready.push_now(event.token, event.readiness);
-                }
-            }
-        } else {
-            self.queue_events();
+        if self.ready.is_empty() {
+            return self.poller.poll(timeout);
         }
+        self.ready.begin();
+        let polled = self.poller.poll(Some(Duration::ZERO));
+        self.queue_events();
         polled
     }
 
     /// Something waits to be served: what the kernel said is noted at once, since it may be about the same descriptors.
-    #[cold]
     fn queue_events(&mut self) {
         for event in self.poller.events() {
-            if event.token == WAKE_TOKEN {
-                continue;
-            }
             let Some(announced) = announced_of(&mut self.servers, &mut self.connections, event.token) else { continue };
             announced.add(event.readiness);
             if !std::mem::replace(&mut announced.queued, true) {
-                self.ready.push_now(event.token, Readiness::NONE);
+                self.ready.push_now(event.token);
             }
+        }
+        self.poller.advance_to_end();
+    }
+
+    /// What is served now: first what waited, then the fresh events.
+    #[inline]
+    pub(super) fn current_event(&self) -> Option<Event> {
+        match self.ready.current() {
+            Some(token) => Some(Event { token, readiness: Readiness::NONE }),
+            None => self.poller.current(),
+        }
+    }
+
+    /// It is done with for this phase.
+    #[inline]
+    pub(super) fn advance(&mut self) {
+        if self.ready.has_nothing_now() {
+            self.poller.advance();
+        } else {
+            self.ready.advance();
         }
     }
 
     /// Serves the next ready descriptor, one callback at a time.
     pub(crate) fn serve(&mut self, buffer: &mut [u8]) -> Served {
-        // Bounded by the length of the list: each round either returns or takes a token off it.
-        while let Some(ready) = self.ready.current() {
-            match self.serve_one(ready, buffer) {
+        // Bounded by the list and the events: each round either returns or puts one of them behind.
+        while let Some(event) = self.current_event() {
+            match self.serve_one(event, buffer) {
                 Served::Nothing => {}
                 served => return served,
             }
-            self.ready.advance();
+            self.advance();
             self.serving.next_token();
         }
         Served::Nothing
     }
 
-    fn serve_one(&mut self, ready: Ready, buffer: &mut [u8]) -> Served {
-        if self.serving.left.is_none() && ready.fresh != Readiness::NONE {
-            if let Some(announced) = announced_of(&mut self.servers, &mut self.connections, ready.token) {
-                announced.add(ready.fresh);
+    fn serve_one(&mut self, event: Event, buffer: &mut [u8]) -> Served {
+        // Nobody has the waker's token: that event was there to end the wait.
+        if self.serving.left.is_none() && event.readiness != Readiness::NONE {
+            if let Some(announced) = announced_of(&mut self.servers, &mut self.connections, event.token) {
+                announced.add(event.readiness);
             }
         }
-        if Token::is_server(ready.token) {
-            self.serve_server(ready.token)
+        if Token::is_server(event.token) {
+            self.serve_server(event.token)
         } else {
-            self.serve_connection(ready, buffer)
+            self.serve_connection(event, buffer)
         }
     }
 
@@ -181,8 +191,8 @@ impl Reactor {
         }
     }
 
-    fn serve_connection(&mut self, ready: Ready, buffer: &mut [u8]) -> Served {
-        let token = ready.token;
+    fn serve_connection(&mut self, event: Event, buffer: &mut [u8]) -> Served {
+        let token = event.token;
         let index = Token::index(token);
         let Some(connection) = self.connections.get_mut(index) else { return Served::Nothing };
         if !connection.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
@@ -197,7 +207,7 @@ impl Reactor {
         let socket = Handle::new(index, connection.generation);
         if self.serving.left.is_none() {
             // From here on it may be queued again, for the next turn; with a fresh event, it may have been before.
-            connection.announced.queued &= ready.fresh != Readiness::NONE;
+            connection.announced.queued &= event.readiness != Readiness::NONE;
             self.serving.left = Some(self.serving.budgets.reads.max(1));
         }
         if connection.link.is_connecting() {

@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`clock`] | monotonic time |
+//! | [`events`] | the wait of the poller |
 //! | [`poller`] | readiness (epoll, kqueue) and the wake-up from other threads |
 //! | [`stream`] | one connecting or connected socket |
 //! | [`acceptor`] | one listening socket |
@@ -41,6 +42,7 @@ mod acceptor;
 pub(crate) mod clock;
 pub(crate) mod descriptor;
 pub(crate) mod errno;
+mod events;
 mod interface;
 mod poller;
 mod reserve;
@@ -50,7 +52,7 @@ mod unix;
 
 pub(crate) use acceptor::{Acceptor, AcceptorOptions};
 pub(crate) use clock::{Clock, Time};
-pub(crate) use poller::{Poller, Readiness, WAKE_TOKEN, Waker};
+pub(crate) use poller::{Event, Poller, Readiness, Waker};
 pub(crate) use reserve::Reserve;
 pub use stream::Family;
 pub(crate) use stream::{ConnectStart, KeepAliveTimes, Stream, Transport};

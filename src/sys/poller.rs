@@ -1,6 +1,6 @@
 //! Readiness: which descriptors can make progress, and the wake-up from other threads.
 //!
-//! May touch `mio` only. It does not know what a token stands for.
+//! May touch `mio` only; the wait itself is next door, in `events`. It does not know what a token stands for.
 //!
 //! Invariants:
 //!
@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Interest, Poll, Token};
+
+use super::events::Events;
 
 /// The token of the waker's own events. The number is one that no registration can have: an index and a generation
 /// of all ones.
@@ -35,10 +37,11 @@ const LAST_CAPACITY: usize = 16_384;
 const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// The selector of one event loop, with the events of its latest wait.
-#[derive(Debug)]
 pub(crate) struct Poller {
     poll: Poll,
     events: Events,
+    /// How many of them are done with.
+    served: usize,
     waker: OnceCell<Waker>,
 }
 
@@ -68,13 +71,13 @@ impl Poller {
     pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.grow_if_full();
         let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
+        self.served = 0;
         // One round for each signal that arrives while nothing is ready; no number of them is wrong.
         loop {
-            match self.poll.poll(&mut self.events, timeout) {
+            match self.events.wait(&mut self.poll, timeout) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     // Starting a limited wait again would add up: a signal every millisecond would keep it for ever.
-                    // mio emptied the events before it waited.
                     if timeout.is_some() {
                         return Ok(());
                     }
@@ -88,7 +91,24 @@ impl Poller {
     /// direction.
     #[inline]
     pub(crate) fn events(&self) -> impl Iterator<Item = Event> {
-        self.events.iter().map(Event::from_mio)
+        (0..self.events.count()).filter_map(|index| self.events.get(index))
+    }
+
+    /// The first of them that [`Poller::advance`] has not put behind.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<Event> {
+        self.events.get(self.served)
+    }
+
+    /// The current event is done with.
+    #[inline]
+    pub(crate) fn advance(&mut self) {
+        self.served += 1;
+    }
+
+    /// All of them are.
+    pub(crate) fn advance_to_end(&mut self) {
+        self.served = self.events.count();
     }
 
     /// A handle that ends a wait from any thread. All wakers of a poller are the same one.
@@ -101,14 +121,14 @@ impl Poller {
     }
 
     fn with_capacity(capacity: usize) -> io::Result<Self> {
-        Ok(Self { poll: Poll::new()?, events: Events::with_capacity(capacity), waker: OnceCell::new() })
+        Ok(Self { poll: Poll::new()?, events: Events::with_capacity(capacity), served: 0, waker: OnceCell::new() })
     }
 
     /// Doubles the room when the previous wait filled it. That is done before the next wait, because only then are
     /// the events no longer needed.
     fn grow_if_full(&mut self) {
         let capacity = self.events.capacity();
-        if capacity < LAST_CAPACITY && self.events.iter().count() >= capacity {
+        if self.events.count() >= capacity && capacity < LAST_CAPACITY {
             self.events = Events::with_capacity((capacity * 2).min(LAST_CAPACITY));
         }
     }
@@ -133,34 +153,30 @@ pub(crate) struct Event {
     pub(crate) readiness: Readiness,
 }
 
-impl Event {
-    #[inline]
-    fn from_mio(event: &mio::event::Event) -> Self {
-        let readiness = Readiness::NONE
-            .with(Readiness::READABLE, event.is_readable())
-            .with(Readiness::WRITABLE, event.is_writable())
-            .with(Readiness::READ_CLOSED, event.is_read_closed())
-            .with(Readiness::HANG_UP, event.is_error() || event.is_write_closed());
-        // Lossless: `sys` asks for a 64-bit target.
-        Self { token: event.token().0 as u64, readiness }
-    }
-}
-
 /// A set of what can be known about a descriptor, in one byte: there is one with every event and in every connection.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Readiness(u8);
+
+/// Both directions are closed: the peer will send no more, either.
+const HUNG_UP: u8 = 1 << 4;
 
 impl Readiness {
     pub(crate) const NONE: Self = Self(0);
     /// A read (or an accept) will not block.
     pub(crate) const READABLE: Self = Self(1);
     /// A write will not block, or the connect is decided.
-    pub(crate) const WRITABLE: Self = Self(1 << 1);
+    pub(crate) const WRITABLE: Self = Self(1 << 2);
     /// The peer will send no more, so a read after the remaining bytes gives the end.
-    pub(crate) const READ_CLOSED: Self = Self(1 << 2);
+    pub(crate) const READ_CLOSED: Self = Self(1 << 5 | HUNG_UP);
     /// Both directions are closed, or an error is pending: read and write, they say which. Nothing must be concluded
     /// from it alone, since kqueue also reports the own end of a stream like this.
-    pub(crate) const HANG_UP: Self = Self(1 << 3);
+    pub(crate) const HANG_UP: Self = Self(1 << 3 | HUNG_UP);
+
+    /// The bits, which are epoll's; see `events`.
+    #[inline]
+    pub(super) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
 
     /// Whether the two have anything in common.
     #[inline]
@@ -178,12 +194,6 @@ impl Readiness {
     #[inline]
     pub(crate) const fn without(self, taken: Self) -> Self {
         Self(self.0 & !taken.0)
-    }
-
-    /// The same and `more`, if `holds`. Without a branch, since nearly all events differ in nothing.
-    #[inline]
-    const fn with(self, more: Self, holds: bool) -> Self {
-        Self(self.0 | more.0 * holds as u8)
     }
 }
 

@@ -1,0 +1,142 @@
+//! The wait itself, and what it brought.
+//!
+//! On Linux the loop makes `epoll_wait` its own call: mio's copies nothing either, but it takes a timeout apart and puts it
+//! together again, and its events can only be walked, so that each would have to be copied before listeners run. In the
+//! smallest turn that was a fifth of all instructions. Registering and waking are mio's on every system, and where there
+//! is kqueue, so is the wait.
+//!
+//! May touch `libc` for the one call, and `mio`. Invariant: events stay until the next wait begins.
+
+use std::io;
+
+use super::poller::Event;
+
+pub(super) use system::Events;
+
+/// What mio's registrations mean to epoll.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod system {
+    use std::os::fd::AsRawFd;
+    use std::time::Duration;
+
+    use mio::Poll;
+
+    use super::{Event, io};
+    use crate::sys::poller::Readiness;
+
+    pub(crate) struct Events {
+        room: Vec<libc::epoll_event>,
+        count: usize,
+    }
+
+    impl Events {
+        pub(crate) fn with_capacity(capacity: usize) -> Events {
+            Events { room: vec![libc::epoll_event { events: 0, u64: 0 }; capacity], count: 0 }
+        }
+
+        pub(crate) fn capacity(&self) -> usize {
+            self.room.len()
+        }
+
+        pub(crate) fn count(&self) -> usize {
+            self.count
+        }
+
+        #[inline]
+        pub(crate) fn get(&self, index: usize) -> Option<Event> {
+            let found = self.room[..self.count].get(index)?;
+            Some(Event { token: found.u64, readiness: readiness(found.events) })
+        }
+
+        /// Waits at most `timeout`; `None` waits without limit.
+        #[inline]
+        pub(crate) fn wait(&mut self, poll: &mut Poll, timeout: Option<Duration>) -> io::Result<()> {
+            let milliseconds = timeout.map_or(-1, milliseconds);
+            self.count = 0;
+            // SAFETY: the pointer and length describe `room`, which is borrowed mutably for the whole call, and the poller's
+            // descriptor lives as long as the poller.
+            let count = unsafe {
+                libc::epoll_wait(poll.as_raw_fd(), self.room.as_mut_ptr(), self.room.len() as libc::c_int, milliseconds)
+            };
+            match usize::try_from(count) {
+                Ok(count) => {
+                    self.count = count;
+                    Ok(())
+                }
+                Err(_) => Err(io::Error::last_os_error()),
+            }
+        }
+    }
+
+    /// In whole milliseconds, rounded up: a wait that ends before its timer is due would be made again, without sleep.
+    #[inline]
+    fn milliseconds(timeout: Duration) -> libc::c_int {
+        let milliseconds = timeout.as_secs() * 1000 + u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
+        // Lossless: the poller asks for no wait that does not fit.
+        milliseconds as libc::c_int
+    }
+
+    /// The bits of [`Readiness`] are epoll's own, but for the last one, which is at 13 there.
+    #[inline]
+    fn readiness(events: u32) -> Readiness {
+        const SAME: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLERR | libc::EPOLLHUP) as u32;
+        Readiness::from_bits((events & SAME | events >> 8 & 1 << 5) as u8)
+    }
+
+    const _: () = assert!(libc::EPOLLIN == 1 && libc::EPOLLOUT == 1 << 2 && libc::EPOLLERR == 1 << 3);
+    const _: () = assert!(libc::EPOLLHUP == 1 << 4 && libc::EPOLLRDHUP == 1 << 13);
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod system {
+    use std::time::Duration;
+
+    use mio::Poll;
+
+    use super::{Event, io};
+    use crate::sys::poller::Readiness;
+
+    pub(crate) struct Events {
+        room: mio::Events,
+        found: Vec<Event>,
+    }
+
+    impl Events {
+        pub(crate) fn with_capacity(capacity: usize) -> Events {
+            Events { room: mio::Events::with_capacity(capacity), found: Vec::new() }
+        }
+
+        pub(crate) fn capacity(&self) -> usize {
+            self.room.capacity()
+        }
+
+        pub(crate) fn count(&self) -> usize {
+            self.found.len()
+        }
+
+        pub(crate) fn get(&self, index: usize) -> Option<Event> {
+            self.found.get(index).copied()
+        }
+
+        /// Waits at most `timeout`; `None` waits without limit.
+        pub(crate) fn wait(&mut self, poll: &mut Poll, timeout: Option<Duration>) -> io::Result<()> {
+            self.found.clear();
+            poll.poll(&mut self.room, timeout)?;
+            self.found.extend(self.room.iter().map(event));
+            Ok(())
+        }
+    }
+
+    fn event(event: &mio::event::Event) -> Event {
+        let bits = [
+            (Readiness::READABLE, event.is_readable()),
+            (Readiness::WRITABLE, event.is_writable()),
+            (Readiness::READ_CLOSED, event.is_read_closed()),
+            (Readiness::HANG_UP, event.is_error() || event.is_write_closed()),
+        ];
+        let held = bits.into_iter().filter(|(_, holds)| *holds);
+        let readiness = held.fold(Readiness::NONE, |all, (one, _)| all.and(one));
+        // Lossless: `sys` asks for a 64-bit target.
+        Event { token: event.token().0 as u64, readiness }
+    }
+}
