@@ -31,7 +31,7 @@ use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
 use crate::sys::resolver::{self, LookupHints, Query};
-use crate::sys::{Clock, Family, Poller};
+use crate::sys::{Clock, Family, Poller, Wait};
 
 pub(crate) struct Core {
     pub(crate) reactor: Reactor,
@@ -135,13 +135,16 @@ impl Core {
     }
 
     /// The next turn begins with its poll phase: waits, and reads the clock.
-    pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+    #[inline]
+    pub(crate) fn poll(&mut self, wait: Wait) -> Result<(), Error> {
         self.turn += 1;
-        self.phase = Phase::Poll;
-        let polled = self.reactor.poll(timeout);
+        let polled = self.reactor.poll(wait);
         let now = self.clock.now();
         self.reactor.set_now(now);
-        polled.map_err(|error| Error::exception(Errno::from_io(&error), "poll"))
+        match polled {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Error::exception(Errno::from_io(&error), "poll")),
+        }
     }
 
     /// A callback of the loop begins.
@@ -572,13 +575,23 @@ impl Core {
     }
 
     /// How long the poll phase may wait (libuv's `uv_backend_timeout`).
-    pub(crate) fn poll_timeout(&self, alive: bool) -> Option<Duration> {
+    pub(crate) fn longest_wait(&self, alive: bool) -> Wait {
         if self.stopping || !alive || self.reactor.must_not_wait() || self.immediates.any_referenced() {
-            return Some(Duration::ZERO);
+            return Wait::NONE;
         }
-        let next = self.reactor.timers.next_expiry()?;
+        let Some(next) = self.reactor.timers.next_expiry() else { return Wait::FOREVER };
         let now = if self.clock_is_fresh { self.reactor.now() } else { self.clock.now() };
-        Some(next.saturating_duration_since(now))
+        next.wait_from(now)
+    }
+
+    /// The same at the end of a turn that left everything as it was at the end of the one before it. No wait at all when a
+    /// timer is due.
+    #[inline]
+    pub(crate) fn longest_wait_again(&self) -> Wait {
+        match self.reactor.timers.next_expiry() {
+            Some(next) => next.wait_from(self.clock.now()),
+            None => Wait::FOREVER,
+        }
     }
 }
 

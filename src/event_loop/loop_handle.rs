@@ -7,6 +7,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::event_loop::current;
 use crate::event_loop::mailbox::{Mailbox, Posted};
 
 /// A loop, seen from other threads: `Send`, and cheap to clone. Not in Node, whose threads have a loop each and send
@@ -139,5 +140,7 @@ impl KeepAlive {
 impl Drop for KeepAlive {
     fn drop(&mut self) {
         self.guards.set(self.guards.get().saturating_sub(1));
+        // The loop may have no reason to go on; it looks again after any command.
+        current::with(|_| {});
     }
 }

@@ -12,6 +12,7 @@ use crate::event_loop::{EventLoop, Inner, Phase};
 use crate::reactor::Due;
 use crate::reactor::plain::ReadPlainly;
 use crate::reactor::serving::Served;
+use crate::sys::Wait;
 
 /// How often the pending phase after the poll is repeated while it makes new work for itself: as often as libuv does.
 const PENDING_ROUNDS: u32 = 8;
@@ -168,23 +169,23 @@ impl EventLoop {
         let inner = &self.inner;
         let alive = self.is_alive();
         let mut core = inner.core.borrow_mut();
-        let mut timeout = core.poll_timeout(alive);
+        let mut wait = core.longest_wait(alive).min(Wait::from(limit));
         if inner.mailbox.is_occupied() {
-            timeout = Some(Duration::ZERO);
+            wait = Wait::NONE;
         }
-        if let Some(limit) = limit {
-            timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
-        }
-        core.poll(timeout)
+        core.phase = Phase::Poll;
+        core.poll(wait)
     }
 
     /// The poll phase, one callback after the other: ready descriptors first, then what other threads handed over.
     ///
     /// Most turns have nothing else. Where all of them are asked for, the next ones begin here, as if this had gone through
-    /// the other phases and found them empty.
+    /// the other phases and found them empty. That they are is looked up once; it stays so while there are none but the usual
+    /// deliveries.
     fn serve(&mut self, turns: Turns) -> Result<Progress, Error> {
         let inner = &*self.inner;
         let mut core = inner.core.borrow_mut();
+        let mut quiet = false;
         // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
         loop {
             core.begin_callback();
@@ -197,6 +198,15 @@ impl EventLoop {
                     core.reactor.lent(socket);
                     Served::Callback
                 }
+                ReadPlainly::Nothing if quiet && !inner.mailbox.wants_attention() => {
+                    let wait = core.longest_wait_again();
+                    if wait != Wait::NONE {
+                        core.poll(wait)?;
+                        continue;
+                    }
+                    Served::Nothing
+                }
+                ReadPlainly::Nothing => Served::Nothing,
                 ReadPlainly::Otherwise(served) if served != Served::Nothing => served,
                 ReadPlainly::Otherwise(_) | ReadPlainly::Not => core.reactor.serve(&mut self.buffer),
             };
@@ -216,13 +226,15 @@ impl EventLoop {
                 Served::Nothing => {
                     core.settle_requests();
                     if turns == Turns::All && inner.is_quiet(&mut core) {
-                        let timeout = core.poll_timeout(true);
-                        core.poll(timeout)?;
+                        quiet = true;
+                        let wait = core.longest_wait(true);
+                        core.poll(wait)?;
                         continue;
                     }
                     break;
                 }
             }
+            quiet = false;
             let settled = core.is_settled();
             drop(core);
             if !settled {

@@ -26,6 +26,8 @@ pub(crate) enum ReadPlainly {
     Otherwise(Served),
     /// It was not tried.
     Not,
+    /// Nothing is ready any more.
+    Nothing,
 }
 
 /// How far the short way of a write led.
@@ -46,7 +48,7 @@ impl Reactor {
     #[inline(always)]
     pub(crate) fn serve_plainly(&mut self, buffer: &mut [u8]) -> ReadPlainly {
         const OVER: Readiness = Readiness::READ_CLOSED.and(Readiness::HANG_UP);
-        let Some(event) = self.current_event() else { return ReadPlainly::Not };
+        let Some(event) = self.current_event() else { return ReadPlainly::Nothing };
         if self.serving.has_begun() {
             return ReadPlainly::Not;
         }

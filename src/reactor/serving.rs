@@ -8,7 +8,6 @@
 //! done, so a phase that user code interrupted continues where it was.
 
 use std::io;
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -19,7 +18,7 @@ use crate::reactor::reading::Received;
 use crate::reactor::ready::Announced;
 use crate::reactor::servers::Server;
 use crate::reactor::{Due, Handle, Pending, Reactor, TimerKind};
-use crate::sys::{Event, Readiness};
+use crate::sys::{Event, Readiness, Wait};
 
 /// How much one descriptor may do in one turn.
 #[derive(Copy, Clone, Debug)]
@@ -94,12 +93,14 @@ impl Served {
 
 impl Reactor {
     /// Waits for events, or only looks at them when something is ready already.
-    pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        if self.ready.is_empty() {
-            return self.poller.poll(timeout);
-        }
+    #[inline]
+    pub(crate) fn poll(&mut self, wait: Wait) -> io::Result<()> {
+        if self.ready.is_empty() { self.poller.poll(wait) } else { self.poll_behind_what_waits() }
+    }
+
+    fn poll_behind_what_waits(&mut self) -> io::Result<()> {
         self.ready.begin();
-        let polled = self.poller.poll(Some(Duration::ZERO));
+        let polled = self.poller.poll(Wait::NONE);
         self.queue_events();
         polled
     }

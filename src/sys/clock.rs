@@ -19,6 +19,7 @@ impl Clock {
     }
 
     /// The time since the clock was made.
+    #[inline]
     pub(crate) fn now(&self) -> Time {
         Time(monotonic().saturating_sub(self.origin))
     }
@@ -26,6 +27,7 @@ impl Clock {
 
 /// The system's monotonic clock in nanoseconds. `Instant` would read the same clock, and then convert twice: this is read
 /// in every turn.
+#[inline]
 fn monotonic() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for one timespec for the length of the call.
@@ -49,9 +51,43 @@ impl Time {
         Self(self.0.saturating_add(nanoseconds))
     }
 
+    /// How long to wait for this, if it is `now` that late. No time at all when it has come.
+    #[inline]
+    pub(crate) const fn wait_from(self, now: Self) -> Wait {
+        Wait(self.0.saturating_sub(now.0))
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     pub(crate) const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// How long a wait may last, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wait(u64);
+
+impl Wait {
+    /// Only a look.
+    pub(crate) const NONE: Self = Self(0);
+    /// Without limit.
+    pub(crate) const FOREVER: Self = Self(u64::MAX);
+
+    /// In whole milliseconds, as the kernel wants them; -1 is without limit. Rounded up: a wait that ended before its timer
+    /// is due would be made again, without sleep. At most 24 days, which is what fits.
+    #[inline]
+    pub(super) fn milliseconds(self) -> i32 {
+        if self == Self::FOREVER {
+            return -1;
+        }
+        i32::try_from(self.0.div_ceil(1_000_000)).unwrap_or(i32::MAX)
+    }
+}
+
+impl From<Option<Duration>> for Wait {
+    fn from(timeout: Option<Duration>) -> Self {
+        // Whatever does not fit is without limit to anybody who lives.
+        timeout.map_or(Self::FOREVER, |timeout| Self(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -81,5 +117,18 @@ mod tests {
         let later = start.saturating_add(Duration::from_millis(3));
         assert_eq!(later.saturating_duration_since(start), Duration::from_millis(3));
         assert!(later > start);
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_to_milliseconds_and_bounded() {
+        let wait = |timeout: Duration| Wait::from(Some(timeout)).milliseconds();
+        assert_eq!(Wait::from(None).milliseconds(), -1);
+        assert_eq!(Wait::NONE.milliseconds(), 0);
+        assert_eq!(wait(Duration::from_nanos(1)), 1);
+        assert_eq!(wait(Duration::from_millis(1)), 1);
+        assert_eq!(wait(Duration::from_nanos(1_000_001)), 2);
+        assert_eq!(wait(Duration::from_secs(365 * 86_400)), i32::MAX);
+        assert_eq!(Time(7).wait_from(Time(9)), Wait::NONE);
+        assert_eq!(Time(9).wait_from(Time(7)), Wait(2));
     }
 }

@@ -17,11 +17,11 @@ pub(super) use system::Events;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod system {
     use std::os::fd::AsRawFd;
-    use std::time::Duration;
 
     use mio::Poll;
 
     use super::{Event, io};
+    use crate::sys::clock::Wait;
     use crate::sys::poller::Readiness;
 
     pub(crate) struct Events {
@@ -48,15 +48,18 @@ mod system {
             Some(Event { token: found.u64, readiness: readiness(found.events) })
         }
 
-        /// Waits at most `timeout`; `None` waits without limit.
         #[inline]
-        pub(crate) fn wait(&mut self, poll: &mut Poll, timeout: Option<Duration>) -> io::Result<()> {
-            let milliseconds = timeout.map_or(-1, milliseconds);
+        pub(crate) fn wait(&mut self, poll: &mut Poll, wait: Wait) -> io::Result<()> {
             self.count = 0;
             // SAFETY: the pointer and length describe `room`, which is borrowed mutably for the whole call, and the poller's
             // descriptor lives as long as the poller.
             let count = unsafe {
-                libc::epoll_wait(poll.as_raw_fd(), self.room.as_mut_ptr(), self.room.len() as libc::c_int, milliseconds)
+                libc::epoll_wait(
+                    poll.as_raw_fd(),
+                    self.room.as_mut_ptr(),
+                    self.room.len() as libc::c_int,
+                    wait.milliseconds(),
+                )
             };
             match usize::try_from(count) {
                 Ok(count) => {
@@ -66,14 +69,6 @@ mod system {
                 Err(_) => Err(io::Error::last_os_error()),
             }
         }
-    }
-
-    /// In whole milliseconds, rounded up: a wait that ends before its timer is due would be made again, without sleep.
-    #[inline]
-    fn milliseconds(timeout: Duration) -> libc::c_int {
-        let milliseconds = timeout.as_secs() * 1000 + u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
-        // Lossless: the poller asks for no wait that does not fit.
-        milliseconds as libc::c_int
     }
 
     /// The bits of [`Readiness`] are epoll's own, but for the last one, which is at 13 there.
@@ -94,6 +89,7 @@ mod system {
     use mio::Poll;
 
     use super::{Event, io};
+    use crate::sys::clock::Wait;
     use crate::sys::poller::Readiness;
 
     pub(crate) struct Events {
@@ -118,9 +114,10 @@ mod system {
             self.found.get(index).copied()
         }
 
-        /// Waits at most `timeout`; `None` waits without limit.
-        pub(crate) fn wait(&mut self, poll: &mut Poll, timeout: Option<Duration>) -> io::Result<()> {
+        pub(crate) fn wait(&mut self, poll: &mut Poll, wait: Wait) -> io::Result<()> {
             self.found.clear();
+            // Not negative where there is a limit.
+            let timeout = u64::try_from(wait.milliseconds()).ok().map(Duration::from_millis);
             poll.poll(&mut self.room, timeout)?;
             self.found.extend(self.room.iter().map(event));
             Ok(())

@@ -51,7 +51,7 @@ mod stream;
 mod unix;
 
 pub(crate) use acceptor::{Acceptor, AcceptorOptions};
-pub(crate) use clock::{Clock, Time};
+pub(crate) use clock::{Clock, Time, Wait};
 pub(crate) use poller::{Event, Poller, Readiness, Waker};
 pub(crate) use reserve::Reserve;
 pub use stream::Family;

@@ -15,11 +15,11 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
+use super::clock::Wait;
 use super::events::Events;
 
 /// The token of the waker's own events. The number is one that no registration can have: an index and a generation
@@ -32,9 +32,6 @@ const FIRST_CAPACITY: usize = 256;
 /// Room for events at most: 192 KiB. A wait that brings so many events costs more in serving them than a second wait
 /// does, so more room would not pay.
 const LAST_CAPACITY: usize = 16_384;
-
-/// The longest single wait, 24 days: epoll counts milliseconds in 32 bits, and kqueue refuses absurd times.
-const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// The selector of one event loop, with the events of its latest wait.
 pub(crate) struct Poller {
@@ -64,27 +61,37 @@ impl Poller {
         self.poll.registry().deregister(&mut SourceFd(&descriptor.as_raw_fd()))
     }
 
-    /// Waits until a descriptor is ready, the waker is used or `timeout` is over; `None` waits without limit. What is
-    /// ready is then in [`Poller::events`].
+    /// Waits until a descriptor is ready, the waker is used or the wait is over. What is ready is then in
+    /// [`Poller::events`].
     ///
-    /// A wait with a timeout may end early and with no events; the caller looks at the clock anyway.
-    pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.grow_if_full();
-        let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
+    /// A wait with a limit may end early and with no events; the caller looks at the clock anyway.
+    #[inline]
+    pub(crate) fn poll(&mut self, wait: impl Into<Wait>) -> io::Result<()> {
+        let wait = wait.into();
+        if self.events.count() >= self.events.capacity() {
+            self.grow();
+        }
         self.served = 0;
+        match self.events.wait(&mut self.poll, wait) {
+            Ok(()) => Ok(()),
+            Err(error) => self.failed(error, wait),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, mut error: io::Error, wait: Wait) -> io::Result<()> {
         // One round for each signal that arrives while nothing is ready; no number of them is wrong.
-        loop {
-            match self.events.wait(&mut self.poll, timeout) {
+        while error.kind() == io::ErrorKind::Interrupted {
+            // Starting a limited wait again would add up: a signal every millisecond would keep it for ever.
+            if wait != Wait::FOREVER {
+                return Ok(());
+            }
+            match self.events.wait(&mut self.poll, wait) {
                 Ok(()) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    // Starting a limited wait again would add up: a signal every millisecond would keep it for ever.
-                    if timeout.is_some() {
-                        return Ok(());
-                    }
-                }
-                Err(error) => return Err(error),
+                Err(next) => error = next,
             }
         }
+        Err(error)
     }
 
     /// What the latest [`Poller::poll`] found, in the kernel's order. One token may occur twice, once for each
@@ -126,9 +133,10 @@ impl Poller {
 
     /// Doubles the room when the previous wait filled it. That is done before the next wait, because only then are
     /// the events no longer needed.
-    fn grow_if_full(&mut self) {
+    #[cold]
+    fn grow(&mut self) {
         let capacity = self.events.capacity();
-        if self.events.count() >= capacity && capacity < LAST_CAPACITY {
+        if capacity < LAST_CAPACITY {
             self.events = Events::with_capacity((capacity * 2).min(LAST_CAPACITY));
         }
     }
@@ -220,6 +228,7 @@ mod tests {
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
     use crate::sys::test_support::{DEADLINE, wait_for};
@@ -339,7 +348,7 @@ mod tests {
     #[test]
     fn the_room_for_events_is_bounded() {
         let mut poller = Poller::with_capacity(LAST_CAPACITY).unwrap();
-        poller.grow_if_full();
+        poller.grow();
         assert_eq!(poller.events.capacity(), LAST_CAPACITY);
     }
 
