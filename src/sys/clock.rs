@@ -5,6 +5,7 @@
 //! Invariants: time starts at zero when the clock is made, never goes backwards, and its arithmetic saturates instead
 //! of overflowing. A `u64` of nanoseconds lasts 584 years.
 
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 /// The monotonic clock of one event loop.
@@ -21,7 +22,8 @@ impl Clock {
     /// The time since the clock was made.
     #[inline]
     pub(crate) fn now(&self) -> Time {
-        Time(monotonic().saturating_sub(self.origin))
+        // It never goes backwards.
+        Time(monotonic().wrapping_sub(self.origin))
     }
 }
 
@@ -29,10 +31,13 @@ impl Clock {
 /// in every turn.
 #[inline]
 fn monotonic() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for one timespec for the length of the call.
-    // Its result is not looked at: with this clock, which all our systems have, nothing can go wrong (clock_gettime(2)).
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: `time` is a place for one timespec for the length of the call, which fills it: with this clock, which all our
+    // systems have, nothing can go wrong (clock_gettime(2)).
+    let time = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+        time.assume_init()
+    };
     // Lossless: neither is negative, and seconds since the start of the system fit.
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
@@ -80,7 +85,8 @@ impl Wait {
         if self == Self::FOREVER {
             return -1;
         }
-        i32::try_from(self.0.div_ceil(1_000_000)).unwrap_or(i32::MAX)
+        // Not `div_ceil`, which divides twice.
+        i32::try_from(self.0.saturating_add(999_999) / 1_000_000).unwrap_or(i32::MAX)
     }
 }
 
