@@ -13,6 +13,7 @@ use std::rc::Rc;
 use crate::event_loop::core::Core;
 use crate::event_loop::custom_lookup::LookupCallback;
 use crate::event_loop::events::{Arguments, Event, SocketEvent};
+use crate::event_loop::handles::Socket;
 use crate::event_loop::listeners::{Action, Listener, ListenerId, ListenerKind};
 use crate::event_loop::stateless::Stateless;
 use crate::event_loop::{Inner, Phase};
@@ -118,11 +119,35 @@ pub(crate) fn add_listener(
     kind: ListenerKind,
     listener: impl FnMut(&Arguments<'_>) + 'static,
 ) -> ListenerId {
-    let listener = match Stateless::new(listener) {
+    add_action(owner, event, kind, Stateless::new(listener))
+}
+
+/// The same for a listener to `data`, which is told of bytes only.
+pub(crate) fn add_data_listener(owner: Handle, listener: impl FnMut(Socket, &[u8]) + 'static) -> ListenerId {
+    let listener = Stateless::of_data(listener, |mut listener| {
+        move |arguments: &Arguments<'_>| {
+            if let Arguments::Data(socket, bytes, _) = *arguments {
+                // No bytes: only text is left, at the end of the stream.
+                if !bytes.is_empty() {
+                    listener(socket, bytes);
+                }
+            }
+        }
+    });
+    add_action(owner, Event::Socket(SocketEvent::Data), ListenerKind::Lasting, listener)
+}
+
+fn add_action(
+    owner: Handle,
+    event: Event,
+    kind: ListenerKind,
+    listener: Result<Stateless, impl FnMut(&Arguments<'_>) + 'static>,
+) -> ListenerId {
+    let action = match listener {
         Ok(stateless) => Action::Stateless(stateless),
         Err(captured) => Action::Captured(Rc::new(Listener::new(captured))),
     };
-    with(|core| core.add_listener(owner, event, kind, listener)).unwrap_or(ListenerId::NONE)
+    with(|core| core.add_listener(owner, event, kind, action)).unwrap_or(ListenerId::NONE)
 }
 
 /// The same for a listener that is called once.

@@ -156,7 +156,7 @@ impl Inner {
         };
         core.running.sole = Some((socket, number));
         drop(core);
-        stateless.call(&Arguments::Data(Socket::from_handle(socket), bytes, None));
+        stateless.call_data(Socket::from_handle(socket), bytes);
         let mut core = self.core.borrow_mut();
         if core.touched && core.running.has_missed() {
             core = self.deliver_missed(core, socket, number, |arguments| stateless.call(arguments));

@@ -110,7 +110,7 @@ const READ_BUFFER: usize = 65_536;
 pub struct EventLoop {
     inner: Rc<Inner>,
     /// One read buffer per loop: lent to `data` listeners, out of reach of everything they can call.
-    buffer: Box<[u8]>,
+    buffer: Box<[u8; READ_BUFFER]>,
     stage: Stage,
     /// Rule M10: due timers run once before the first poll.
     fresh: bool,
@@ -187,7 +187,7 @@ impl EventLoop {
             unhandled: RefCell::new(None),
         });
         current::set(inner.clone());
-        let buffer = vec![0; READ_BUFFER].into_boxed_slice();
+        let buffer = Box::new([0; READ_BUFFER]);
         Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true })
     }
 

@@ -14,11 +14,14 @@ use std::mem;
 use std::ptr::{self, NonNull};
 
 use crate::event_loop::events::Arguments;
+use crate::event_loop::handles::Socket;
 
 /// A closure that has no captures and nothing to drop.
 #[derive(Copy, Clone)]
 pub(crate) struct Stateless {
     call: fn(&Arguments<'_>),
+    /// The same for `data`, without the detour of the arguments.
+    call_data: Option<fn(Socket, &[u8])>,
 }
 
 impl Stateless {
@@ -30,7 +33,29 @@ impl Stateless {
             return Err(closure);
         }
         mem::forget(closure);
-        Ok(Stateless { call: call::<F> })
+        Ok(Stateless { call: call::<F>, call_data: None })
+    }
+
+    /// The same for a listener to `data`. What it is called by among others is made of it by `wrap`, which captures nothing
+    /// but it.
+    #[inline]
+    pub(crate) fn of_data<F, W>(closure: F, wrap: impl FnOnce(F) -> W) -> Result<Stateless, W>
+    where
+        F: FnMut(Socket, &[u8]) + 'static,
+        W: FnMut(&Arguments<'_>) + 'static,
+    {
+        let stateless = Stateless::new(wrap(closure))?;
+        // Without captures around it there are none in it.
+        Ok(Stateless { call_data: Some(call_data::<F>), ..stateless })
+    }
+
+    /// Calls a listener to `data`, with bytes that are not none.
+    #[inline]
+    pub(crate) fn call_data(self, socket: Socket, bytes: &[u8]) {
+        match self.call_data {
+            Some(call_data) => call_data(socket, bytes),
+            None => (self.call)(&Arguments::Data(socket, bytes, None)),
+        }
     }
 
     #[inline]
@@ -62,12 +87,19 @@ fn call<F: FnMut(&Arguments<'_>) + 'static>(arguments: &Arguments<'_>) {
     closure(arguments);
 }
 
+/// The same for the closure of [`Stateless::of_data`].
+fn call_data<F: FnMut(Socket, &[u8]) + 'static>(socket: Socket, bytes: &[u8]) {
+    assert!(size_of::<F>() == 0);
+    // SAFETY: as above. The value was forgotten within the closure that wraps it.
+    let closure = unsafe { NonNull::<F>::dangling().as_mut() };
+    closure(socket, bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::event_loop::handles::Socket;
     use crate::reactor::Handle;
     use crate::reactor::handle::Generations;
 

@@ -189,7 +189,7 @@ impl EventLoop {
         // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
         loop {
             core.begin_callback();
-            let served = match core.reactor.serve_plainly(&mut self.buffer) {
+            let served = match core.reactor.serve_plainly(&mut *self.buffer) {
                 ReadPlainly::Bytes { socket, count } => {
                     core = inner.deliver(core, socket, &self.buffer[..count]);
                     if !core.touched && !inner.mailbox.wants_stop() {
@@ -208,7 +208,7 @@ impl EventLoop {
                 }
                 ReadPlainly::Nothing => Served::Nothing,
                 ReadPlainly::Otherwise(served) if served != Served::Nothing => served,
-                ReadPlainly::Otherwise(_) | ReadPlainly::Not => core.reactor.serve(&mut self.buffer),
+                ReadPlainly::Otherwise(_) | ReadPlainly::Not => core.reactor.serve(&mut *self.buffer),
             };
             match served {
                 Served::Data { socket, count } => {

@@ -141,15 +141,8 @@ impl Socket {
     /// ```
     ///
     /// [`'data'`]: https://nodejs.org/api/net.html#event-data
-    pub fn on_data(self, mut listener: impl FnMut(Socket, &[u8]) + 'static) -> ListenerId {
-        self.listen_to(SocketEvent::Data, move |arguments| {
-            if let Arguments::Data(socket, bytes, _) = *arguments {
-                // No bytes: only text is left, at the end of the stream.
-                if !bytes.is_empty() {
-                    listener(socket, bytes);
-                }
-            }
-        })
+    pub fn on_data(self, listener: impl FnMut(Socket, &[u8]) + 'static) -> ListenerId {
+        current::add_data_listener(self.handle, listener)
     }
 
     /// [`on_data`](Socket::on_data), once. Mirrors [`socket.once('data')`].

@@ -60,8 +60,8 @@ impl Reactor {
         connection.announced.queued &= event.readiness != Readiness::NONE;
         let Some(stream) = connection.open_stream() else { return ReadPlainly::Not };
         let socket = Handle::new(Token::index(event.token), connection.generation);
-        match stream.read(buffer) {
-            Ok(count) if count > 0 && count < buffer.len() => {
+        match stream.read_short(buffer) {
+            Ok(count) => {
                 connection.announced.readiness = readiness.without(Readiness::READABLE);
                 connection.idle.last_activity = self.now;
                 connection.bytes_read += count as u64;
@@ -71,7 +71,7 @@ impl Reactor {
                 self.advance();
                 ReadPlainly::Bytes { socket, count }
             }
-            outcome => {
+            Err(outcome) => {
                 connection.announced.readiness = readiness;
                 ReadPlainly::Otherwise(self.served_otherwise(socket, outcome, buffer))
             }
@@ -95,12 +95,12 @@ impl Reactor {
     pub(crate) fn write_plainly(&mut self, socket: Handle, bytes: &[u8]) -> Plainly {
         let Some(connection) = self.connections.plain_writer(socket) else { return Plainly::Not };
         let Some(stream) = connection.open_stream() else { return Plainly::Not };
-        let outcome = stream.write(bytes);
+        let outcome = stream.write_whole(bytes);
         connection.bytes_dispatched += bytes.len() as u64;
         connection.idle.last_activity = self.now;
         match outcome {
-            Ok(count) if count == bytes.len() => Plainly::Whole,
-            outcome => Plainly::Otherwise(outcome),
+            Ok(()) => Plainly::Whole,
+            Err(outcome) => Plainly::Otherwise(outcome),
         }
     }
 

@@ -68,6 +68,9 @@ impl Time {
     }
 }
 
+/// What fits the kernel's count of milliseconds.
+const LONGEST_WAIT: u64 = i32::MAX as u64 * 1_000_000 - 999_999;
+
 /// How long a wait may last, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Wait(u64);
@@ -79,14 +82,14 @@ impl Wait {
     pub(crate) const FOREVER: Self = Self(u64::MAX);
 
     /// In whole milliseconds, as the kernel wants them; -1 is without limit. Rounded up: a wait that ended before its timer
-    /// is due would be made again, without sleep. At most 24 days, which is what fits.
+    /// is due would be made again, without sleep. At most 24 days.
     #[inline]
     pub(super) fn milliseconds(self) -> i32 {
         if self == Self::FOREVER {
             return -1;
         }
         // Not `div_ceil`, which divides twice.
-        i32::try_from(self.0.saturating_add(999_999) / 1_000_000).unwrap_or(i32::MAX)
+        ((self.0.min(LONGEST_WAIT) + 999_999) / 1_000_000) as i32
     }
 }
 

@@ -137,6 +137,52 @@ impl Stream {
         })
     }
 
+    /// One read that usually brings something and empties the socket: then that is all there is to it. Otherwise what
+    /// [`Stream::read`] says.
+    #[inline]
+    pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, io::Result<usize>> {
+        // SAFETY: the pointer and length describe `buffer`, which is borrowed mutably for the whole call.
+        let result = unsafe { libc::recv(self.descriptor.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+        // One comparison for more than nothing and less than everything.
+        let count = result as usize;
+        if count.wrapping_sub(1) < buffer.len().wrapping_sub(1) {
+            Ok(count)
+        } else {
+            Err(self.read_so_far(result, buffer))
+        }
+    }
+
+    #[cold]
+    fn read_so_far(&self, result: libc::ssize_t, buffer: &mut [u8]) -> io::Result<usize> {
+        match usize::try_from(result) {
+            Ok(count) => Ok(count),
+            Err(_) => self.after_failure(|stream| stream.read(buffer)),
+        }
+    }
+
+    /// One write that the kernel usually takes whole. Otherwise what [`Stream::write`] says.
+    #[inline]
+    pub(crate) fn write_whole(&self, bytes: &[u8]) -> Result<(), io::Result<usize>> {
+        // SAFETY: the pointer and length describe `bytes`, which is borrowed for the whole call.
+        let result = unsafe { libc::send(self.descriptor.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), SEND_FLAGS) };
+        // Lossless: no slice is longer than half of all addresses.
+        if result == bytes.len() as libc::ssize_t { Ok(()) } else { Err(self.written_so_far(result, bytes)) }
+    }
+
+    #[cold]
+    fn written_so_far(&self, result: libc::ssize_t, bytes: &[u8]) -> io::Result<usize> {
+        match usize::try_from(result) {
+            Ok(count) => Ok(count),
+            Err(_) => self.after_failure(|stream| stream.write(bytes)),
+        }
+    }
+
+    /// The latest call failed: says why, unless a signal interrupted it, and then makes it `again`.
+    fn after_failure(&self, again: impl FnOnce(&Self) -> io::Result<usize>) -> io::Result<usize> {
+        let error = io::Error::last_os_error();
+        if error.kind() == io::ErrorKind::Interrupted { again(self) } else { Err(error) }
+    }
+
     /// Writes as much of `slices` as the kernel takes now, in one call and thus at most the first 1024 slices.
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let slices = &slices[..slices.len().min(MOST_SLICES)];
@@ -363,24 +409,16 @@ fn keep_alive_times(times: KeepAliveTimes) -> TcpKeepalive {
 
 /// Makes a call until a signal does not interrupt it. A non-blocking call hardly ever is interrupted; the bound is the
 /// number of signals that arrive.
-#[inline]
 fn repeat_interrupted(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
-    let result = call();
-    // Lossless: not negative, and as wide as `usize`.
-    if result >= 0 { Ok(result as usize) } else { failed(call) }
-}
-
-/// The call failed; the error says why. Apart, so that the data path keeps nothing for a second call.
-#[cold]
-fn failed(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
     loop {
+        let result = call();
+        if result >= 0 {
+            // Lossless: not negative, and as wide as `usize`.
+            return Ok(result as usize);
+        }
         let error = io::Error::last_os_error();
         if error.raw_os_error() != Some(libc::EINTR) {
             return Err(error);
-        }
-        let result = call();
-        if result >= 0 {
-            return Ok(result as usize);
         }
     }
 }
