@@ -40,6 +40,7 @@ pub(crate) fn with<R>(command: impl FnOnce(&mut Core) -> R) -> Option<R> {
 
 /// The short way of a write, which leaves nothing to be done when the running listener returns. In a function of its own, so
 /// that what users' code is made of stays small.
+#[inline]
 pub(crate) fn write_plainly(socket: Handle, bytes: &[u8]) -> Plainly {
     look(|inner| inner.core.borrow_mut().reactor.write_plainly(socket, bytes)).unwrap_or(Plainly::Not)
 }

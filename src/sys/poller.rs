@@ -65,7 +65,7 @@ impl Poller {
     /// [`Poller::events`].
     ///
     /// A wait with a limit may end early and with no events; the caller looks at the clock anyway.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(&mut self, wait: impl Into<Wait>) -> io::Result<()> {
         let wait = wait.into();
         if self.events.count() >= self.events.capacity() {
