@@ -42,7 +42,7 @@ impl Reactor {
         // Asked rather than waited for: a socket without a connection is reported as hung up, and never as readable.
         connection.readiness = Readiness { readable: true, ..Readiness::default() };
         connection.idle.last_activity = now;
-        connection.peer = stream.peer_address().ok();
+        connection.set_peer(stream.peer_address().ok());
         connection.link = Link::Open { stream, descriptor };
         self.read_zero(socket);
     }
@@ -52,7 +52,7 @@ impl Reactor {
         match stream {
             Ok(stream) => {
                 if let Some(connection) = self.live(socket) {
-                    connection.bound = Some(stream);
+                    connection.rare_mut().bound = Some(stream);
                 }
             }
             Err(error) => self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "open"))),
@@ -63,7 +63,7 @@ impl Reactor {
     pub(crate) fn bound_transport(&mut self, socket: Handle) -> Option<Transport> {
         let connection = self.live(socket)?;
         // While it connects, what is bound is the attempt that is being announced.
-        connection.bound.as_ref().filter(|_| connection.link.is_detached()).map(Stream::transport)
+        connection.bound().filter(|_| connection.link.is_detached()).map(Stream::transport)
     }
 
     /// `setupListenHandle` with a handle: bound already, listening perhaps. The caller has begun the `listen`.
@@ -104,17 +104,16 @@ impl Reactor {
             WritePhase::Open | WritePhase::Finished => false,
             WritePhase::Ending | WritePhase::Final | WritePhase::Prefinished => true,
         };
-        let writing = connection.write.length > 0 || connection.write.is_writing() || connection.write.has_buffered();
+        let writing = connection.writable_length() > 0 || connection.is_writing() || connection.has_buffered();
         // Part of a character may lie in the decoder, and what is buffered is text.
-        let decoding = connection.read.decoder.is_some();
+        let decoding = connection.encoding().is_some();
         if ending || writing || decoding || !matches!(connection.link, Link::Open { .. }) {
             return Err(Error::not_transferable());
         }
         let Link::Open { stream, .. } = std::mem::replace(&mut connection.link, Link::Detached) else {
             return Err(Error::not_transferable());
         };
-        connection.read.length = 0;
-        let buffered = std::mem::take(&mut connection.read.buffer).into_iter().flatten().collect();
+        let buffered = connection.clear_incoming().into_iter().flatten().collect();
         // It can only fail on a descriptor that is not registered, and then there is nothing to end.
         let _ = self.poller.deregister(stream.as_fd());
         self.destroy(socket, None);

@@ -40,24 +40,21 @@ impl Reactor {
         if connection.destroyed {
             return;
         }
-        let owes_callbacks = connection
-            .write
-            .queue
-            .as_ref()
-            .is_some_and(|queue| !queue.buffered.is_empty() || !queue.end_callbacks.is_empty());
+        let owes_callbacks =
+            connection.queue().is_some_and(|queue| !queue.buffered.is_empty() || !queue.end_callbacks.is_empty());
         if owes_callbacks {
             self.defer(socket, ConnectionTick::ErrorBuffer);
         }
         let connection = &mut self.connections[socket.index()];
-        let epoch = connection.epoch;
+        let epoch = connection.epoch();
         let had_error = error.is_some();
         connection.destroyed = true;
         connection.abortable = false;
         if let Some(error) = &error {
-            connection.errored.get_or_insert_with(|| error.clone());
+            connection.set_errored(error);
         }
         let link = std::mem::replace(&mut connection.link, Link::Detached);
-        let bound = connection.bound.take();
+        let bound = connection.take_bound();
         let had_handle = !link.is_detached() || bound.is_some();
         drop(bound);
         let canceled = self.canceled_attempts(socket, &link);
@@ -67,7 +64,7 @@ impl Reactor {
             None => ConnectionTick::Closed,
         };
         self.defer(socket, tick);
-        self.connections[socket.index()].close_owed += 1;
+        self.connections[socket.index()].owe_close();
         if had_handle {
             let owner = Owner::Connection { socket, epoch, had_error };
             self.closing.push(Closing { owner, owed: Vec::new(), canceled });
@@ -86,7 +83,7 @@ impl Reactor {
         if std::mem::take(&mut connection.write.shutting_down) {
             self.requests -= 1;
         }
-        let in_flight = connection.write.queue.as_ref().and_then(|queue| queue.current.as_ref());
+        let in_flight = connection.queue().and_then(|queue| queue.current.as_ref());
         if in_flight.is_some_and(|current| current.state == CurrentState::InFlight) {
             self.requests -= 1;
         }
@@ -229,7 +226,7 @@ impl Reactor {
 
     fn cancel_write(&mut self, socket: Handle, epoch: u32) -> bool {
         let Some(connection) = self.current(socket, epoch) else { return false };
-        let Some(queue) = connection.write.queue.as_mut() else { return false };
+        let Some(queue) = connection.queue_mut() else { return false };
         let Some(current) = queue.current.take_if(|current| current.state == CurrentState::InFlight) else {
             return false;
         };
@@ -248,13 +245,13 @@ impl Reactor {
     /// After the `close` listeners: the slot is free, unless one of them connected it again or the user retained it.
     pub(super) fn close_emitted(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.close_owed -= 1;
+        connection.close_paid();
         self.free_if_over(socket);
     }
 
     fn free_if_over(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed && connection.close_owed == 0 && !connection.retained {
+        if connection.destroyed && !connection.owes_close() && !connection.retained {
             self.free(socket);
         }
     }
@@ -281,8 +278,8 @@ impl Reactor {
     }
 
     fn free(&mut self, socket: Handle) {
-        let connection = self.connections.remove(socket.index());
-        if let Some(queue) = connection.write.queue {
+        let mut connection = self.connections.remove(socket.index());
+        if let Some(queue) = connection.take_queue() {
             self.graveyard.extend(queue.current.into_iter().flat_map(|current| current.chunks));
             for request in queue.buffered {
                 self.graveyard.push(request.bytes);

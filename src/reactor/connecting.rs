@@ -33,7 +33,7 @@ impl Reactor {
         }
         let connection = &mut self.connections[socket.index()];
         connection.write_after_end_of_peer = false;
-        let epoch = connection.epoch;
+        let epoch = connection.epoch();
         self.touch(socket);
         Ok(epoch)
     }
@@ -42,9 +42,9 @@ impl Reactor {
     /// the new connection does not answer for it (N10).
     fn abandon(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];
-        let epoch = connection.epoch;
-        let Some(queue) = connection.write.queue.take() else { return };
-        let errored = connection.errored.clone();
+        let epoch = connection.epoch();
+        let errored = connection.errored().cloned();
+        let Some(queue) = connection.take_queue() else { return };
         let mut owed = Vec::new();
         if let Some(current) = queue.current {
             let error = match current.state {
@@ -96,7 +96,7 @@ impl Reactor {
         if attempt.is_none() && (target.local.address.is_some() || target.local.port.is_some()) {
             match bind(&target) {
                 // Kept where the listeners can see the local end.
-                Ok(stream) => connection.bound = Some(stream),
+                Ok(stream) => connection.rare_mut().bound = Some(stream),
                 Err(error) => return self.destroy(socket, Some(error)),
             }
         }
@@ -119,7 +119,7 @@ impl Reactor {
             return self.destroy(socket, Some(Error::ip_blocked(&target.text)));
         }
         self.note_attempt(socket, epoch, &target);
-        let bound = self.connections[socket.index()].bound.take();
+        let bound = self.connections[socket.index()].take_bound();
         let stream = match bound.map_or_else(|| Stream::tcp(target.family()), Ok) {
             Ok(stream) => stream,
             Err(error) => {
@@ -154,7 +154,7 @@ impl Reactor {
     /// Whether the socket's own block list forbids to connect there.
     pub(super) fn is_blocked(&mut self, socket: Handle, target: &Target) -> bool {
         let connection = self.live(socket);
-        let list = connection.and_then(|connection| connection.block_list.as_ref());
+        let list = connection.and_then(|connection| connection.rare().settings.block_list.as_ref());
         list.is_some_and(|list| list.check(target.address.ip()))
     }
 
@@ -169,14 +169,14 @@ impl Reactor {
             Ok(None) => None,
             Ok(Some(error)) | Err(error) => Some(Errno::from_io(&error)),
         };
-        let selecting = connection.outbound.as_ref().is_some_and(|outbound| outbound.selection.is_some());
+        let selecting = connection.is_selecting();
         if failure.is_none() || !selecting {
             connection.link = Link::Open { stream, descriptor };
         }
         if failure.is_none() {
-            connection.peer = Some(target.address);
+            connection.set_peer(Some(target.address));
         }
-        let epoch = connection.epoch;
+        let epoch = connection.epoch();
         self.requests -= 1;
         self.forget_attempt_timer(socket);
         match failure {
@@ -195,7 +195,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         if let Some(stream) = connection.link.stream() {
             connection.set_options_of(stream);
-            if let Some(value) = connection.type_of_service {
+            if let Some(value) = connection.rare().settings.type_of_service {
                 let _ = stream.set_type_of_service(value);
             }
         }
@@ -220,23 +220,22 @@ impl super::connection::Connection {
     /// Node's `_undestroy`: the stream begins anew. Listeners, flow and the deferred functions already queued for the
     /// reader are kept (rule C41).
     fn undestroy(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
+        self.next_epoch();
         if self.destroyed {
             // What the connection before has not delivered is not the next one's to deliver. What was `unshift`ed into a
             // socket that never connected is.
-            self.read.length = 0;
-            self.read.buffer.clear();
+            self.clear_incoming();
         }
         self.destroyed = false;
         self.error_emitted = false;
         self.close_marked = false;
-        self.errored = None;
+        self.forget_errored();
         self.referenced = true;
         self.reset = false;
         self.readiness = Readiness::default();
         self.bytes_read = 0;
         self.bytes_dispatched = 0;
-        self.peer = None;
+        self.set_peer(None);
         self.peer_was_read = false;
         self.read.phase = self.read.first_phase();
         self.read.reading = false;
@@ -246,7 +245,6 @@ impl super::connection::Connection {
         self.write.need_drain = false;
         self.write.after_write_pending = false;
         self.write.shutting_down = false;
-        self.write.length = 0;
     }
 }
 

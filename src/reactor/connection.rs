@@ -4,21 +4,18 @@
 //! either side may be over while the other goes on, and only together do they end the connection. The transitions are in
 //! the neighbouring files, one subject each.
 //!
-//! This module touches only `sys::Stream`, which it owns. Invariants: an idle connection owns no buffer (`write.queue`
-//! and `read.buffer` are empty and unallocated); `counted` is true exactly while the connection keeps the loop alive by
+//! This module touches only `sys::Stream`, which it owns. Invariants: an idle connection owns no buffer (what it
+//! seldom has lies in [`super::rare`]); `counted` is true exactly while the connection keeps the loop alive by
 //! reading.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::addresses::BlockList;
-use crate::error::Error;
 use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
 use crate::reactor::ready::Readiness;
-use crate::reactor::selecting::Outbound;
+use crate::reactor::rare::{Rare, Settings};
 use crate::reactor::target::{PathTarget, Target};
-use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Generation, Handle};
 use crate::sys::Stream;
@@ -28,8 +25,6 @@ use crate::sys::errno::Errno;
 
 pub(crate) struct Connection {
     pub(super) generation: Generation,
-    /// Counts the connections of one socket: a tick of an earlier one does nothing to a later one.
-    pub(super) epoch: u32,
     pub(super) link: Link,
     pub(super) read: ReadSide,
     pub(super) write: WriteSide,
@@ -41,8 +36,6 @@ pub(crate) struct Connection {
     pub(super) close_marked: bool,
     /// The slot outlives `close`: `retain()`.
     pub(super) retained: bool,
-    /// `close` listeners may still come: a closing entry or a tick names this slot.
-    pub(super) close_owed: u32,
     pub(super) referenced: bool,
     /// Counts among the handles that keep the loop alive.
     pub(super) counted: bool,
@@ -56,36 +49,21 @@ pub(crate) struct Connection {
     pub(super) reset: bool,
     pub(super) no_delay: bool,
     pub(super) keep_alive: bool,
-    /// Whole seconds, as the kernel wants them.
-    pub(super) keep_alive_delay: u64,
-    /// Asked for, and set when the connection is established.
-    pub(super) type_of_service: Option<u8>,
     /// An abort signal may destroy it: until it is destroyed for the first time.
     pub(super) abortable: bool,
-    /// Whole seconds too; `None` and no count are libuv's own.
-    pub(super) keep_alive_interval: Option<u32>,
-    pub(super) keep_alive_count: Option<u32>,
 
-    pub(super) errored: Option<Error>,
     /// The server that accepted it.
     pub(super) server: Option<Handle>,
     /// Among that server's live connections.
     pub(super) counted_by_server: bool,
-    pub(super) timeout: Option<Duration>,
     pub(super) idle: Idle,
     pub(super) bytes_read: u64,
     /// Bytes handed to the kernel or waiting in flight; what is only queued is added by the property (rule F12).
     pub(super) bytes_dispatched: u64,
-    /// Where it is connected to; kept after it closed.
-    pub(super) peer: Option<SocketAddr>,
     /// `remoteAddress` was read while connected (rule C44).
     pub(super) peer_was_read: bool,
-    /// Where it must not connect to (rule C30).
-    pub(super) block_list: Option<BlockList>,
-    /// Lookups and the choice among several addresses.
-    pub(super) outbound: Option<Box<Outbound>>,
-    /// Bound already, for the first `connect()`: an adopted `BoundSocket`.
-    pub(super) bound: Option<Stream>,
+    /// What it seldom has: there only while something is in it.
+    pub(super) rare: Option<Box<Rare>>,
 }
 
 /// Whether there is a handle, in Node's sense, and what it is doing.
@@ -188,13 +166,8 @@ pub(crate) struct ReadSide {
     pub(super) end_scheduled: bool,
     /// The kernel is being read: Node's `handle.reading`, and an active handle for rule R1.
     pub(super) receiving: bool,
-    pub(super) high_water_mark: usize,
-    pub(super) length: usize,
     /// `onread`: the user brought a buffer.
     pub(super) own_buffer: bool,
-    /// `setEncoding()`: what is buffered and emitted is the UTF-8 of the decoded text.
-    pub(super) decoder: Option<Box<TextDecoder>>,
-    pub(super) buffer: VecDeque<Box<[u8]>>,
     /// The `readable: false` option: this side is over from the start, in every connection.
     pub(super) disabled: bool,
 }
@@ -216,7 +189,7 @@ pub(crate) enum Flow {
 }
 
 impl ReadSide {
-    fn new(high_water_mark: usize) -> ReadSide {
+    fn new() -> ReadSide {
         ReadSide {
             phase: ReadPhase::Open,
             flow: Flow::Undecided,
@@ -233,11 +206,7 @@ impl ReadSide {
             resume_scheduled: false,
             end_scheduled: false,
             receiving: false,
-            high_water_mark,
-            length: 0,
             own_buffer: false,
-            decoder: None,
-            buffer: VecDeque::new(),
             disabled: false,
         }
     }
@@ -254,72 +223,12 @@ impl ReadSide {
         }
     }
 
-    /// At the end of the stream, what the decoder held back becomes a last chunk.
-    pub(super) fn push_held_text(&mut self) {
-        let Some(decoder) = &mut self.decoder else { return };
-        let mut text = String::new();
-        decoder.end(&mut text);
-        if !text.is_empty() {
-            self.length += text.len();
-            self.buffer.push_back(text.into_bytes().into_boxed_slice());
-        }
-    }
-
-    /// `howMuchToRead`
-    pub(super) fn how_much(&self, size: Option<usize>) -> usize {
-        match size {
-            None if self.is_flowing() || self.decoder.is_none() => self.buffer.front().map_or(0, |chunk| chunk.len()),
-            None => self.length,
-            Some(size) if size <= self.length => size,
-            Some(_) if self.ended() => self.length,
-            Some(_) => 0,
-        }
-    }
-
-    /// Takes exactly `count` bytes off the buffer, which has them; `None` for none.
-    pub(super) fn take(&mut self, count: usize) -> Option<Box<[u8]>> {
-        if count == 0 {
-            return None;
-        }
-        self.length -= count;
-        let chunk = match self.buffer.front_mut() {
-            Some(first) if first.len() == count => self.buffer.pop_front(),
-            Some(_) | None => {
-                let mut taken = Vec::with_capacity(count);
-                // Bounded by the buffer: each round takes a chunk off it, or is the last.
-                while let Some(first) = self.buffer.pop_front() {
-                    let missing = count - taken.len();
-                    if first.len() > missing {
-                        taken.extend_from_slice(&first[..missing]);
-                        self.buffer.push_front(first[missing..].into());
-                        break;
-                    }
-                    taken.extend_from_slice(&first);
-                    if taken.len() == count {
-                        break;
-                    }
-                }
-                Some(taken.into_boxed_slice())
-            }
-        };
-        if self.buffer.is_empty() {
-            // An idle connection owns no buffer.
-            self.buffer = VecDeque::new();
-        }
-        chunk
-    }
-
     pub(super) fn is_flowing(&self) -> bool {
         self.flow == Flow::Flowing
     }
 
     pub(super) fn is_paused(&self) -> bool {
         self.paused || self.flow == Flow::Stopped
-    }
-
-    /// What `push()` answers: whether the transport may go on.
-    pub(super) fn can_push_more(&self) -> bool {
-        !self.ended() && (self.length < self.high_water_mark || self.length == 0)
     }
 }
 
@@ -332,14 +241,6 @@ pub(crate) struct WriteSide {
     pub(super) after_write_pending: bool,
     /// A shutdown is on its way through the pending phase.
     pub(super) shutting_down: bool,
-    /// `setDefaultEncoding()`: what text becomes that does not say its encoding itself.
-    pub(super) default_encoding: Encoding,
-    /// How many `cork()` calls have no `uncork()` yet.
-    pub(super) corked: u32,
-    pub(super) high_water_mark: usize,
-    pub(super) length: usize,
-    /// Allocated by the first write that the kernel does not take, and released when nothing waits.
-    pub(super) queue: Option<Box<WriteQueue>>,
     /// The `writable: false` option: this side is over from the start, in every connection.
     pub(super) disabled: bool,
 }
@@ -357,17 +258,12 @@ pub(crate) enum WritePhase {
 }
 
 impl WriteSide {
-    fn new(high_water_mark: usize) -> WriteSide {
+    fn new() -> WriteSide {
         WriteSide {
             phase: WritePhase::Open,
             need_drain: false,
             after_write_pending: false,
             shutting_down: false,
-            default_encoding: Encoding::Utf8,
-            corked: 0,
-            high_water_mark,
-            length: 0,
-            queue: None,
             disabled: false,
         }
     }
@@ -388,25 +284,6 @@ impl WriteSide {
     pub(super) fn finished(&self) -> bool {
         self.phase == WritePhase::Finished
     }
-
-    pub(super) fn queue_mut(&mut self) -> &mut WriteQueue {
-        self.queue.get_or_insert_default()
-    }
-
-    /// Gives the queue's memory back once nothing waits in it.
-    pub(super) fn release_queue(&mut self) {
-        if self.queue.as_ref().is_some_and(|queue| queue.is_idle()) {
-            self.queue = None;
-        }
-    }
-
-    pub(super) fn is_writing(&self) -> bool {
-        self.queue.as_ref().is_some_and(|queue| queue.current.is_some())
-    }
-
-    pub(super) fn has_buffered(&self) -> bool {
-        self.queue.as_ref().is_some_and(|queue| !queue.buffered.is_empty())
-    }
 }
 
 /// What waits to be written, and who waits for it.
@@ -416,6 +293,10 @@ pub(crate) struct WriteQueue {
     pub(super) current: Option<CurrentWrite>,
     pub(super) buffered: VecDeque<WriteRequest>,
     pub(super) end_callbacks: Vec<CallbackId>,
+    /// How many `cork()` calls have no `uncork()` yet.
+    pub(super) corked: u32,
+    /// Node's `writableLength`: the bytes of all writes that wait.
+    pub(super) length: usize,
     /// Bytes of buffered writes that failed, while their callbacks are called.
     pub(super) failing: usize,
     /// What rule T4 compares: the size of the asynchronous write at its start, then what was left at each expiry.
@@ -437,8 +318,13 @@ impl WriteQueue {
         current.map_or(0, |current| current.length) + buffered + self.failing
     }
 
-    fn is_idle(&self) -> bool {
-        self.current.is_none() && self.buffered.is_empty() && self.end_callbacks.is_empty() && self.failing == 0
+    pub(super) fn is_idle(&self) -> bool {
+        self.current.is_none()
+            && self.buffered.is_empty()
+            && self.end_callbacks.is_empty()
+            && self.corked == 0
+            && self.length == 0
+            && self.failing == 0
     }
 }
 
@@ -516,22 +402,24 @@ impl Connection {
         connection.write.disabled = !options.writable;
         connection.read.phase = connection.read.first_phase();
         connection.write.phase = connection.write.first_phase();
+        let settings = Settings::of(options);
+        if !settings.are_default() {
+            connection.rare_mut().settings = settings;
+        }
         connection
     }
 
     fn open(generation: Generation, options: &ConnectionOptions) -> Connection {
         Connection {
             generation,
-            epoch: 0,
             link: Link::Detached,
-            read: ReadSide::new(options.readable_high_water_mark),
-            write: WriteSide::new(options.writable_high_water_mark),
+            read: ReadSide::new(),
+            write: WriteSide::new(),
             readiness: Readiness::default(),
             destroyed: false,
             error_emitted: false,
             close_marked: false,
             retained: false,
-            close_owed: 0,
             referenced: true,
             counted: false,
             allow_half_open: options.allow_half_open,
@@ -540,23 +428,14 @@ impl Connection {
             reset: false,
             no_delay: options.no_delay,
             keep_alive: options.keep_alive,
-            keep_alive_delay: options.keep_alive_initial_delay.as_secs(),
-            type_of_service: options.type_of_service,
             abortable: false,
-            keep_alive_interval: None,
-            keep_alive_count: None,
-            errored: None,
             server: None,
             counted_by_server: false,
-            timeout: None,
             idle: Idle { timer: None, last_activity: Time::ZERO, expired: false },
             bytes_read: 0,
             bytes_dispatched: 0,
-            peer: None,
             peer_was_read: false,
-            block_list: options.block_list.clone(),
-            outbound: None,
-            bound: None,
+            rare: None,
         }
     }
 
@@ -565,7 +444,7 @@ impl Connection {
     }
 
     pub(crate) fn is_writable(&self) -> bool {
-        !self.destroyed && self.errored.is_none() && !self.write.ending()
+        !self.destroyed && self.errored().is_none() && !self.write.ending()
     }
 
     /// The stream of an open connection.
@@ -584,9 +463,9 @@ impl Connection {
             && !self.destroyed
             && !self.error_emitted
             && !self.close_marked
-            && self.errored.is_none()
-            && !self.write.is_writing()
-            && !self.write.has_buffered()
-            && self.write.length == 0
+            && self.errored().is_none()
+            && !self.is_writing()
+            && !self.has_buffered()
+            && self.writable_length() == 0
     }
 }

@@ -22,7 +22,7 @@ impl Reactor {
         if connection.destroyed {
             return;
         }
-        connection.timeout = Some(timeout);
+        connection.rare_mut().timeout = Some(timeout);
         connection.idle.expired = false;
         connection.idle.last_activity = now;
         let old = connection.idle.timer.take();
@@ -63,7 +63,7 @@ impl Reactor {
             return false;
         }
         // A write in flight whose queue shrank since the last look counts as activity (rule T4).
-        if connection.write.queue.as_mut().is_some_and(|queue| queue.has_progressed()) {
+        if connection.queue_mut().is_some_and(|queue| queue.has_progressed()) {
             connection.idle.last_activity = now;
             self.timers.arm(timer, now);
             return false;

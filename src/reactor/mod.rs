@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`handle`] | handles, tokens, generations |
 //! | [`connection`] | what a connection is: `ReadSide` × `WriteSide` + `Link` |
+//! | [`rare`] | what a connection seldom has, in a box of its own |
 //! | [`connections`] | all of them, and which do the usual thing next |
 //! | [`connecting`], [`target`] | from `connect()` to `connect` |
 //! | [`selecting`] | from a lookup's addresses to the one that gets connected |
@@ -42,6 +43,7 @@ pub(crate) mod handle;
 pub(crate) mod idle;
 pub(crate) mod plain;
 pub(crate) mod properties;
+pub(crate) mod rare;
 pub(crate) mod reading;
 pub(crate) mod ready;
 pub(crate) mod selecting;
@@ -353,7 +355,7 @@ impl Reactor {
     /// Runs an internal listener at its place in an emission. One that belongs to an earlier connection does nothing.
     pub(crate) fn run_internal(&mut self, socket: Handle, epoch: u32, internal: Internal) {
         let Some(connection) = self.live(socket) else { return };
-        let current = connection.epoch == epoch;
+        let current = connection.epoch() == epoch;
         match internal {
             Internal::FlushWrites if current => self.flush_awaiting(socket),
             Internal::FailWrites if current => self.fail_awaiting(socket),
@@ -371,7 +373,7 @@ impl Reactor {
     /// Asks the event loop to put an internal listener among the socket's listeners.
     pub(crate) fn request(&mut self, socket: Handle, internal: Internal) {
         if let Some(connection) = self.live(socket) {
-            let epoch = connection.epoch;
+            let epoch = connection.epoch();
             self.internal_requests.push((socket, epoch, internal));
         }
     }
@@ -415,12 +417,12 @@ impl Reactor {
 
     /// The same, if the socket has not connected again since.
     fn current(&mut self, socket: Handle, epoch: u32) -> Option<&mut Connection> {
-        self.live(socket).filter(|connection| connection.epoch == epoch)
+        self.live(socket).filter(|connection| connection.epoch() == epoch)
     }
 
     fn defer(&mut self, socket: Handle, tick: ConnectionTick) {
         if let Some(connection) = self.live(socket) {
-            let epoch = connection.epoch;
+            let epoch = connection.epoch();
             self.ticks.push(Tick::Connection { socket, epoch, tick });
         }
     }

@@ -94,7 +94,6 @@ impl Reactor {
         outcome: io::Result<usize>,
     ) -> bool {
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
-        self.connections[socket.index()].write.length += length;
         let is_text = chunk.as_ref().is_some_and(Outgoing::is_text);
         self.sent(socket, chunk, length, None, is_text, outcome);
         self.wants_more(socket)
@@ -110,12 +109,12 @@ impl Connection {
         let plain = read.receiving
             && read.flow == Flow::Flowing
             && read.data_listening
-            && read.length == 0
-            && read.high_water_mark > 0
             && !read.own_buffer
-            && read.decoder.is_none()
             && !self.idle.expired
-            && self.write.queue.is_none();
+            && self.readable_length() == 0
+            && self.readable_high_water_mark() > 0
+            && self.encoding().is_none()
+            && self.queue().is_none();
         match &self.link {
             Link::Open { stream, descriptor } => {
                 plain && Token::matches(token, *descriptor) && stream.transport() == Transport::Tcp
@@ -130,12 +129,11 @@ impl Connection {
         let write = &self.write;
         matches!(self.link, Link::Open { .. })
             && write.phase == WritePhase::Open
-            && write.queue.is_none()
-            && write.corked == 0
+            && self.queue().is_none()
             && !write.need_drain
-            && write.default_encoding == Encoding::Utf8
+            && self.rare().settings.default_encoding == Encoding::Utf8
             && !self.idle.expired
             && !self.destroyed
-            && self.errored.is_none()
+            && self.errored().is_none()
     }
 }

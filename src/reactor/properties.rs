@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::reactor::connection::{Connection, Flow, Link, ReadPhase};
+use crate::reactor::connection::{Connection, Flow, Link, ReadPhase, WriteQueue};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
@@ -35,7 +35,7 @@ impl Connection {
     }
 
     pub(crate) fn is_unix(&self) -> bool {
-        let bound = self.bound.as_ref().is_some_and(|stream| stream.transport() == Transport::Unix);
+        let bound = self.bound().is_some_and(|stream| stream.transport() == Transport::Unix);
         bound || self.link.is_unix()
     }
 
@@ -60,19 +60,19 @@ impl Connection {
     }
 
     pub(crate) fn encoding(&self) -> Option<Encoding> {
-        self.read.decoder.as_ref().map(|decoder| decoder.encoding())
+        self.rare().incoming.decoder.as_ref().map(|decoder| decoder.encoding())
     }
 
     /// `size`, or up to three bytes less where a character of the buffered text would be cut.
     pub(crate) fn text_size(&self, size: usize) -> usize {
-        let bytes = || self.read.buffer.iter().flat_map(|chunk| chunk.iter());
+        let bytes = || self.rare().incoming.bytes();
         let continues = |position: &usize| bytes().nth(*position).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
         let cut = size.saturating_sub(3)..=size;
         cut.rev().find(|position| !continues(position)).unwrap_or(size)
     }
 
     pub(crate) fn writable_corked(&self) -> u32 {
-        self.write.corked
+        self.queue().map_or(0, |queue| queue.corked)
     }
 
     pub(crate) fn readable_did_read(&self) -> bool {
@@ -80,7 +80,7 @@ impl Connection {
     }
 
     pub(crate) fn readable_aborted(&self) -> bool {
-        (self.destroyed || self.errored.is_some()) && self.read.phase != ReadPhase::EndEmitted
+        (self.destroyed || self.errored().is_some()) && self.read.phase != ReadPhase::EndEmitted
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -104,7 +104,7 @@ impl Connection {
     }
 
     pub(crate) fn errored(&self) -> Option<&Error> {
-        self.errored.as_ref()
+        self.rare().errored.as_ref()
     }
 
     pub(crate) fn bytes_read(&self) -> u64 {
@@ -113,28 +113,28 @@ impl Connection {
 
     /// Everything given to `write()`, whether or not it left yet (rule F12).
     pub(crate) fn bytes_written(&self) -> u64 {
-        let queued = self.write.queue.as_ref().map_or(0, |queue| queue.undispatched());
+        let queued = self.queue().map_or(0, WriteQueue::undispatched);
         self.bytes_dispatched + queued as u64
     }
 
     pub(crate) fn readable_length(&self) -> usize {
-        self.read.length
+        self.rare().incoming.length()
     }
 
     pub(crate) fn writable_length(&self) -> usize {
-        self.write.length
+        self.queue().map_or(0, |queue| queue.length)
     }
 
     pub(crate) fn readable_high_water_mark(&self) -> usize {
-        self.read.high_water_mark
+        self.rare().settings.readable_high_water_mark
     }
 
     pub(crate) fn writable_high_water_mark(&self) -> usize {
-        self.write.high_water_mark
+        self.rare().settings.writable_high_water_mark
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.timeout
+        self.rare().timeout
     }
 
     pub(crate) fn server(&self) -> Option<Handle> {
@@ -146,24 +146,25 @@ impl Connection {
     pub(crate) fn remote_address(&mut self) -> Option<SocketAddr> {
         if !self.peer_was_read {
             let Link::Open { stream, .. } = &self.link else { return None };
-            self.peer = Some(stream.peer_address().ok()?);
+            let peer = stream.peer_address().ok()?;
+            self.set_peer(Some(peer));
             self.peer_was_read = true;
         }
-        self.peer
+        self.peer()
     }
 
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.rare().peer
     }
 
     /// The local end, while there is a descriptor.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.link.stream().or(self.bound.as_ref()).and_then(|stream| stream.local_address().ok())
+        self.link.stream().or(self.bound()).and_then(|stream| stream.local_address().ok())
     }
 
     /// The name that a unix socket was bound to here, while there is a descriptor.
     pub(crate) fn local_path(&self) -> Option<&Path> {
-        self.link.stream().or(self.bound.as_ref())?.name().map(BoundName::path)
+        self.link.stream().or(self.bound())?.name().map(BoundName::path)
     }
 
     /// Sets what was asked for before there was a descriptor. As in Node, an option that the kernel refuses does not fail
@@ -179,10 +180,11 @@ impl Connection {
 
     pub(crate) fn keep_alive_times(&self) -> Option<KeepAliveTimes> {
         let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
-        (self.keep_alive_delay > 0).then(|| KeepAliveTimes {
-            delay: Duration::from_secs(self.keep_alive_delay),
-            interval: self.keep_alive_interval.map(seconds),
-            count: self.keep_alive_count,
+        let settings = &self.rare().settings;
+        (settings.keep_alive_delay > 0).then(|| KeepAliveTimes {
+            delay: Duration::from_secs(settings.keep_alive_delay),
+            interval: settings.keep_alive_interval.map(seconds),
+            count: settings.keep_alive_count,
         })
     }
 }
@@ -213,15 +215,19 @@ impl Reactor {
         let delay = delay.as_secs();
         // The kernel takes no more than 32,767 seconds; what does not fit is refused by it just the same.
         let interval = interval.map(|interval| u32::try_from(interval.as_secs()).unwrap_or(u32::MAX));
-        let known = (connection.keep_alive_delay, connection.keep_alive_interval, connection.keep_alive_count);
+        let settings = &connection.rare().settings;
+        let known = (settings.keep_alive_delay, settings.keep_alive_interval, settings.keep_alive_count);
         let changed = on != connection.keep_alive || (on && known != (delay, interval, count));
         if matches!(connection.link, Link::Open { .. }) && !changed {
             return;
         }
         connection.keep_alive = on;
-        connection.keep_alive_delay = delay;
-        connection.keep_alive_interval = interval;
-        connection.keep_alive_count = count;
+        if known != (delay, interval, count) {
+            let settings = &mut connection.rare_mut().settings;
+            settings.keep_alive_delay = delay;
+            settings.keep_alive_interval = interval;
+            settings.keep_alive_count = count;
+        }
         if let Link::Open { stream, .. } = &connection.link {
             let _ = stream.set_keep_alive(on, connection.keep_alive_times());
         }
@@ -230,7 +236,7 @@ impl Reactor {
     /// `setTypeOfService()` (rule C46): remembered before there is a descriptor, no system call when nothing changes.
     pub(crate) fn set_type_of_service(&mut self, socket: Handle, value: u8) -> Result<(), Error> {
         let Some(connection) = self.live(socket) else { return Ok(()) };
-        if connection.type_of_service.replace(value) == Some(value) {
+        if connection.rare_mut().settings.type_of_service.replace(value) == Some(value) {
             return Ok(());
         }
         // A unix socket has none, and Node only remembers it there (rule C46).
@@ -242,7 +248,7 @@ impl Reactor {
     pub(crate) fn type_of_service(&mut self, socket: Handle) -> Result<u8, Error> {
         let Some(connection) = self.live(socket) else { return Ok(0) };
         match connection.link.stream().filter(|_| !connection.is_unix()) {
-            None => Ok(connection.type_of_service.unwrap_or(0)),
+            None => Ok(connection.rare().settings.type_of_service.unwrap_or(0)),
             Some(stream) => {
                 stream.type_of_service().map_err(|error| Error::exception(Errno::from_io(&error), "getTypeOfService"))
             }

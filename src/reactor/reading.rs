@@ -79,11 +79,12 @@ impl Reactor {
         if connection.read.own_buffer {
             return Received::Lent(bytes.len());
         }
-        if connection.read.decoder.is_some() {
+        if connection.encoding().is_some() {
             return self.received_text(socket, bytes);
         }
+        let empty = connection.readable_length() == 0 && connection.readable_high_water_mark() > 0;
         let read = &mut connection.read;
-        if read.is_flowing() && read.data_listening && read.length == 0 && read.high_water_mark > 0 {
+        if empty && read.is_flowing() && read.data_listening {
             // Node clears `reading` here and queues `maybeReadMore_`, which would find nothing to do but to set these two
             // again: with an empty buffer below the high-water mark nothing can tell the difference.
             read.reading = true;
@@ -97,13 +98,13 @@ impl Reactor {
 
     /// `push(chunk)` with an encoding set: a chunk that completes no character emits nothing (rule F40).
     fn received_text(&mut self, socket: Handle, bytes: &[u8]) -> Received {
-        let read = &mut self.connections[socket.index()].read;
+        let connection = &mut self.connections[socket.index()];
         let mut text = String::new();
-        if let Some(decoder) = &mut read.decoder {
+        if let Some(decoder) = &mut connection.rare_mut().incoming.decoder {
             decoder.decode(bytes, &mut text);
         }
         if text.is_empty() {
-            read.reading = false;
+            connection.read.reading = false;
             self.pushed(socket);
         } else {
             self.add_chunk(socket, text.into_bytes().into_boxed_slice());
@@ -113,16 +114,15 @@ impl Reactor {
 
     /// `addChunk`, for a chunk of our own.
     fn add_chunk(&mut self, socket: Handle, bytes: Box<[u8]>) {
-        let read = &mut self.connections[socket.index()].read;
-        read.reading = false;
-        if read.is_flowing() && read.data_listening && read.length == 0 {
-            read.did_read = true;
+        let connection = &mut self.connections[socket.index()];
+        connection.read.reading = false;
+        if connection.emits_at_once() {
+            connection.read.did_read = true;
             self.ticks.then(Step::Pushed { socket });
             self.ticks.then_emit(Emission::Data { socket, bytes });
         } else {
-            read.length += bytes.len();
-            read.buffer.push_back(bytes);
-            if read.need_readable {
+            connection.rare_mut().incoming.push_back(bytes);
+            if connection.read.need_readable {
                 self.emit_readable(socket);
             }
             self.pushed(socket);
@@ -132,22 +132,22 @@ impl Reactor {
     /// `setEncoding()`: what was read ahead is decoded at once.
     pub(crate) fn set_encoding(&mut self, socket: Handle, encoding: Encoding) {
         let Some(connection) = self.live(socket) else { return };
-        let read = &mut connection.read;
+        let ended = connection.read.ended();
+        let incoming = &mut connection.rare_mut().incoming;
         let mut decoder = TextDecoder::new(encoding);
-        if read.decoder.is_none() {
+        if incoming.decoder.is_none() {
             let mut text = String::new();
-            for chunk in std::mem::take(&mut read.buffer) {
+            for chunk in incoming.take_all() {
                 decoder.decode(&chunk, &mut text);
             }
-            if read.ended() {
+            if ended {
                 decoder.end(&mut text);
             }
-            read.length = text.len();
             if !text.is_empty() {
-                read.buffer.push_back(text.into_bytes().into_boxed_slice());
+                incoming.push_back(text.into_bytes().into_boxed_slice());
             }
         }
-        read.decoder = Some(Box::new(decoder));
+        incoming.decoder = Some(Box::new(decoder));
     }
 
     /// The rest of `push(chunk)`, after a lent chunk was emitted.
@@ -161,7 +161,7 @@ impl Reactor {
 
     fn lent_otherwise(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if !connection.read.can_push_more() {
+        if !connection.can_push_more() {
             self.stop_receiving(socket);
         }
     }
@@ -191,10 +191,10 @@ impl Reactor {
         read.reading = false;
         match read.phase {
             ReadPhase::Open => {
-                read.push_held_text();
                 read.phase = ReadPhase::Ended;
                 read.need_readable = false;
                 read.emitted_readable = true;
+                connection.push_held_text();
                 self.ticks.then(Step::ReadZero { socket });
                 self.emit_readable_now(socket);
             }
@@ -206,11 +206,12 @@ impl Reactor {
     /// `read(0)`: asks the transport for more, emits nothing.
     pub(super) fn read_zero(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let blocked = connection.destroyed || connection.errored.is_some();
+        let blocked = connection.destroyed || connection.errored().is_some();
+        let (length, high_water_mark) = (connection.readable_length(), connection.readable_high_water_mark());
         let read = &mut connection.read;
-        let enough = if read.high_water_mark == 0 { read.length > 0 } else { read.length >= read.high_water_mark };
+        let enough = if high_water_mark == 0 { length > 0 } else { length >= high_water_mark };
         if read.need_readable && (enough || read.ended()) {
-            if read.length == 0 && read.ended() {
+            if length == 0 && read.ended() {
                 self.end_readable(socket);
             } else {
                 self.emit_readable(socket);
@@ -218,17 +219,17 @@ impl Reactor {
             return;
         }
         if read.ended() {
-            if read.length == 0 {
+            if length == 0 {
                 self.end_readable(socket);
             }
             return;
         }
-        let wanted = read.need_readable || read.length == 0 || read.length < read.high_water_mark;
+        let wanted = read.need_readable || length == 0 || length < high_water_mark;
         let ask = wanted && !read.reading && !blocked;
         if ask {
             read.reading = true;
         }
-        if read.length <= read.high_water_mark || read.length == 0 {
+        if length <= high_water_mark || length == 0 {
             read.need_readable = true;
         }
         if ask {
@@ -240,39 +241,42 @@ impl Reactor {
     /// what it returns, if [`Reactor::may_emit_data`].
     pub(crate) fn read(&mut self, socket: Handle, size: Option<usize>) -> Option<Box<[u8]>> {
         let connection = self.live(socket)?;
-        let blocked = connection.destroyed || connection.errored.is_some();
-        let read = &mut connection.read;
-        if let Some(size) = size.filter(|&size| size > read.high_water_mark) {
+        let blocked = connection.destroyed || connection.errored().is_some();
+        let mut high_water_mark = connection.readable_high_water_mark();
+        if let Some(size) = size.filter(|&size| size > high_water_mark) {
             // Bounded as in Node, which throws beyond the limit; a mark that was set higher stays.
             let raised = size.checked_next_power_of_two().unwrap_or(size).min(MAX_HIGH_WATER_MARK);
-            read.high_water_mark = raised.max(read.high_water_mark);
+            high_water_mark = raised.max(high_water_mark);
+            connection.rare_mut().settings.readable_high_water_mark = high_water_mark;
         }
         if size == Some(0) {
             self.read_zero(socket);
             return None;
         }
-        read.emitted_readable = false;
-        let count = read.how_much(size);
-        if count == 0 && read.ended() {
-            if read.length == 0 {
+        connection.read.emitted_readable = false;
+        let count = connection.how_much(size);
+        let length = connection.readable_length();
+        let chunk = connection.take_incoming(count);
+        let read = &mut connection.read;
+        let ended = read.ended();
+        if count == 0 && ended {
+            if length == 0 {
                 self.end_readable(socket);
             }
             return None;
         }
-        let wanted = read.need_readable || read.length == 0 || read.length - count < read.high_water_mark;
-        let ask = wanted && !read.reading && !read.ended() && !blocked;
+        let wanted = read.need_readable || length == 0 || length - count < high_water_mark;
+        let ask = wanted && !read.reading && !ended && !blocked;
         if ask {
             read.reading = true;
-            if read.length == 0 {
+            if length == 0 {
                 read.need_readable = true;
             }
         }
-        let chunk = read.take(count);
-        if chunk.is_none() && read.length <= read.high_water_mark {
+        if chunk.is_none() && length <= high_water_mark {
             read.need_readable = true;
         }
-        let drained = read.length == 0;
-        let ended = read.ended();
+        let drained = length == count;
         if drained && !ended {
             read.need_readable = true;
         }
@@ -304,18 +308,16 @@ impl Reactor {
             self.destroy(socket, Some(Error::stream_unshift_after_end_event()));
             return;
         }
-        if connection.destroyed || connection.errored.is_some() {
+        if connection.destroyed || connection.errored().is_some() {
             return;
         }
-        let read = &mut connection.read;
-        if read.is_flowing() && read.data_listening && read.length == 0 && read.has_asked {
-            read.did_read = true;
+        if connection.emits_at_once() && connection.read.has_asked {
+            connection.read.did_read = true;
             self.ticks.then(Step::Unshifted { socket });
             self.ticks.then_emit(Emission::Data { socket, bytes: chunk });
         } else {
-            read.length += chunk.len();
-            read.buffer.push_front(chunk);
-            if read.need_readable {
+            connection.rare_mut().incoming.push_front(chunk);
+            if connection.read.need_readable {
                 self.emit_readable(socket);
             }
             self.schedule_read_more(socket);
@@ -348,8 +350,8 @@ impl Reactor {
     /// `emitReadable_`
     pub(super) fn emit_readable_now(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let alive = !connection.destroyed && connection.errored.is_none();
-        let emit = alive && (connection.read.length > 0 || connection.read.ended());
+        let alive = !connection.destroyed && connection.errored().is_none();
+        let emit = alive && (connection.readable_length() > 0 || connection.read.ended());
         self.ticks.then(Step::ReadableEmitted { socket, emitted: emit });
         if emit {
             self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Readable });
@@ -359,11 +361,12 @@ impl Reactor {
     /// The end of `emitReadable_`.
     pub(super) fn readable_emitted(&mut self, socket: Handle, emitted: bool) {
         let Some(connection) = self.live(socket) else { return };
+        let below = connection.readable_length() <= connection.readable_high_water_mark();
         let read = &mut connection.read;
         if emitted {
             read.emitted_readable = false;
         }
-        if !read.is_flowing() && !read.ended() && read.length <= read.high_water_mark {
+        if !read.is_flowing() && !read.ended() && below {
             read.need_readable = true;
         }
         self.flow(socket);
@@ -372,9 +375,11 @@ impl Reactor {
     /// `maybeReadMore_`
     pub(super) fn read_more(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
+        let length = connection.readable_length();
+        let below = length < connection.readable_high_water_mark();
         let read = &mut connection.read;
         // Node loops while reads deliver at once; a transport never does, so the first round is the last.
-        let room = read.length < read.high_water_mark || (read.is_flowing() && read.length == 0);
+        let room = below || (read.is_flowing() && length == 0);
         if !read.reading && !read.ended() && room {
             self.read_zero(socket);
         }
@@ -425,8 +430,8 @@ impl Reactor {
     pub(super) fn end_reached(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.live(socket) else { return };
         connection.read.end_scheduled = false;
-        let over = connection.errored.is_some() || connection.close_marked;
-        if over || connection.read.phase == ReadPhase::EndEmitted || connection.read.length > 0 {
+        let over = connection.errored().is_some() || connection.close_marked;
+        if over || connection.read.phase == ReadPhase::EndEmitted || connection.readable_length() > 0 {
             return;
         }
         connection.read.phase = ReadPhase::EndEmitted;
@@ -532,6 +537,7 @@ impl Reactor {
     /// A `readable` listener stops the flow and asks for data (rules F26, F28).
     pub(crate) fn readable_listener_added(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
+        let length = connection.readable_length();
         let read = &mut connection.read;
         if read.phase == ReadPhase::EndEmitted || read.readable_listening {
             return;
@@ -540,7 +546,7 @@ impl Reactor {
         read.need_readable = true;
         read.emitted_readable = false;
         read.flow = Flow::Stopped;
-        if read.length > 0 {
+        if length > 0 {
             self.emit_readable(socket);
         } else if !read.reading {
             self.defer(socket, ConnectionTick::ReadZero);

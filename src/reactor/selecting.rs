@@ -76,7 +76,7 @@ impl Reactor {
     /// A lookup for `connect()` is under way; it keeps the loop alive until it is answered or nobody waits for it.
     pub(crate) fn connect_lookup_started(&mut self, socket: Handle, lookup: LookupId) {
         if let Some(connection) = self.live(socket) {
-            connection.outbound.get_or_insert_default().lookups.push(lookup);
+            connection.rare_mut().outbound.get_or_insert_default().lookups.push(lookup);
             self.requests += 1;
         }
     }
@@ -91,7 +91,7 @@ impl Reactor {
         answer: Result<Vec<SocketAddr>, Error>,
     ) {
         let Some(connection) = self.live(socket) else { return };
-        let Some(outbound) = &mut connection.outbound else { return };
+        let Some(outbound) = connection.outbound_mut() else { return };
         let Some(position) = outbound.lookups.iter().position(|&found| found == lookup) else { return };
         outbound.lookups.swap_remove(position);
         self.requests -= 1;
@@ -139,7 +139,7 @@ impl Reactor {
     /// The lookups of a socket that was destroyed: nobody waits for them.
     pub(super) fn abandon_lookups(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let Some(outbound) = &mut connection.outbound else { return };
+        let Some(outbound) = connection.outbound_mut() else { return };
         let lookups = std::mem::take(&mut outbound.lookups);
         self.requests -= lookups.len();
         self.abandoned_lookups.extend(lookups);
@@ -166,14 +166,14 @@ impl Reactor {
             }
             (Some(attempt_timeout), _) => {
                 let Some(connection) = self.current(socket, epoch) else { return };
-                let selecting = connection.outbound.as_ref().is_some_and(|outbound| outbound.selection.is_some());
+                let selecting = connection.is_selecting();
                 if let Some(&address) = waiting.front().filter(|_| selecting || connection.link.stream().is_some()) {
                     // An earlier `connect()` of the same socket is under way.
                     let local = connection.link.stream().map(local_details).unwrap_or_default();
                     let error = connect_error(Errno::ALREADY, &Target::found(address, port, Local::default()), local);
                     return self.destroy(socket, Some(error));
                 }
-                let outbound = connection.outbound.get_or_insert_default();
+                let outbound = connection.rare_mut().outbound.get_or_insert_default();
                 outbound.attempted = Some(Vec::new());
                 outbound.selection = Some(Selection {
                     port,
@@ -221,7 +221,9 @@ impl Reactor {
                 return self.attempt_failed(socket, epoch, target, error, true);
             }
             // Kept where the listeners can see the local end.
-            self.connections[socket.index()].bound = bound;
+            if bound.is_some() {
+                self.connections[socket.index()].rare_mut().bound = bound;
+            }
             self.ticks.then(Step::StartConnect { socket, epoch, target: target.clone() });
             self.ticks.then_emit(Emission::Attempt { socket, target });
             return;
@@ -255,7 +257,7 @@ impl Reactor {
         if self.selection(socket, epoch).is_none() {
             return;
         }
-        let outbound = self.live(socket).and_then(|connection| connection.outbound.as_mut());
+        let outbound = self.live(socket).and_then(|connection| connection.outbound_mut());
         if let Some(attempted) = outbound.and_then(|outbound| outbound.attempted.as_mut()) {
             attempted.push(format!("{}:{}", target.text, target.address.port()));
         }
@@ -279,7 +281,7 @@ impl Reactor {
     /// The attempt under way is decided, or over for another reason: its time does not matter any more.
     pub(super) fn forget_attempt_timer(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let selection = connection.outbound.as_mut().and_then(|outbound| outbound.selection.as_mut());
+        let selection = connection.outbound_mut().and_then(|outbound| outbound.selection.as_mut());
         if let Some(timer) = selection.and_then(|selection| selection.timer.take()) {
             self.timers.remove(timer);
         }
@@ -288,7 +290,7 @@ impl Reactor {
     /// The whole connect is over, in whatever way.
     pub(super) fn end_selection(&mut self, socket: Handle) {
         self.forget_attempt_timer(socket);
-        if let Some(outbound) = self.live(socket).and_then(|connection| connection.outbound.as_mut()) {
+        if let Some(outbound) = self.live(socket).and_then(|connection| connection.outbound_mut()) {
             let racing = outbound.selection.take().map_or(0, |selection| selection.racing.len());
             self.requests -= racing;
         }
@@ -299,10 +301,9 @@ impl Reactor {
     pub(super) fn attempt_expired(&mut self, socket: Handle, timer: TimerKey) -> bool {
         self.timers.remove(timer);
         let Some(connection) = self.live(socket) else { return false };
-        let epoch = connection.epoch;
-        let Some(selection) = connection.outbound.as_mut().and_then(|outbound| outbound.selection.as_mut()) else {
-            return false;
-        };
+        let epoch = connection.epoch();
+        let outbound = connection.rare.as_mut().and_then(|rare| rare.outbound.as_mut());
+        let Some(selection) = outbound.and_then(|outbound| outbound.selection.as_mut()) else { return false };
         if selection.timer != Some(timer) {
             return false;
         }
@@ -329,7 +330,7 @@ impl Reactor {
         if !connection.link.is_connecting() {
             return None;
         }
-        connection.outbound.as_mut()?.selection.as_mut()
+        connection.outbound_mut()?.selection.as_mut()
     }
 
     /// The event loop read the clock before the attempt that begins now.
@@ -339,7 +340,7 @@ impl Reactor {
 
     /// `autoSelectFamilyAttemptedAddresses`
     pub(crate) fn attempted_addresses(&mut self, socket: Handle) -> Option<Vec<String>> {
-        self.live(socket)?.outbound.as_ref()?.attempted.clone()
+        self.live(socket)?.rare().outbound.as_ref()?.attempted.clone()
     }
 
     /// The kernel said something about an attempt beside the one that the link holds. True when it is decided.
@@ -347,10 +348,10 @@ impl Reactor {
         let index = Token::index(token);
         let Some(connection) = self.connections.get_mut(index) else { return false };
         let socket = Handle::new(index, connection.generation);
-        let epoch = connection.epoch;
+        let epoch = connection.epoch();
         let Link::Connecting { attempt: latest } = &mut connection.link else { return false };
-        let selection = connection.outbound.as_mut().and_then(|outbound| outbound.selection.as_mut());
-        let Some(selection) = selection else { return false };
+        let outbound = connection.rare.as_mut().and_then(|rare| rare.outbound.as_mut());
+        let Some(selection) = outbound.and_then(|outbound| outbound.selection.as_mut()) else { return false };
         let Some(position) = selection.racing.iter().position(|racing| racing.is(token)) else { return false };
         let readiness = &mut selection.racing[position].readiness;
         readiness.queued = false;
@@ -367,7 +368,7 @@ impl Reactor {
                 }
                 readiness.writable = false;
                 connection.readiness = readiness;
-                connection.peer = Some(target.address);
+                connection.set_peer(Some(target.address));
                 connection.link = Link::Open { stream, descriptor };
                 self.connected(socket, epoch);
             }
@@ -387,7 +388,7 @@ impl Reactor {
     /// several addresses (rule L34). The last one comes first.
     pub(super) fn canceled_attempts(&mut self, socket: Handle, link: &Link) -> Vec<Target> {
         let Link::Connecting { attempt } = link else { return Vec::new() };
-        let outbound = self.live(socket).and_then(|connection| connection.outbound.as_ref());
+        let outbound = self.live(socket).and_then(|connection| connection.rare().outbound.as_ref());
         let Some(selection) = outbound.and_then(|outbound| outbound.selection.as_ref()) else { return Vec::new() };
         let racing = selection.racing.iter().map(|racing| &racing.attempt);
         racing.chain(attempt).rev().map(|attempt| Target::clone(&attempt.target)).collect()
@@ -410,7 +411,7 @@ impl Connection {
         if self.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
             return Some(&mut self.readiness);
         }
-        let racing = &mut self.outbound.as_mut()?.selection.as_mut()?.racing;
+        let racing = &mut self.outbound_mut()?.selection.as_mut()?.racing;
         racing.iter_mut().find(|racing| racing.is(token)).map(|racing| &mut racing.readiness)
     }
 }

@@ -357,7 +357,7 @@ impl Reactor {
         let paused = settings.pause_on_connect;
         connection.server = Some(server);
         connection.counted_by_server = true;
-        connection.peer = peer;
+        connection.set_peer(peer);
         found.connections += 1;
         let index = self.connections.next_index();
         let token = Token::Connection { index, descriptor }.pack();

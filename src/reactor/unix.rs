@@ -113,7 +113,7 @@ impl Reactor {
                 return self.destroy(socket, Some(error));
             }
         };
-        let stream = match connection.bound.take().map_or_else(Stream::unix, Ok) {
+        let stream = match connection.take_bound().map_or_else(Stream::unix, Ok) {
             Ok(stream) => stream,
             Err(error) => {
                 let error = Error::with_host_port(Errno::from_io(&error), "connect", &target.text, 0, None);
@@ -145,7 +145,7 @@ impl Reactor {
             Ok(Some(error)) | Err(error) => Some(Errno::from_io(&error)),
         });
         connection.link = Link::Open { stream, descriptor };
-        let epoch = connection.epoch;
+        let epoch = connection.epoch();
         self.requests -= 1;
         match failure {
             None => self.connected(socket, epoch),

@@ -72,7 +72,7 @@ impl Reactor {
             self.destroy(socket, Some(error.clone()));
             return Err(error);
         }
-        let encoding = connection.write.default_encoding;
+        let encoding = connection.rare().settings.default_encoding;
         let is_text = encoding.stays_text() && chunk.as_ref().is_some_and(Outgoing::is_text);
         if encoding != Encoding::Utf8 {
             if let Some(chunk) = chunk {
@@ -80,10 +80,11 @@ impl Reactor {
             }
         }
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
-        connection.write.length += length;
-        if connection.write.is_writing() || connection.write.corked > 0 || connection.errored.is_some() {
+        if connection.is_writing() || connection.writable_corked() > 0 || connection.errored().is_some() {
             let bytes = take_queued(chunk);
-            connection.write.queue_mut().buffered.push_back(WriteRequest { bytes, callback, is_text });
+            let queue = connection.queue_or_new();
+            queue.length += length;
+            queue.buffered.push_back(WriteRequest { bytes, callback, is_text });
         } else {
             self.dispatch_chunk(socket, chunk, length, callback, is_text);
         }
@@ -93,15 +94,15 @@ impl Reactor {
     /// What `write()` returns, after the kernel was tried (rule F3).
     pub(super) fn wants_more(&mut self, socket: Handle) -> bool {
         let connection = &mut self.connections[socket.index()];
-        let write = &mut connection.write;
-        let below = write.length < write.high_water_mark || write.length == 0;
+        let length = connection.writable_length();
+        let below = length < connection.writable_high_water_mark() || length == 0;
         if !below {
-            write.need_drain = true;
+            connection.write.need_drain = true;
         }
-        below && !connection.destroyed && connection.errored.is_none()
+        below && !connection.destroyed && connection.errored().is_none()
     }
 
-    /// Hands one chunk to the transport, within the call of `write()`.
+    /// Hands one chunk to the transport, within the call of `write()`. It is counted when it has to wait.
     fn dispatch_chunk<C: Outgoing>(
         &mut self,
         socket: Handle,
@@ -125,11 +126,12 @@ impl Reactor {
                     length,
                     completion: Completion::one(callback),
                 };
+                connection.queue_or_new().length += length;
                 return self.await_connect(socket, current);
             }
             Link::Detached => {
                 let completion = Completion::one(callback);
-                self.written(socket, length, completion, Some(Error::socket_closed()), Moment::Synchronous);
+                self.written(socket, 0, completion, Some(Error::socket_closed()), Moment::Synchronous);
                 return;
             }
         };
@@ -139,7 +141,7 @@ impl Reactor {
         self.sent(socket, chunk, length, callback, is_text, outcome);
     }
 
-    /// What the kernel made of one chunk, which `write.length` counts.
+    /// What the kernel made of one chunk.
     pub(super) fn sent<C: Outgoing>(
         &mut self,
         socket: Handle,
@@ -154,7 +156,7 @@ impl Reactor {
         }
         match outcome {
             Ok(count) if count == length => {
-                self.written(socket, length, Completion::one(callback), None, Moment::Synchronous);
+                self.written(socket, 0, Completion::one(callback), None, Moment::Synchronous);
             }
             Ok(count) => self.put_in_flight(socket, take_queued(chunk), count, length, callback),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -165,14 +167,14 @@ impl Reactor {
                     self.connections[socket.index()].bytes_dispatched -= length as u64;
                 }
                 let error = Error::exception(Errno::from_io(&error), "write");
-                self.written(socket, length, Completion::one(callback), Some(error), Moment::Synchronous);
+                self.written(socket, 0, Completion::one(callback), Some(error), Moment::Synchronous);
             }
         }
     }
 
     /// Keeps a write for the `connect` dispatch, or for the `close` that comes instead (rules L5, L8).
     fn await_connect(&mut self, socket: Handle, current: CurrentWrite) {
-        self.connections[socket.index()].write.queue_mut().current = Some(current);
+        self.connections[socket.index()].queue_or_new().current = Some(current);
         self.request(socket, Internal::FlushWrites);
         self.request(socket, Internal::FailWrites);
     }
@@ -195,6 +197,7 @@ impl Reactor {
             length,
             completion: Completion::one(callback),
         };
+        self.connections[socket.index()].queue_or_new().length += length;
         self.fly(socket, current);
     }
 
@@ -202,7 +205,7 @@ impl Reactor {
     fn fly(&mut self, socket: Handle, current: CurrentWrite) {
         let connection = &mut self.connections[socket.index()];
         connection.readiness.writable = false;
-        let queue = connection.write.queue_mut();
+        let queue = connection.queue_or_new();
         queue.last_size = current.length;
         queue.current = Some(current);
         self.requests += 1;
@@ -261,7 +264,8 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return false };
         connection.readiness.writable = false;
         let Link::Open { stream, .. } = &connection.link else { return false };
-        let Some(queue) = connection.write.queue.as_mut() else { return false };
+        let queue = connection.rare.as_mut().and_then(|rare| rare.queue.as_mut());
+        let Some(queue) = queue else { return false };
         let Some(current) = queue.current.as_mut() else { return false };
         let outcome = transmit(stream, current);
         if outcome.is_ok() && current.remaining > 0 {
@@ -273,7 +277,7 @@ impl Reactor {
         match outcome {
             Ok(()) => {
                 self.touch(socket);
-                if let Some(queue) = self.connections[socket.index()].write.queue.as_mut() {
+                if let Some(queue) = self.connections[socket.index()].queue_mut() {
                     queue.last_size = 0;
                 }
                 self.written(socket, length, completion, None, Moment::Later);
@@ -283,29 +287,30 @@ impl Reactor {
         true
     }
 
-    /// `onwrite`: a write is over, well or badly.
-    fn written(&mut self, socket: Handle, length: usize, completion: Completion, error: Option<Error>, moment: Moment) {
+    /// `onwrite`: a write is over, well or badly. `waited` is how much of it was counted as waiting.
+    fn written(&mut self, socket: Handle, waited: usize, completion: Completion, error: Option<Error>, moment: Moment) {
         let connection = &mut self.connections[socket.index()];
-        connection.write.length -= length;
+        connection.waits_less(waited);
         if let Some(error) = error {
-            connection.errored.get_or_insert_with(|| error.clone());
+            connection.set_errored(&error);
             match moment {
                 Moment::Synchronous => self.defer(socket, ConnectionTick::WriteFailed(completion, error)),
                 Moment::Later => self.write_failed(socket, completion, error),
             }
             return;
         }
-        if connection.write.has_buffered() {
+        if connection.has_buffered() {
             self.clear_buffer(socket);
         }
         let connection = &mut self.connections[socket.index()];
-        let write = &mut connection.write;
         if moment == Moment::Later {
-            write.release_queue();
+            connection.release_queue();
             self.after_write(socket, completion);
             return;
         }
-        let drain_owed = write.need_drain && write.length == 0;
+        let empty = connection.writable_length() == 0;
+        let write = &mut connection.write;
+        let drain_owed = write.need_drain && empty;
         let tick = if completion.is_nobody() { drain_owed && !write.after_write_pending } else { true };
         if tick {
             write.after_write_pending = true;
@@ -318,11 +323,12 @@ impl Reactor {
     /// `afterWrite`: `drain` before the callbacks (rule F8), then perhaps the end of the stream.
     pub(super) fn after_write(&mut self, socket: Handle, completion: Completion) {
         let connection = &mut self.connections[socket.index()];
-        let epoch = connection.epoch;
+        let epoch = connection.epoch();
         let destroyed = connection.destroyed;
+        let empty = connection.writable_length() == 0;
         let write = &mut connection.write;
         write.after_write_pending = false;
-        let drain = write.need_drain && !write.ending() && !destroyed && write.length == 0;
+        let drain = write.need_drain && !write.ending() && !destroyed && empty;
         if drain {
             write.need_drain = false;
         }
@@ -350,7 +356,7 @@ impl Reactor {
 
     /// `onwriteError`: the callback first, then everything queued behind, then the socket (rule L55).
     pub(super) fn write_failed(&mut self, socket: Handle, completion: Completion, error: Error) {
-        let epoch = self.connections[socket.index()].epoch;
+        let epoch = self.connections[socket.index()].epoch();
         self.ticks.then(Step::Destroy { socket, epoch, error: error.clone() });
         self.ticks.then(Step::ErrorBuffer { socket, epoch });
         self.complete_now(socket, completion, Some(&error));
@@ -359,11 +365,11 @@ impl Reactor {
     /// `errorBuffer`: nobody who waits is forgotten.
     pub(super) fn error_buffer(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.write.is_writing() {
+        if connection.is_writing() {
             return;
         }
-        let (epoch, errored) = (connection.epoch, connection.errored.clone());
-        let Some(queue) = connection.write.queue.as_mut() else { return };
+        let (epoch, errored) = (connection.epoch(), connection.errored().cloned());
+        let Some(queue) = connection.queue_mut() else { return };
         let buffered = std::mem::take(&mut queue.buffered);
         queue.failing += buffered.iter().map(|request| request.bytes.len()).sum::<usize>();
         self.ticks.then(Step::BufferErrored { socket, epoch });
@@ -380,7 +386,7 @@ impl Reactor {
     /// One of the writes that fail in [`Reactor::error_buffer`], before its callback: it is no longer to be written.
     pub(super) fn write_errored(&mut self, socket: Handle, epoch: u32, length: usize) {
         if let Some(connection) = self.current(socket, epoch) {
-            connection.write.length -= length;
+            connection.waits_less(length);
         }
     }
 
@@ -388,13 +394,13 @@ impl Reactor {
     /// all were told, what failed counts among the bytes written.
     pub(super) fn buffer_errored(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        let errored = connection.errored.clone();
-        let Some(queue) = connection.write.queue.as_mut() else { return };
+        let errored = connection.errored().cloned();
+        let Some(queue) = connection.queue_mut() else { return };
         if !queue.buffered.is_empty() {
             self.error_buffer(socket);
         } else if queue.end_callbacks.is_empty() {
             queue.failing = 0;
-            connection.write.release_queue();
+            connection.release_queue();
         } else {
             let callbacks = std::mem::take(&mut queue.end_callbacks);
             self.ticks.then(Step::BufferErrored { socket, epoch });
@@ -408,10 +414,10 @@ impl Reactor {
     /// `clearBuffer`: everything that waits goes out as one gathered write.
     fn clear_buffer(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];
-        if connection.destroyed || connection.write.corked > 0 {
+        if connection.destroyed || connection.writable_corked() > 0 {
             return;
         }
-        let Some(queue) = connection.write.queue.as_mut() else { return };
+        let Some(queue) = connection.queue_mut() else { return };
         if queue.buffered.is_empty() {
             return;
         }
@@ -450,27 +456,28 @@ impl Reactor {
     /// `setDefaultEncoding()`: for the writes that follow. Kept when the socket connects again.
     pub(crate) fn set_default_encoding(&mut self, socket: Handle, encoding: Encoding) {
         if let Some(connection) = self.live(socket) {
-            connection.write.default_encoding = encoding;
+            connection.rare_mut().settings.default_encoding = encoding;
+            connection.release_rare();
         }
     }
 
     /// `cork()`: writes are queued until the last `uncork()` (rule F15).
     pub(crate) fn cork(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.write.corked = connection.write.corked.saturating_add(1);
+            let queue = connection.queue_or_new();
+            queue.corked = queue.corked.saturating_add(1);
         }
     }
 
     /// `uncork()`: the last one sends what was queued as one gathered write.
     pub(crate) fn uncork(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.write.corked == 0 {
-            return;
-        }
-        connection.write.corked -= 1;
-        if !connection.write.is_writing() {
+        let Some(queue) = connection.queue_mut().filter(|queue| queue.corked > 0) else { return };
+        queue.corked -= 1;
+        if !connection.is_writing() {
             self.clear_buffer(socket);
         }
+        self.connections[socket.index()].release_queue();
     }
 
     /// The first write that waited for the connection goes out, in the middle of the `connect` dispatch (rule L5).
@@ -492,7 +499,7 @@ impl Reactor {
     }
 
     fn take_awaiting(&mut self, socket: Handle) -> Option<CurrentWrite> {
-        let queue = self.live(socket)?.write.queue.as_mut()?;
+        let queue = self.live(socket)?.queue_mut()?;
         queue.current.take_if(|current| current.state == CurrentState::AwaitsConnect)
     }
 
@@ -509,15 +516,15 @@ impl Reactor {
         }
         let refused = chunk.and_then(|chunk| self.write_chunk(socket, chunk, None).err());
         let connection = &mut self.connections[socket.index()];
-        if connection.write.corked > 0 {
+        if let Some(queue) = connection.queue_mut().filter(|queue| queue.corked > 0) {
             // `end()` takes all corks out.
-            connection.write.corked = 1;
+            queue.corked = 1;
             self.uncork(socket);
         }
         let connection = &mut self.connections[socket.index()];
         let mut error = refused;
         if error.is_none() {
-            if !connection.write.ending() && connection.errored.is_none() {
+            if !connection.write.ending() && connection.errored().is_none() {
                 connection.write.phase = WritePhase::Ending;
                 connection.write.need_drain = false;
                 self.finish_maybe(socket);
@@ -529,14 +536,14 @@ impl Reactor {
         }
         let Some(callback) = callback else { return };
         let connection = &mut self.connections[socket.index()];
-        let error = error.or_else(|| connection.errored.clone());
+        let error = error.or_else(|| connection.errored().cloned());
         if error.is_some() || connection.write.finished() {
             self.complete_later(socket, Some(callback), error);
         } else if connection.destroyed {
             // Node forgets this one callback (N11); it is always called here.
             self.complete_later(socket, Some(callback), Some(Error::stream_destroyed("end")));
         } else {
-            connection.write.queue_mut().end_callbacks.push(callback);
+            connection.queue_or_new().end_callbacks.push(callback);
         }
     }
 
@@ -566,7 +573,7 @@ impl Reactor {
             Link::Connecting { .. } | Link::ConnectingPath { .. } => self.request(socket, Internal::ShutDown),
             Link::Open { .. } => {
                 connection.write.shutting_down = true;
-                let epoch = connection.epoch;
+                let epoch = connection.epoch();
                 self.requests += 1;
                 self.pending.push_back(Pending::ShutDown { socket, epoch });
             }
@@ -602,8 +609,8 @@ impl Reactor {
         let Some(connection) = self.current(socket, epoch) else { return };
         connection.write.phase = WritePhase::Finished;
         let callbacks =
-            connection.write.queue.as_mut().map(|queue| std::mem::take(&mut queue.end_callbacks)).unwrap_or_default();
-        connection.write.release_queue();
+            connection.queue_mut().map(|queue| std::mem::take(&mut queue.end_callbacks)).unwrap_or_default();
+        connection.release_queue();
         self.ticks.then(Step::FinishEmitted { socket, epoch });
         self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Finish });
         for callback in callbacks.into_iter().rev() {
