@@ -37,7 +37,7 @@ impl Reactor {
     /// `destroy(error)`: everything is over at once, only the events come later (rules L30-L32).
     pub(crate) fn destroy(&mut self, socket: Handle, error: Option<Error>) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             return;
         }
         let owes_callbacks =
@@ -48,8 +48,8 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let epoch = connection.epoch();
         let had_error = error.is_some();
-        connection.destroyed = true;
-        connection.abortable = false;
+        connection.set_destroyed(true);
+        connection.set_abortable(false);
         if let Some(error) = &error {
             connection.set_errored(error);
         }
@@ -78,9 +78,10 @@ impl Reactor {
     fn close_link(&mut self, socket: Handle, link: Link) {
         let connection = &mut self.connections[socket.index()];
         let timer = connection.idle.timer.take();
-        connection.idle.expired = false;
-        connection.read.receiving = false;
-        if std::mem::take(&mut connection.write.shutting_down) {
+        connection.set_idle_expired(false);
+        connection.read.set_receiving(false);
+        if connection.write.shutting_down() {
+            connection.write.set_shutting_down(false);
             self.requests -= 1;
         }
         let in_flight = connection.queue().and_then(|queue| queue.current.as_ref());
@@ -95,7 +96,7 @@ impl Reactor {
                 }
             }
             Link::Open { stream, .. } => {
-                if connection.reset {
+                if connection.reset() {
                     // Fails only on a descriptor that is dead already, and then there is nobody to reset.
                     let _ = stream.reset_on_close();
                 }
@@ -149,15 +150,15 @@ impl Reactor {
     /// emits that error within the call. Node then forgets the descriptor; here it is closed in the ordinary way.
     pub(super) fn reset(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             return;
         }
-        if connection.write.shutting_down {
+        if connection.write.shutting_down() {
             let error = Error::exception(Errno::INVALID, "reset");
             self.destroy(socket, None);
             self.ticks.then_emit(Emission::Error { socket, error });
         } else {
-            connection.reset = true;
+            connection.set_reset(true);
             self.destroy(socket, None);
         }
     }
@@ -166,8 +167,8 @@ impl Reactor {
     pub(super) fn error_then_closed(&mut self, socket: Handle, epoch: u32, error: Error) {
         let mut emit = true;
         if let Some(connection) = self.current(socket, epoch) {
-            emit = !connection.error_emitted;
-            connection.error_emitted = true;
+            emit = !connection.error_emitted();
+            connection.set_error_emitted(true);
         }
         self.ticks.then(Step::MarkClosed { socket, epoch });
         if emit {
@@ -178,7 +179,7 @@ impl Reactor {
     /// The stream's `emitCloseNT`
     pub(super) fn mark_closed(&mut self, socket: Handle, epoch: u32) {
         if let Some(connection) = self.current(socket, epoch) {
-            connection.close_marked = true;
+            connection.set_close_marked(true);
         }
     }
 
@@ -251,22 +252,22 @@ impl Reactor {
 
     fn free_if_over(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed && !connection.owes_close() && !connection.retained {
+        if connection.destroyed() && !connection.owes_close() && !connection.retained() {
             self.free(socket);
         }
     }
 
     pub(crate) fn retain(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.retained = true;
+            connection.set_retained(true);
         }
     }
 
     /// Gives up what `retain()` or `Socket::new()` held.
     pub(crate) fn release(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.retained = false;
-        if connection.link.is_detached() && !connection.destroyed {
+        connection.set_retained(false);
+        if connection.link.is_detached() && !connection.destroyed() {
             // Never connected: nobody is owed a `close`, and the timer must not outlive the slot.
             if let Some(timer) = connection.idle.timer.take() {
                 self.timers.remove(timer);

@@ -32,7 +32,7 @@ impl Reactor {
             }
         }
         let connection = &mut self.connections[socket.index()];
-        connection.write_after_end_of_peer = false;
+        connection.set_write_after_end_of_peer(false);
         let epoch = connection.epoch();
         self.touch(socket);
         Ok(epoch)
@@ -199,7 +199,8 @@ impl Reactor {
                 let _ = stream.set_type_of_service(value);
             }
         }
-        if std::mem::take(&mut connection.read_on_connect) {
+        if connection.read_on_connect() {
+            connection.set_read_on_connect(false);
             self.start_receiving(socket);
         }
         self.ticks.then(Step::Connected { socket, epoch });
@@ -221,30 +222,30 @@ impl super::connection::Connection {
     /// reader are kept (rule C41).
     fn undestroy(&mut self) {
         self.next_epoch();
-        if self.destroyed {
+        if self.destroyed() {
             // What the connection before has not delivered is not the next one's to deliver. What was `unshift`ed into a
             // socket that never connected is.
             self.clear_incoming();
         }
-        self.destroyed = false;
-        self.error_emitted = false;
-        self.close_marked = false;
+        self.set_destroyed(false);
+        self.set_error_emitted(false);
+        self.set_close_marked(false);
         self.forget_errored();
-        self.referenced = true;
-        self.reset = false;
+        self.set_referenced(true);
+        self.set_reset(false);
         self.readiness = Readiness::default();
         self.bytes_read = 0;
         self.bytes_dispatched = 0;
         self.set_peer(None);
-        self.peer_was_read = false;
+        self.set_peer_was_read(false);
         self.read.phase = self.read.first_phase();
-        self.read.reading = false;
-        self.read.end_scheduled = false;
-        self.read.receiving = false;
+        self.read.set_reading(false);
+        self.read.set_end_scheduled(false);
+        self.read.set_receiving(false);
         self.write.phase = self.write.first_phase();
-        self.write.need_drain = false;
-        self.write.after_write_pending = false;
-        self.write.shutting_down = false;
+        self.write.set_need_drain(false);
+        self.write.set_after_write_pending(false);
+        self.write.set_shutting_down(false);
     }
 }
 

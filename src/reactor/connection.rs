@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use crate::addresses::BlockList;
 use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
-use crate::reactor::ready::Readiness;
+use crate::reactor::flags::flags;
 use crate::reactor::rare::{Rare, Settings};
+use crate::reactor::ready::Readiness;
 use crate::reactor::target::{PathTarget, Target};
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Generation, Handle};
@@ -29,41 +30,48 @@ pub(crate) struct Connection {
     pub(super) read: ReadSide,
     pub(super) write: WriteSide,
     pub(super) readiness: Readiness,
-
-    pub(super) destroyed: bool,
-    pub(super) error_emitted: bool,
-    /// Node's `closeEmitted`, which a tick sets before the `close` event itself comes.
-    pub(super) close_marked: bool,
-    /// The slot outlives `close`: `retain()`.
-    pub(super) retained: bool,
-    pub(super) referenced: bool,
-    /// Counts among the handles that keep the loop alive.
-    pub(super) counted: bool,
-
-    pub(super) allow_half_open: bool,
-    /// Node replaces `write` when `end` is emitted (rule L52).
-    pub(super) write_after_end_of_peer: bool,
-    /// A read was asked for before there was anything to read from.
-    pub(super) read_on_connect: bool,
-    /// `resetAndDestroy()` came: closing sends RST.
-    pub(super) reset: bool,
-    pub(super) no_delay: bool,
-    pub(super) keep_alive: bool,
-    /// An abort signal may destroy it: until it is destroyed for the first time.
-    pub(super) abortable: bool,
+    flags: ConnectionFlags,
 
     /// The server that accepted it.
     pub(super) server: Option<Handle>,
-    /// Among that server's live connections.
-    pub(super) counted_by_server: bool,
     pub(super) idle: Idle,
     pub(super) bytes_read: u64,
     /// Bytes handed to the kernel or waiting in flight; what is only queued is added by the property (rule F12).
     pub(super) bytes_dispatched: u64,
-    /// `remoteAddress` was read while connected (rule C44).
-    pub(super) peer_was_read: bool,
     /// What it seldom has: there only while something is in it.
     pub(super) rare: Option<Box<Rare>>,
+}
+
+flags! {
+    /// What is true of the connection as a whole.
+    ConnectionFlags(u32) of Connection {
+        destroyed set_destroyed,
+        error_emitted set_error_emitted,
+        /// Node's `closeEmitted`, which a tick sets before the `close` event itself comes.
+        close_marked set_close_marked,
+        /// The slot outlives `close`: `retain()`.
+        retained set_retained,
+        referenced set_referenced,
+        /// Counts among the handles that keep the loop alive.
+        counted set_counted,
+        allow_half_open set_allow_half_open,
+        /// Node replaces `write` when `end` is emitted (rule L52).
+        write_after_end_of_peer set_write_after_end_of_peer,
+        /// A read was asked for before there was anything to read from.
+        read_on_connect set_read_on_connect,
+        /// `resetAndDestroy()` came: closing sends RST.
+        reset set_reset,
+        no_delay set_no_delay,
+        keep_alive set_keep_alive,
+        /// An abort signal may destroy it: until it is destroyed for the first time.
+        abortable set_abortable,
+        /// Among that server's live connections.
+        counted_by_server set_counted_by_server,
+        /// `remoteAddress` was read while connected (rule C44).
+        peer_was_read set_peer_was_read,
+        /// The idle timer expired; the next activity arms it again (rule T3).
+        idle_expired set_idle_expired,
+    }
 }
 
 /// Whether there is a handle, in Node's sense, and what it is doing.
@@ -140,36 +148,44 @@ impl Link {
 }
 
 /// The readable side: Node's `Readable` over a transport.
+#[derive(Debug)]
 pub(crate) struct ReadSide {
     pub(super) phase: ReadPhase,
     pub(super) flow: Flow,
-    /// `pause()` was the last word of the user.
-    pub(super) paused: bool,
-    /// `pause()` or `resume()` was called at all.
-    pub(super) has_paused: bool,
-    /// There is a `data` listener.
-    pub(super) data_listening: bool,
-    /// There is a `readable` listener, which rules out flowing (rule F26).
-    pub(super) readable_listening: bool,
-    /// Data was delivered or read.
-    pub(super) did_read: bool,
-    /// A read was asked of the transport at least once: until then Node's `sync` keeps `unshift` from emitting.
-    pub(super) has_asked: bool,
-    /// A read was asked of the transport and has not been answered.
-    pub(super) reading: bool,
-    /// `readable` is owed at the next chunk.
-    pub(super) need_readable: bool,
-    pub(super) emitted_readable: bool,
-    /// The three deferred functions that are queued at most once.
-    pub(super) read_more_scheduled: bool,
-    pub(super) resume_scheduled: bool,
-    pub(super) end_scheduled: bool,
-    /// The kernel is being read: Node's `handle.reading`, and an active handle for rule R1.
-    pub(super) receiving: bool,
-    /// `onread`: the user brought a buffer.
-    pub(super) own_buffer: bool,
-    /// The `readable: false` option: this side is over from the start, in every connection.
-    pub(super) disabled: bool,
+    flags: ReadFlags,
+}
+
+flags! {
+    /// What is true of the readable side.
+    ReadFlags(u16) of ReadSide {
+        /// `pause()` was the last word of the user.
+        paused set_paused,
+        /// `pause()` or `resume()` was called at all.
+        has_paused set_has_paused,
+        /// There is a `data` listener.
+        data_listening set_data_listening,
+        /// There is a `readable` listener, which rules out flowing (rule F26).
+        readable_listening set_readable_listening,
+        /// Data was delivered or read.
+        did_read set_did_read,
+        /// A read was asked of the transport at least once: until then Node's `sync` keeps `unshift` from emitting.
+        has_asked set_has_asked,
+        /// A read was asked of the transport and has not been answered.
+        reading set_reading,
+        /// `readable` is owed at the next chunk.
+        need_readable set_need_readable,
+        emitted_readable set_emitted_readable,
+        /// The three deferred functions that are queued at most once.
+        read_more_scheduled set_read_more_scheduled,
+        resume_scheduled set_resume_scheduled,
+        end_scheduled set_end_scheduled,
+        /// The kernel is being read: Node's `handle.reading`, and an active handle for rule R1.
+        receiving set_receiving,
+        /// `onread`: the user brought a buffer.
+        own_buffer set_own_buffer,
+        /// The `readable: false` option: this side is over from the start, in every connection.
+        disabled set_disabled,
+    }
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -190,30 +206,12 @@ pub(crate) enum Flow {
 
 impl ReadSide {
     fn new() -> ReadSide {
-        ReadSide {
-            phase: ReadPhase::Open,
-            flow: Flow::Undecided,
-            paused: false,
-            has_paused: false,
-            data_listening: false,
-            readable_listening: false,
-            did_read: false,
-            has_asked: false,
-            reading: false,
-            need_readable: false,
-            emitted_readable: false,
-            read_more_scheduled: false,
-            resume_scheduled: false,
-            end_scheduled: false,
-            receiving: false,
-            own_buffer: false,
-            disabled: false,
-        }
+        ReadSide { phase: ReadPhase::Open, flow: Flow::Undecided, flags: ReadFlags::default() }
     }
 
     /// How a connection of this socket begins.
     pub(super) fn first_phase(&self) -> ReadPhase {
-        if self.disabled { ReadPhase::EndEmitted } else { ReadPhase::Open }
+        if self.disabled() { ReadPhase::EndEmitted } else { ReadPhase::Open }
     }
 
     pub(super) fn ended(&self) -> bool {
@@ -228,21 +226,29 @@ impl ReadSide {
     }
 
     pub(super) fn is_paused(&self) -> bool {
-        self.paused || self.flow == Flow::Stopped
+        self.paused() || self.flow == Flow::Stopped
     }
 }
 
 /// The writable side: Node's `Writable` over a transport.
+#[derive(Debug)]
 pub(crate) struct WriteSide {
     pub(super) phase: WritePhase,
-    /// A `write` returned false and `drain` has not come.
-    pub(super) need_drain: bool,
-    /// An `AfterWrite` tick is queued.
-    pub(super) after_write_pending: bool,
-    /// A shutdown is on its way through the pending phase.
-    pub(super) shutting_down: bool,
-    /// The `writable: false` option: this side is over from the start, in every connection.
-    pub(super) disabled: bool,
+    flags: WriteFlags,
+}
+
+flags! {
+    /// What is true of the writable side.
+    WriteFlags(u8) of WriteSide {
+        /// A `write` returned false and `drain` has not come.
+        need_drain set_need_drain,
+        /// An `AfterWrite` tick is queued.
+        after_write_pending set_after_write_pending,
+        /// A shutdown is on its way through the pending phase.
+        shutting_down set_shutting_down,
+        /// The `writable: false` option: this side is over from the start, in every connection.
+        disabled set_disabled,
+    }
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -259,18 +265,12 @@ pub(crate) enum WritePhase {
 
 impl WriteSide {
     fn new() -> WriteSide {
-        WriteSide {
-            phase: WritePhase::Open,
-            need_drain: false,
-            after_write_pending: false,
-            shutting_down: false,
-            disabled: false,
-        }
+        WriteSide { phase: WritePhase::Open, flags: WriteFlags::default() }
     }
 
     /// How a connection of this socket begins.
     pub(super) fn first_phase(&self) -> WritePhase {
-        if self.disabled { WritePhase::Finished } else { WritePhase::Open }
+        if self.disabled() { WritePhase::Finished } else { WritePhase::Open }
     }
 
     /// `end()` was called.
@@ -356,8 +356,6 @@ pub(crate) enum CurrentState {
 pub(crate) struct Idle {
     pub(super) timer: Option<TimerKey>,
     pub(super) last_activity: Time,
-    /// It expired; the next activity arms it again (rule T3).
-    pub(super) expired: bool,
 }
 
 /// Node's `highWaterMark` default (rule F1).
@@ -397,9 +395,25 @@ impl Default for ConnectionOptions {
 
 impl Connection {
     pub(crate) fn new(generation: Generation, options: &ConnectionOptions) -> Connection {
-        let mut connection = Connection::open(generation, options);
-        connection.read.disabled = !options.readable;
-        connection.write.disabled = !options.writable;
+        let mut connection = Connection {
+            generation,
+            link: Link::Detached,
+            read: ReadSide::new(),
+            write: WriteSide::new(),
+            readiness: Readiness::default(),
+            flags: ConnectionFlags::default(),
+            server: None,
+            idle: Idle { timer: None, last_activity: Time::ZERO },
+            bytes_read: 0,
+            bytes_dispatched: 0,
+            rare: None,
+        };
+        connection.set_referenced(true);
+        connection.set_allow_half_open(options.allow_half_open);
+        connection.set_no_delay(options.no_delay);
+        connection.set_keep_alive(options.keep_alive);
+        connection.read.set_disabled(!options.readable);
+        connection.write.set_disabled(!options.writable);
         connection.read.phase = connection.read.first_phase();
         connection.write.phase = connection.write.first_phase();
         let settings = Settings::of(options);
@@ -409,42 +423,12 @@ impl Connection {
         connection
     }
 
-    fn open(generation: Generation, options: &ConnectionOptions) -> Connection {
-        Connection {
-            generation,
-            link: Link::Detached,
-            read: ReadSide::new(),
-            write: WriteSide::new(),
-            readiness: Readiness::default(),
-            destroyed: false,
-            error_emitted: false,
-            close_marked: false,
-            retained: false,
-            referenced: true,
-            counted: false,
-            allow_half_open: options.allow_half_open,
-            write_after_end_of_peer: false,
-            read_on_connect: false,
-            reset: false,
-            no_delay: options.no_delay,
-            keep_alive: options.keep_alive,
-            abortable: false,
-            server: None,
-            counted_by_server: false,
-            idle: Idle { timer: None, last_activity: Time::ZERO, expired: false },
-            bytes_read: 0,
-            bytes_dispatched: 0,
-            peer_was_read: false,
-            rare: None,
-        }
-    }
-
     pub(crate) fn is_readable(&self) -> bool {
-        !self.destroyed && !self.error_emitted && self.read.phase != ReadPhase::EndEmitted
+        !self.destroyed() && !self.error_emitted() && self.read.phase != ReadPhase::EndEmitted
     }
 
     pub(crate) fn is_writable(&self) -> bool {
-        !self.destroyed && self.errored().is_none() && !self.write.ending()
+        !self.destroyed() && self.errored().is_none() && !self.write.ending()
     }
 
     /// The stream of an open connection.
@@ -460,9 +444,9 @@ impl Connection {
     pub(super) fn needs_finish(&self) -> bool {
         self.write.ending()
             && !self.write.finished()
-            && !self.destroyed
-            && !self.error_emitted
-            && !self.close_marked
+            && !self.destroyed()
+            && !self.error_emitted()
+            && !self.close_marked()
             && self.errored().is_none()
             && !self.is_writing()
             && !self.has_buffered()

@@ -19,11 +19,11 @@ impl Reactor {
     /// `setTimeout()`. Zero cancels.
     pub(crate) fn set_idle_timeout(&mut self, socket: Handle, timeout: Duration, now: Time) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             return;
         }
         connection.rare_mut().timeout = Some(timeout);
-        connection.idle.expired = false;
+        connection.set_idle_expired(false);
         connection.idle.last_activity = now;
         let old = connection.idle.timer.take();
         if let Some(old) = old {
@@ -43,7 +43,8 @@ impl Reactor {
         let now = self.now;
         let Some(connection) = self.live(socket) else { return };
         connection.idle.last_activity = now;
-        let expired = std::mem::take(&mut connection.idle.expired);
+        let expired = connection.idle_expired();
+        connection.set_idle_expired(false);
         if let Some(timer) = connection.idle.timer.filter(|_| expired) {
             self.timers.arm(timer, now);
         }
@@ -68,7 +69,7 @@ impl Reactor {
             self.timers.arm(timer, now);
             return false;
         }
-        connection.idle.expired = true;
+        connection.set_idle_expired(true);
         self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Timeout });
         true
     }

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`handle`] | handles, tokens, generations |
 //! | [`connection`] | what a connection is: `ReadSide` × `WriteSide` + `Link` |
+//! | [`flags`] | booleans as bits with names |
 //! | [`rare`] | what a connection seldom has, in a box of its own |
 //! | [`connections`] | all of them, and which do the usual thing next |
 //! | [`connecting`], [`target`] | from `connect()` to `connect` |
 //! | [`selecting`] | from a lookup's addresses to the one that gets connected |
 //! | [`reading`] | the readable side in motion |
 //! | [`writing`] | the writable side in motion |
+//! | [`transmitting`] | what remains of a write, offered to the kernel |
 //! | [`plain`] | the usual way of a read and of a write |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
@@ -39,6 +41,7 @@ pub(crate) mod closing;
 pub(crate) mod connecting;
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod flags;
 pub(crate) mod handle;
 pub(crate) mod idle;
 pub(crate) mod plain;
@@ -53,6 +56,7 @@ pub(crate) mod target;
 pub(crate) mod text_decoder;
 pub(crate) mod ticks;
 pub(crate) mod timers;
+pub(crate) mod transmitting;
 pub(crate) mod unix;
 pub(crate) mod writing;
 
@@ -404,7 +408,7 @@ impl Reactor {
     /// `ref()` and `unref()` of a socket with a handle.
     pub(crate) fn set_referenced(&mut self, socket: Handle, referenced: bool) {
         if let Some(connection) = self.live(socket) {
-            connection.referenced = referenced;
+            connection.set_referenced(referenced);
             self.count(socket);
         }
     }
@@ -431,8 +435,9 @@ impl Reactor {
     fn count(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         let open = matches!(connection.link, Link::Open { .. });
-        let counts = open && connection.read.receiving && connection.referenced;
-        if std::mem::replace(&mut connection.counted, counts) != counts {
+        let counts = open && connection.read.receiving() && connection.referenced();
+        if connection.counted() != counts {
+            connection.set_counted(counts);
             if counts {
                 self.handles += 1;
             } else {

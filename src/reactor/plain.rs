@@ -48,9 +48,9 @@ impl Reactor {
                 connection.readiness.readable = false;
                 connection.idle.last_activity = now;
                 connection.bytes_read += count as u64;
-                connection.read.reading = true;
-                connection.read.need_readable = true;
-                connection.read.did_read = true;
+                connection.read.set_reading(true);
+                connection.read.set_need_readable(true);
+                connection.read.set_did_read(true);
                 self.ready.advance();
                 Served::Data { socket, count }
             }
@@ -106,11 +106,11 @@ impl Connection {
     /// a short read of a unix socket may have stopped behind bytes that came with descriptors.
     pub(super) fn reads_plainly(&self, token: u64) -> bool {
         let read = &self.read;
-        let plain = read.receiving
+        let plain = read.receiving()
             && read.flow == Flow::Flowing
-            && read.data_listening
-            && !read.own_buffer
-            && !self.idle.expired
+            && read.data_listening()
+            && !read.own_buffer()
+            && !self.idle_expired()
             && self.readable_length() == 0
             && self.readable_high_water_mark() > 0
             && self.encoding().is_none()
@@ -130,10 +130,10 @@ impl Connection {
         matches!(self.link, Link::Open { .. })
             && write.phase == WritePhase::Open
             && self.queue().is_none()
-            && !write.need_drain
+            && !write.need_drain()
             && self.rare().settings.default_encoding == Encoding::Utf8
-            && !self.idle.expired
-            && !self.destroyed
+            && !self.idle_expired()
+            && !self.destroyed()
             && self.errored().is_none()
     }
 }

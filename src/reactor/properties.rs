@@ -16,7 +16,7 @@ use crate::sys::{BoundName, KeepAliveTimes, Stream, Transport};
 
 impl Connection {
     pub(crate) fn is_destroyed(&self) -> bool {
-        self.destroyed
+        self.destroyed()
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
@@ -52,11 +52,11 @@ impl Connection {
     }
 
     pub(crate) fn writable_need_drain(&self) -> bool {
-        self.write.need_drain && !self.destroyed && !self.write.ending()
+        self.write.need_drain() && !self.destroyed() && !self.write.ending()
     }
 
     pub(crate) fn listens_to_data(&self) -> bool {
-        self.read.data_listening
+        self.read.data_listening()
     }
 
     pub(crate) fn encoding(&self) -> Option<Encoding> {
@@ -76,11 +76,11 @@ impl Connection {
     }
 
     pub(crate) fn readable_did_read(&self) -> bool {
-        self.read.did_read
+        self.read.did_read()
     }
 
     pub(crate) fn readable_aborted(&self) -> bool {
-        (self.destroyed || self.errored().is_some()) && self.read.phase != ReadPhase::EndEmitted
+        (self.destroyed() || self.errored().is_some()) && self.read.phase != ReadPhase::EndEmitted
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -93,14 +93,6 @@ impl Connection {
             Flow::Flowing => Some(true),
             Flow::Stopped => Some(false),
         }
-    }
-
-    pub(crate) fn allow_half_open(&self) -> bool {
-        self.allow_half_open
-    }
-
-    pub(crate) fn set_allow_half_open(&mut self, allow: bool) {
-        self.allow_half_open = allow;
     }
 
     pub(crate) fn errored(&self) -> Option<&Error> {
@@ -144,11 +136,11 @@ impl Connection {
     /// `remoteAddress` and its kin: unknown until read while connected, then remembered (rule C44). The kernel is asked
     /// at that first time, because a peer that is gone already has no address any more (rule L63).
     pub(crate) fn remote_address(&mut self) -> Option<SocketAddr> {
-        if !self.peer_was_read {
+        if !self.peer_was_read() {
             let Link::Open { stream, .. } = &self.link else { return None };
             let peer = stream.peer_address().ok()?;
             self.set_peer(Some(peer));
-            self.peer_was_read = true;
+            self.set_peer_was_read(true);
         }
         self.peer()
     }
@@ -170,10 +162,10 @@ impl Connection {
     /// Sets what was asked for before there was a descriptor. As in Node, an option that the kernel refuses does not fail
     /// the connection.
     pub(super) fn set_options_of(&self, stream: &Stream) {
-        if self.no_delay {
+        if self.no_delay() {
             let _ = stream.set_no_delay(true);
         }
-        if self.keep_alive {
+        if self.keep_alive() {
             let _ = stream.set_keep_alive(true, self.keep_alive_times());
         }
     }
@@ -193,9 +185,10 @@ impl Reactor {
     /// `setNoDelay()`: remembered before there is a handle, no system call when nothing changes.
     pub(crate) fn set_no_delay(&mut self, socket: Handle, on: bool) {
         let Some(connection) = self.live(socket) else { return };
-        if std::mem::replace(&mut connection.no_delay, on) == on {
+        if connection.no_delay() == on {
             return;
         }
+        connection.set_no_delay(on);
         if let Link::Open { stream, .. } = &connection.link {
             // Node ignores the kernel's answer too: the option is advice.
             let _ = stream.set_no_delay(on);
@@ -217,11 +210,11 @@ impl Reactor {
         let interval = interval.map(|interval| u32::try_from(interval.as_secs()).unwrap_or(u32::MAX));
         let settings = &connection.rare().settings;
         let known = (settings.keep_alive_delay, settings.keep_alive_interval, settings.keep_alive_count);
-        let changed = on != connection.keep_alive || (on && known != (delay, interval, count));
+        let changed = on != connection.keep_alive() || (on && known != (delay, interval, count));
         if matches!(connection.link, Link::Open { .. }) && !changed {
             return;
         }
-        connection.keep_alive = on;
+        connection.set_keep_alive(on);
         if known != (delay, interval, count) {
             let settings = &mut connection.rare_mut().settings;
             settings.keep_alive_delay = delay;
@@ -258,11 +251,11 @@ impl Reactor {
     /// An abort signal was given to this socket.
     pub(crate) fn set_abortable(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.abortable = true;
+            connection.set_abortable(true);
         }
     }
 
     pub(crate) fn is_abortable(&mut self, socket: Handle) -> bool {
-        self.live(socket).is_some_and(|connection| connection.abortable)
+        self.live(socket).is_some_and(|connection| connection.abortable())
     }
 }

@@ -367,7 +367,7 @@ impl Connection {
 
     /// Whether a chunk that comes now goes to the `data` listeners without being buffered.
     pub(super) fn emits_at_once(&self) -> bool {
-        self.read.is_flowing() && self.read.data_listening && self.readable_length() == 0
+        self.read.is_flowing() && self.read.data_listening() && self.readable_length() == 0
     }
 
     /// What `push()` answers: whether the transport may go on.

@@ -35,7 +35,7 @@ impl Reactor {
     /// Reads once, into the loop's buffer.
     pub(crate) fn receive(&mut self, socket: Handle, buffer: &mut [u8]) -> Received {
         let Some(connection) = self.connections.get_mut(socket.index()) else { return Received::Nothing };
-        if !connection.read.receiving {
+        if !connection.read.receiving() {
             return Received::Nothing;
         }
         let Link::Open { stream, .. } = &connection.link else { return Received::Nothing };
@@ -54,7 +54,7 @@ impl Reactor {
             }
             Ok(count) => {
                 connection.idle.last_activity = now;
-                if connection.idle.expired {
+                if connection.idle_expired() {
                     self.touch(socket);
                 }
                 self.received_bytes(socket, &buffer[..count])
@@ -76,7 +76,7 @@ impl Reactor {
     fn received_bytes(&mut self, socket: Handle, bytes: &[u8]) -> Received {
         let connection = &mut self.connections[socket.index()];
         connection.bytes_read += bytes.len() as u64;
-        if connection.read.own_buffer {
+        if connection.read.own_buffer() {
             return Received::Lent(bytes.len());
         }
         if connection.encoding().is_some() {
@@ -84,12 +84,12 @@ impl Reactor {
         }
         let empty = connection.readable_length() == 0 && connection.readable_high_water_mark() > 0;
         let read = &mut connection.read;
-        if empty && read.is_flowing() && read.data_listening {
+        if empty && read.is_flowing() && read.data_listening() {
             // Node clears `reading` here and queues `maybeReadMore_`, which would find nothing to do but to set these two
             // again: with an empty buffer below the high-water mark nothing can tell the difference.
-            read.reading = true;
-            read.need_readable = true;
-            read.did_read = true;
+            read.set_reading(true);
+            read.set_need_readable(true);
+            read.set_did_read(true);
             return Received::Lent(bytes.len());
         }
         self.add_chunk(socket, bytes.into());
@@ -104,7 +104,7 @@ impl Reactor {
             decoder.decode(bytes, &mut text);
         }
         if text.is_empty() {
-            connection.read.reading = false;
+            connection.read.set_reading(false);
             self.pushed(socket);
         } else {
             self.add_chunk(socket, text.into_bytes().into_boxed_slice());
@@ -115,14 +115,14 @@ impl Reactor {
     /// `addChunk`, for a chunk of our own.
     fn add_chunk(&mut self, socket: Handle, bytes: Box<[u8]>) {
         let connection = &mut self.connections[socket.index()];
-        connection.read.reading = false;
+        connection.read.set_reading(false);
         if connection.emits_at_once() {
-            connection.read.did_read = true;
+            connection.read.set_did_read(true);
             self.ticks.then(Step::Pushed { socket });
             self.ticks.then_emit(Emission::Data { socket, bytes });
         } else {
             connection.rare_mut().incoming.push_back(bytes);
-            if connection.read.need_readable {
+            if connection.read.need_readable() {
                 self.emit_readable(socket);
             }
             self.pushed(socket);
@@ -175,8 +175,8 @@ impl Reactor {
     /// `maybeReadMore`
     pub(super) fn schedule_read_more(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if !connection.read.read_more_scheduled && !connection.read.reading {
-            connection.read.read_more_scheduled = true;
+        if !connection.read.read_more_scheduled() && !connection.read.reading() {
+            connection.read.set_read_more_scheduled(true);
             self.defer(socket, ConnectionTick::ReadMore);
         }
     }
@@ -188,12 +188,12 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return };
         connection.readiness.readable = false;
         let read = &mut connection.read;
-        read.reading = false;
+        read.set_reading(false);
         match read.phase {
             ReadPhase::Open => {
                 read.phase = ReadPhase::Ended;
-                read.need_readable = false;
-                read.emitted_readable = true;
+                read.set_need_readable(false);
+                read.set_emitted_readable(true);
                 connection.push_held_text();
                 self.ticks.then(Step::ReadZero { socket });
                 self.emit_readable_now(socket);
@@ -206,11 +206,11 @@ impl Reactor {
     /// `read(0)`: asks the transport for more, emits nothing.
     pub(super) fn read_zero(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let blocked = connection.destroyed || connection.errored().is_some();
+        let blocked = connection.destroyed() || connection.errored().is_some();
         let (length, high_water_mark) = (connection.readable_length(), connection.readable_high_water_mark());
         let read = &mut connection.read;
         let enough = if high_water_mark == 0 { length > 0 } else { length >= high_water_mark };
-        if read.need_readable && (enough || read.ended()) {
+        if read.need_readable() && (enough || read.ended()) {
             if length == 0 && read.ended() {
                 self.end_readable(socket);
             } else {
@@ -224,13 +224,13 @@ impl Reactor {
             }
             return;
         }
-        let wanted = read.need_readable || length == 0 || length < high_water_mark;
-        let ask = wanted && !read.reading && !blocked;
+        let wanted = read.need_readable() || length == 0 || length < high_water_mark;
+        let ask = wanted && !read.reading() && !blocked;
         if ask {
-            read.reading = true;
+            read.set_reading(true);
         }
         if length <= high_water_mark || length == 0 {
-            read.need_readable = true;
+            read.set_need_readable(true);
         }
         if ask {
             self.ask_transport(socket);
@@ -241,7 +241,7 @@ impl Reactor {
     /// what it returns, if [`Reactor::may_emit_data`].
     pub(crate) fn read(&mut self, socket: Handle, size: Option<usize>) -> Option<Box<[u8]>> {
         let connection = self.live(socket)?;
-        let blocked = connection.destroyed || connection.errored().is_some();
+        let blocked = connection.destroyed() || connection.errored().is_some();
         let mut high_water_mark = connection.readable_high_water_mark();
         if let Some(size) = size.filter(|&size| size > high_water_mark) {
             // Bounded as in Node, which throws beyond the limit; a mark that was set higher stays.
@@ -253,7 +253,7 @@ impl Reactor {
             self.read_zero(socket);
             return None;
         }
-        connection.read.emitted_readable = false;
+        connection.read.set_emitted_readable(false);
         let count = connection.how_much(size);
         let length = connection.readable_length();
         let chunk = connection.take_incoming(count);
@@ -265,20 +265,20 @@ impl Reactor {
             }
             return None;
         }
-        let wanted = read.need_readable || length == 0 || length - count < high_water_mark;
-        let ask = wanted && !read.reading && !ended && !blocked;
+        let wanted = read.need_readable() || length == 0 || length - count < high_water_mark;
+        let ask = wanted && !read.reading() && !ended && !blocked;
         if ask {
-            read.reading = true;
+            read.set_reading(true);
             if length == 0 {
-                read.need_readable = true;
+                read.set_need_readable(true);
             }
         }
         if chunk.is_none() && length <= high_water_mark {
-            read.need_readable = true;
+            read.set_need_readable(true);
         }
         let drained = length == count;
         if drained && !ended {
-            read.need_readable = true;
+            read.set_need_readable(true);
         }
         if ask {
             self.ask_transport(socket);
@@ -293,8 +293,10 @@ impl Reactor {
     /// Whether `read()` emits `data` with what it took.
     pub(crate) fn may_emit_data(&mut self, socket: Handle) -> bool {
         let Some(connection) = self.live(socket) else { return false };
-        let may = !connection.error_emitted && !connection.close_marked;
-        connection.read.did_read |= may;
+        let may = !connection.error_emitted() && !connection.close_marked();
+        if may {
+            connection.read.set_did_read(true);
+        }
         may
     }
 
@@ -308,16 +310,16 @@ impl Reactor {
             self.destroy(socket, Some(Error::stream_unshift_after_end_event()));
             return;
         }
-        if connection.destroyed || connection.errored().is_some() {
+        if connection.destroyed() || connection.errored().is_some() {
             return;
         }
-        if connection.emits_at_once() && connection.read.has_asked {
-            connection.read.did_read = true;
+        if connection.emits_at_once() && connection.read.has_asked() {
+            connection.read.set_did_read(true);
             self.ticks.then(Step::Unshifted { socket });
             self.ticks.then_emit(Emission::Data { socket, bytes: chunk });
         } else {
             connection.rare_mut().incoming.push_front(chunk);
-            if connection.read.need_readable {
+            if connection.read.need_readable() {
                 self.emit_readable(socket);
             }
             self.schedule_read_more(socket);
@@ -340,9 +342,9 @@ impl Reactor {
     /// `emitReadable`
     fn emit_readable(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.need_readable = false;
-        if !connection.read.emitted_readable {
-            connection.read.emitted_readable = true;
+        connection.read.set_need_readable(false);
+        if !connection.read.emitted_readable() {
+            connection.read.set_emitted_readable(true);
             self.defer(socket, ConnectionTick::EmitReadable);
         }
     }
@@ -350,7 +352,7 @@ impl Reactor {
     /// `emitReadable_`
     pub(super) fn emit_readable_now(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let alive = !connection.destroyed && connection.errored().is_none();
+        let alive = !connection.destroyed() && connection.errored().is_none();
         let emit = alive && (connection.readable_length() > 0 || connection.read.ended());
         self.ticks.then(Step::ReadableEmitted { socket, emitted: emit });
         if emit {
@@ -364,10 +366,10 @@ impl Reactor {
         let below = connection.readable_length() <= connection.readable_high_water_mark();
         let read = &mut connection.read;
         if emitted {
-            read.emitted_readable = false;
+            read.set_emitted_readable(false);
         }
         if !read.is_flowing() && !read.ended() && below {
-            read.need_readable = true;
+            read.set_need_readable(true);
         }
         self.flow(socket);
     }
@@ -380,37 +382,39 @@ impl Reactor {
         let read = &mut connection.read;
         // Node loops while reads deliver at once; a transport never does, so the first round is the last.
         let room = below || (read.is_flowing() && length == 0);
-        if !read.reading && !read.ended() && room {
+        if !read.reading() && !read.ended() && room {
             self.read_zero(socket);
         }
         if let Some(connection) = self.live(socket) {
-            connection.read.read_more_scheduled = false;
+            connection.read.set_read_more_scheduled(false);
         }
     }
 
     /// `_read()`: lets the transport read, or remembers to.
     fn ask_transport(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.has_asked = true;
+        connection.read.set_has_asked(true);
         match connection.link {
-            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => connection.read_on_connect = true,
+            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => {
+                connection.set_read_on_connect(true);
+            }
             Link::Open { .. } => self.start_receiving(socket),
         }
     }
 
     pub(super) fn start_receiving(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.read.receiving {
+        if connection.read.receiving() {
             return;
         }
-        connection.read.receiving = true;
+        connection.read.set_receiving(true);
         self.count(socket);
         self.queue_if_readable(socket);
     }
 
     pub(crate) fn stop_receiving(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.receiving = false;
+        connection.read.set_receiving(false);
         self.count(socket);
     }
 
@@ -418,25 +422,25 @@ impl Reactor {
     fn end_readable(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         let read = &mut connection.read;
-        if read.phase == ReadPhase::EndEmitted || read.end_scheduled {
+        if read.phase == ReadPhase::EndEmitted || read.end_scheduled() {
             return;
         }
         read.phase = ReadPhase::Ended;
-        read.end_scheduled = true;
+        read.set_end_scheduled(true);
         self.defer(socket, ConnectionTick::End);
     }
 
     /// `endReadableNT`: emits `end` once the buffer is empty (rule L20).
     pub(super) fn end_reached(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.end_scheduled = false;
-        let over = connection.errored().is_some() || connection.close_marked;
+        connection.read.set_end_scheduled(false);
+        let over = connection.errored().is_some() || connection.close_marked();
         if over || connection.read.phase == ReadPhase::EndEmitted || connection.readable_length() > 0 {
             return;
         }
         connection.read.phase = ReadPhase::EndEmitted;
-        if !connection.allow_half_open {
-            connection.write_after_end_of_peer = true;
+        if !connection.allow_half_open() {
+            connection.set_write_after_end_of_peer(true);
         }
         self.ticks.then(Step::EndEmitted { socket, epoch });
         self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::End });
@@ -445,7 +449,7 @@ impl Reactor {
     /// After the `end` listeners: the automatic `end()` or the automatic `destroy()` (rules L15, L16).
     pub(super) fn end_emitted(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        if connection.is_writable() && !connection.allow_half_open {
+        if connection.is_writable() && !connection.allow_half_open() {
             self.defer(socket, ConnectionTick::AutoEnd);
         } else if connection.write.finished() {
             self.destroy(socket, None);
@@ -455,14 +459,14 @@ impl Reactor {
     /// `onread`: bytes go into the user's own buffer, nothing is buffered here (rules F50-F55).
     pub(crate) fn use_own_buffer(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.read.own_buffer = true;
+            connection.read.set_own_buffer(true);
         }
     }
 
     /// With an own buffer, `resume()` and `read()` start kernel reads at once (rules F53, F54).
     pub(crate) fn restart_own_buffer(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.read.own_buffer && matches!(connection.link, Link::Open { .. }) {
+        if connection.read.own_buffer() && matches!(connection.link, Link::Open { .. }) {
             self.start_receiving(socket);
         }
     }
@@ -471,18 +475,18 @@ impl Reactor {
     pub(crate) fn resume(&mut self, socket: Handle) {
         self.restart_own_buffer(socket);
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             return;
         }
-        connection.read.paused = false;
-        connection.read.has_paused = true;
+        connection.read.set_paused(false);
+        connection.read.set_has_paused(true);
         if connection.read.is_flowing() {
             return;
         }
         let read = &mut connection.read;
-        read.flow = if read.readable_listening { Flow::Stopped } else { Flow::Flowing };
-        if !connection.read.resume_scheduled {
-            connection.read.resume_scheduled = true;
+        read.flow = if read.readable_listening() { Flow::Stopped } else { Flow::Flowing };
+        if !connection.read.resume_scheduled() {
+            connection.read.set_resume_scheduled(true);
             self.defer(socket, ConnectionTick::Resume);
         }
     }
@@ -490,11 +494,11 @@ impl Reactor {
     /// `resume_`
     pub(super) fn resume_now(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if !connection.read.reading {
+        if !connection.read.reading() {
             self.read_zero(socket);
         }
         let Some(connection) = self.live(socket) else { return };
-        connection.read.resume_scheduled = false;
+        connection.read.set_resume_scheduled(false);
         self.ticks.then(Step::Resumed { socket });
         self.ticks.then(Step::Flow { socket });
         self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Resume });
@@ -503,7 +507,7 @@ impl Reactor {
     /// The end of `resume_`.
     pub(super) fn resumed(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.read.is_flowing() && !connection.read.reading {
+        if connection.read.is_flowing() && !connection.read.reading() {
             self.read_zero(socket);
         }
     }
@@ -511,11 +515,11 @@ impl Reactor {
     /// `pause()`: its event is emitted within the call, before the rest of it.
     pub(crate) fn pause(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.read.own_buffer {
+        if connection.read.own_buffer() {
             self.stop_receiving(socket);
         }
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             return;
         }
         let stopped = connection.read.flow == Flow::Stopped;
@@ -529,8 +533,8 @@ impl Reactor {
     /// The end of `pause()`, after the `pause` listeners.
     pub(super) fn paused(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.read.has_paused = true;
-            connection.read.paused = true;
+            connection.read.set_has_paused(true);
+            connection.read.set_paused(true);
         }
     }
 
@@ -539,16 +543,16 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return };
         let length = connection.readable_length();
         let read = &mut connection.read;
-        if read.phase == ReadPhase::EndEmitted || read.readable_listening {
+        if read.phase == ReadPhase::EndEmitted || read.readable_listening() {
             return;
         }
-        read.readable_listening = true;
-        read.need_readable = true;
-        read.emitted_readable = false;
+        read.set_readable_listening(true);
+        read.set_need_readable(true);
+        read.set_emitted_readable(false);
         read.flow = Flow::Stopped;
         if length > 0 {
             self.emit_readable(socket);
-        } else if !read.reading {
+        } else if !read.reading() {
             self.defer(socket, ConnectionTick::ReadZero);
         }
     }
@@ -562,10 +566,10 @@ impl Reactor {
     pub(crate) fn update_readable_listening(&mut self, socket: Handle, any: bool) {
         let Some(connection) = self.live(socket) else { return };
         let read = &mut connection.read;
-        read.readable_listening = any;
-        if read.has_paused && read.resume_scheduled && !read.paused {
+        read.set_readable_listening(any);
+        if read.has_paused() && read.resume_scheduled() && !read.paused() {
             read.flow = Flow::Flowing;
-        } else if read.data_listening {
+        } else if read.data_listening() {
             self.resume(socket);
         } else if !any {
             read.flow = Flow::Undecided;
@@ -575,8 +579,10 @@ impl Reactor {
     /// A first `data` listener starts the flow, unless the user paused explicitly or listens to `readable` (rule F26).
     pub(crate) fn data_listener_added(&mut self, socket: Handle, readable_listeners: bool) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.data_listening = true;
-        connection.read.readable_listening |= readable_listeners;
+        connection.read.set_data_listening(true);
+        if readable_listeners {
+            connection.read.set_readable_listening(true);
+        }
         if connection.read.flow != Flow::Stopped {
             self.resume(socket);
         }
@@ -585,7 +591,7 @@ impl Reactor {
     /// The flow goes on without them (rule F27).
     pub(crate) fn last_data_listener_removed(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.read.data_listening = false;
+            connection.read.set_data_listening(false);
         }
     }
 }

@@ -279,9 +279,10 @@ impl Reactor {
     /// A destroyed socket leaves the server that accepted it (rule L72).
     pub(super) fn leave_server(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if !std::mem::take(&mut connection.counted_by_server) {
+        if !connection.counted_by_server() {
             return;
         }
+        connection.set_counted_by_server(false);
         let Some(server) = connection.server else { return };
         let Some(found) = self.server_mut(server) else { return };
         found.connections -= 1;
@@ -356,7 +357,7 @@ impl Reactor {
         connection.set_options_of(&stream);
         let paused = settings.pause_on_connect;
         connection.server = Some(server);
-        connection.counted_by_server = true;
+        connection.set_counted_by_server(true);
         connection.set_peer(peer);
         found.connections += 1;
         let index = self.connections.next_index();

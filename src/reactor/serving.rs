@@ -210,7 +210,7 @@ impl Reactor {
     /// One read, if the connection reads and has budget left.
     fn serve_read(&mut self, token: u64, socket: Handle, buffer: &mut [u8]) -> Served {
         let connection = &mut self.connections[socket.index()];
-        if !connection.read.receiving || !connection.readiness.readable {
+        if !connection.read.receiving() || !connection.readiness.readable {
             return Served::Nothing;
         }
         let left = self.serving.left.unwrap_or(0);
@@ -220,7 +220,7 @@ impl Reactor {
             return Served::Nothing;
         }
         self.serving.left = Some(left - 1);
-        if connection.read.own_buffer {
+        if connection.read.own_buffer() {
             return Served::OwnBuffer { socket };
         }
         Served::by_read(socket, self.read_ready(socket, buffer))

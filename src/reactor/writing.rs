@@ -9,19 +9,16 @@
 //!
 //! This module touches `sys::Stream` for its writes and nothing else outside the reactor.
 
-use std::io::{self, IoSlice};
+use std::io;
 
 use crate::error::Error;
 use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes, WriteRequest};
 use crate::reactor::connection::{CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
+use crate::reactor::transmitting::transmit;
 use crate::reactor::{CallbackId, Handle, Internal, Pending, Reactor};
-use crate::sys::Stream;
 use crate::sys::errno::Errno;
-
-/// How many slices one gathered write offers: what Linux and the BSDs accept at most (IOV_MAX).
-const MAX_SLICES: usize = 1024;
 
 /// When a write's outcome became known: within the call that made it, or in a later callback.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -43,7 +40,7 @@ impl Reactor {
             self.complete_later(socket, callback, Some(Error::stream_destroyed("write")));
             return false;
         };
-        if connection.write_after_end_of_peer && connection.write.ending() {
+        if connection.write_after_end_of_peer() && connection.write.ending() {
             let error = Error::ended_by_other_party();
             self.complete_later(socket, callback, Some(error.clone()));
             self.destroy(socket, Some(error));
@@ -62,7 +59,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let refusal = if connection.write.ending() {
             Some(Error::stream_write_after_end())
-        } else if connection.destroyed {
+        } else if connection.destroyed() {
             Some(Error::stream_destroyed("write"))
         } else {
             None
@@ -97,9 +94,9 @@ impl Reactor {
         let length = connection.writable_length();
         let below = length < connection.writable_high_water_mark() || length == 0;
         if !below {
-            connection.write.need_drain = true;
+            connection.write.set_need_drain(true);
         }
-        below && !connection.destroyed && connection.errored().is_none()
+        below && !connection.destroyed() && connection.errored().is_none()
     }
 
     /// Hands one chunk to the transport, within the call of `write()`. It is counted when it has to wait.
@@ -151,7 +148,7 @@ impl Reactor {
         is_text: bool,
         outcome: io::Result<usize>,
     ) {
-        if self.connections[socket.index()].idle.expired {
+        if self.connections[socket.index()].idle_expired() {
             self.touch(socket);
         }
         match outcome {
@@ -231,7 +228,7 @@ impl Reactor {
         connection.bytes_dispatched += current.length as u64;
         connection.idle.last_activity = now;
         let outcome = transmit(stream, &mut current);
-        if connection.idle.expired {
+        if connection.idle_expired() {
             self.touch(socket);
         }
         match outcome {
@@ -310,10 +307,10 @@ impl Reactor {
         }
         let empty = connection.writable_length() == 0;
         let write = &mut connection.write;
-        let drain_owed = write.need_drain && empty;
-        let tick = if completion.is_nobody() { drain_owed && !write.after_write_pending } else { true };
+        let drain_owed = write.need_drain() && empty;
+        let tick = if completion.is_nobody() { drain_owed && !write.after_write_pending() } else { true };
         if tick {
-            write.after_write_pending = true;
+            write.set_after_write_pending(true);
             self.defer(socket, ConnectionTick::AfterWrite(completion));
         } else if write.ending() {
             self.finish_maybe(socket);
@@ -324,13 +321,13 @@ impl Reactor {
     pub(super) fn after_write(&mut self, socket: Handle, completion: Completion) {
         let connection = &mut self.connections[socket.index()];
         let epoch = connection.epoch();
-        let destroyed = connection.destroyed;
+        let destroyed = connection.destroyed();
         let empty = connection.writable_length() == 0;
         let write = &mut connection.write;
-        write.after_write_pending = false;
-        let drain = write.need_drain && !write.ending() && !destroyed && empty;
+        write.set_after_write_pending(false);
+        let drain = write.need_drain() && !write.ending() && !destroyed && empty;
         if drain {
-            write.need_drain = false;
+            write.set_need_drain(false);
         }
         // A listener or a callback may be what ends or destroys the socket: Node asks after them.
         if destroyed || write.ending() || drain || !completion.is_nobody() {
@@ -345,7 +342,7 @@ impl Reactor {
     /// The end of `afterWrite`. A callback may have called `end()` itself; asking again then changes nothing.
     pub(super) fn write_completed(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             self.error_buffer(socket);
             return;
         }
@@ -414,7 +411,7 @@ impl Reactor {
     /// `clearBuffer`: everything that waits goes out as one gathered write.
     fn clear_buffer(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];
-        if connection.destroyed || connection.writable_corked() > 0 {
+        if connection.destroyed() || connection.writable_corked() > 0 {
             return;
         }
         let Some(queue) = connection.queue_mut() else { return };
@@ -526,11 +523,11 @@ impl Reactor {
         if error.is_none() {
             if !connection.write.ending() && connection.errored().is_none() {
                 connection.write.phase = WritePhase::Ending;
-                connection.write.need_drain = false;
+                connection.write.set_need_drain(false);
                 self.finish_maybe(socket);
             } else if connection.write.finished() {
                 error = Some(Error::stream_already_finished("end"));
-            } else if connection.destroyed {
+            } else if connection.destroyed() {
                 error = Some(Error::stream_destroyed("end"));
             }
         }
@@ -539,7 +536,7 @@ impl Reactor {
         let error = error.or_else(|| connection.errored().cloned());
         if error.is_some() || connection.write.finished() {
             self.complete_later(socket, Some(callback), error);
-        } else if connection.destroyed {
+        } else if connection.destroyed() {
             // Node forgets this one callback (N11); it is always called here.
             self.complete_later(socket, Some(callback), Some(Error::stream_destroyed("end")));
         } else {
@@ -572,7 +569,7 @@ impl Reactor {
             Link::Detached => self.shut_down_done(socket),
             Link::Connecting { .. } | Link::ConnectingPath { .. } => self.request(socket, Internal::ShutDown),
             Link::Open { .. } => {
-                connection.write.shutting_down = true;
+                connection.write.set_shutting_down(true);
                 let epoch = connection.epoch();
                 self.requests += 1;
                 self.pending.push_back(Pending::ShutDown { socket, epoch });
@@ -583,10 +580,10 @@ impl Reactor {
     /// The pending phase reached a shutdown: shutdown(2) is made here, as libuv makes it.
     pub(super) fn shut_down_now(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        if !connection.write.shutting_down {
+        if !connection.write.shutting_down() {
             return;
         }
-        connection.write.shutting_down = false;
+        connection.write.set_shutting_down(false);
         if let Link::Open { stream, .. } = &connection.link {
             // Node does not look at the result: a peer that is gone already counts as success (rule L60).
             let _ = stream.shutdown_write();
@@ -660,48 +657,4 @@ impl Reactor {
 
 fn take_queued<C: Outgoing>(chunk: &mut Option<C>) -> QueuedBytes {
     chunk.take().map_or(QueuedBytes::Static(&[]), Outgoing::into_queued)
-}
-
-/// Offers the kernel what remains of a write, and notes what it took.
-///
-/// One attempt, except where a gathered write has more slices than one call carries: a call that was taken whole makes
-/// no edge, so the next must follow at once. Each round disposes of `MAX_SLICES` slices, which bounds the loop.
-fn transmit(stream: &Stream, current: &mut CurrentWrite) -> Result<(), Error> {
-    loop {
-        let offered;
-        let outcome = if let [bytes] = &current.chunks[current.first..] {
-            let rest = &bytes.as_slice()[current.offset..];
-            offered = rest.len();
-            stream.write(rest)
-        } else {
-            let mut offset = current.offset;
-            let slices: Vec<IoSlice<'_>> = current.chunks[current.first..]
-                .iter()
-                .take(MAX_SLICES)
-                .map(|bytes| IoSlice::new(&bytes.as_slice()[std::mem::take(&mut offset)..]))
-                .collect();
-            offered = slices.iter().map(|slice| slice.len()).sum();
-            stream.write_vectored(&slices)
-        };
-        let taken = match outcome {
-            Ok(taken) => taken,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(Error::exception(Errno::from_io(&error), "write")),
-        };
-        current.remaining -= taken;
-        advance(current, taken);
-        if current.remaining == 0 || taken < offered {
-            return Ok(());
-        }
-    }
-}
-
-/// Steps over the chunks that the kernel has whole. The last one stays current: a write always has one to offer.
-fn advance(current: &mut CurrentWrite, taken: usize) {
-    current.offset += taken;
-    // Bounded by the chunks of this write.
-    while current.first + 1 < current.chunks.len() && current.offset >= current.chunks[current.first].len() {
-        current.offset -= current.chunks[current.first].len();
-        current.first += 1;
-    }
 }
