@@ -53,12 +53,13 @@ impl Reactor {
         if let Some(error) = &error {
             connection.set_errored(error);
         }
-        let link = std::mem::replace(&mut connection.link, Link::Detached);
+        // While there is a name there is somebody behind it.
+        drop(connection.take_name());
         let bound = connection.take_bound();
-        let had_handle = !link.is_detached() || bound.is_some();
+        let had_handle = !connection.link.is_detached() || bound.is_some();
         drop(bound);
-        let canceled = self.canceled_attempts(socket, &link);
-        self.close_link(socket, link);
+        let canceled = self.canceled_attempts(socket);
+        self.close_link(socket);
         let tick = match error {
             Some(error) => ConnectionTick::ErrorThenClosed(error),
             None => ConnectionTick::Closed,
@@ -75,7 +76,7 @@ impl Reactor {
     }
 
     /// Closes the descriptor and settles what counted for keeping the loop alive.
-    fn close_link(&mut self, socket: Handle, link: Link) {
+    fn close_link(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];
         let timer = connection.idle.timer.take();
         connection.set_idle_expired(false);
@@ -88,26 +89,25 @@ impl Reactor {
         if in_flight.is_some_and(|current| current.state == CurrentState::InFlight) {
             self.requests -= 1;
         }
-        match &link {
+        match std::mem::replace(&mut connection.link, Link::Detached) {
             Link::Detached => {}
-            Link::Connecting { attempt } => {
-                if attempt.is_some() {
+            Link::Connecting => {
+                if connection.take_attempt().is_some() {
                     self.requests -= 1;
                 }
             }
-            Link::Open { stream, .. } => {
+            Link::Open { stream } => {
                 if connection.reset() {
                     // Fails only on a descriptor that is dead already, and then there is nobody to reset.
                     let _ = stream.reset_on_close();
                 }
             }
-            Link::ConnectingPath { attempt } => {
-                if attempt.is_some() {
+            Link::ConnectingPath => {
+                if connection.take_path_attempt().is_some() {
                     self.requests -= 1;
                 }
             }
         }
-        drop(link);
         self.end_selection(socket);
         self.abandon_lookups(socket);
         self.count(socket);
@@ -138,7 +138,7 @@ impl Reactor {
                 self.destroy(socket, Some(Error::socket_closed()));
                 false
             }
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => true,
+            Link::Connecting | Link::ConnectingPath => true,
             Link::Open { .. } => {
                 self.reset(socket);
                 false

@@ -23,12 +23,12 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return Err(Error::socket_closed()) };
         match connection.link {
             Link::Open { .. } => return Err(Error::is_connected()),
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => {}
+            Link::Connecting | Link::ConnectingPath => {}
             Link::Detached => {
                 self.abandon(socket);
                 let connection = &mut self.connections[socket.index()];
                 connection.undestroy();
-                connection.link = Link::Connecting { attempt: None };
+                connection.link = Link::Connecting;
             }
         }
         let connection = &mut self.connections[socket.index()];
@@ -92,8 +92,10 @@ impl Reactor {
     /// `internalConnect`, up to the `connectionAttempt` event.
     pub(crate) fn attempt(&mut self, socket: Handle, epoch: u32, target: Box<Target>) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        let Link::Connecting { attempt } = &connection.link else { return };
-        if attempt.is_none() && (target.local.address.is_some() || target.local.port.is_some()) {
+        if !connection.connects_to_internet() {
+            return;
+        }
+        if connection.rare().attempt.is_none() && (target.local.address.is_some() || target.local.port.is_some()) {
             match bind(&target) {
                 // Kept where the listeners can see the local end.
                 Ok(stream) => connection.rare_mut().bound = Some(stream),
@@ -108,8 +110,10 @@ impl Reactor {
     /// (N1 is not copied).
     pub(super) fn start_connect(&mut self, socket: Handle, epoch: u32, target: Box<Target>) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        let Link::Connecting { attempt } = &connection.link else { return };
-        if let Some(attempt) = attempt {
+        if !connection.connects_to_internet() {
+            return;
+        }
+        if let Some(attempt) = &connection.rare().attempt {
             let local = local_details(&attempt.stream);
             let error = connect_error(Errno::ALREADY, &target, local);
             return self.destroy(socket, Some(error));
@@ -127,7 +131,7 @@ impl Reactor {
                 return self.attempt_failed(socket, epoch, target, error, false);
             }
         };
-        let descriptor = self.generations.next();
+        let descriptor = self.new_descriptor(socket);
         let token = Token::Connection { index: socket.index(), descriptor }.pack();
         let started = stream.connect(target.address).and_then(|start| {
             self.poller.register(stream.as_fd(), token)?;
@@ -143,7 +147,7 @@ impl Reactor {
         };
         let connection = &mut self.connections[socket.index()];
         connection.readiness = Readiness::default();
-        connection.link = Link::Connecting { attempt: Some(Attempt { stream, descriptor, target, refused }) };
+        connection.rare_mut().attempt = Some(Attempt { stream, descriptor, target, refused });
         self.requests += 1;
         self.limit_attempt(socket, epoch);
         if refused {
@@ -161,8 +165,7 @@ impl Reactor {
     /// The kernel said that the attempt is decided, or (in the pending phase) that it was refused at once.
     pub(crate) fn connect_decided(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let Link::Connecting { attempt } = &mut connection.link else { return };
-        let Some(attempt) = attempt.take() else { return };
+        let Some(attempt) = connection.take_attempt() else { return };
         let Attempt { stream, descriptor, target, refused } = attempt;
         let failure = match stream.take_error() {
             Ok(None) if refused => Some(Errno::REFUSED),
@@ -171,7 +174,7 @@ impl Reactor {
         };
         let selecting = connection.is_selecting();
         if failure.is_none() || !selecting {
-            connection.link = Link::Open { stream, descriptor };
+            connection.open(stream, descriptor);
         }
         if failure.is_none() {
             connection.set_peer(Some(target.address));
@@ -193,7 +196,7 @@ impl Reactor {
         self.touch(socket);
         self.end_selection(socket);
         let connection = &mut self.connections[socket.index()];
-        if let Some(stream) = connection.link.stream() {
+        if let Some(stream) = connection.open_stream() {
             connection.set_options_of(stream);
             if let Some(value) = connection.rare().settings.type_of_service {
                 let _ = stream.set_type_of_service(value);

@@ -25,7 +25,8 @@ use crate::sys::Transport;
 use crate::sys::errno::Errno;
 
 pub(crate) struct Connection {
-    pub(super) generation: Generation,
+    /// Its own name: the slot and the generation that lives in it.
+    pub(super) handle: Handle,
     pub(super) link: Link,
     pub(super) read: ReadSide,
     pub(super) write: WriteSide,
@@ -71,25 +72,27 @@ flags! {
         peer_was_read set_peer_was_read,
         /// The idle timer expired; the next activity arms it again (rule T3).
         idle_expired set_idle_expired,
+        /// A descriptor had the generation of the handle: later ones need another.
+        descriptor_used set_descriptor_used,
+        /// Input goes the usual way, as was found out since anybody had hold of this connection.
+        known_to_read_plainly set_known_to_read_plainly,
+        /// So does output.
+        known_to_write_plainly set_known_to_write_plainly,
     }
 }
 
-/// Whether there is a handle, in Node's sense, and what it is doing.
+/// Whether there is a handle, in Node's sense, and what it is doing. Attempts under way lie in the rare box, because they
+/// are short and every slot has a link.
 pub(crate) enum Link {
     /// No handle: never connected, or destroyed.
     Detached,
-    /// From `connect()` to its success, failure or destruction. There is a descriptor once an attempt has begun.
-    Connecting {
-        attempt: Option<Attempt>,
-    },
+    /// From `connect()` to its success, failure or destruction. There is an [`Attempt`] once one has begun.
+    Connecting,
     Open {
         stream: Stream,
-        descriptor: Generation,
     },
-    /// The same as `Connecting`, to a unix socket: there is a descriptor after the `connectionAttempt` listeners.
-    ConnectingPath {
-        attempt: Option<Box<PathAttempt>>,
-    },
+    /// The same as `Connecting`, to a unix socket: there is a [`PathAttempt`] after the `connectionAttempt` listeners.
+    ConnectingPath,
 }
 
 /// A `connect(2)` on its way.
@@ -111,39 +114,64 @@ pub(crate) struct PathAttempt {
 }
 
 impl Link {
-    pub(crate) fn stream(&self) -> Option<&Stream> {
-        match self {
-            Link::Detached => None,
-            Link::Connecting { attempt } => attempt.as_ref().map(|attempt| &attempt.stream),
-            Link::Open { stream, .. } => Some(stream),
-            Link::ConnectingPath { attempt } => attempt.as_ref().map(|attempt| &attempt.stream),
-        }
-    }
-
-    pub(crate) fn descriptor(&self) -> Option<Generation> {
-        match self {
-            Link::Detached => None,
-            Link::Connecting { attempt } => attempt.as_ref().map(|attempt| attempt.descriptor),
-            Link::Open { descriptor, .. } => Some(*descriptor),
-            Link::ConnectingPath { attempt } => attempt.as_ref().map(|attempt| attempt.descriptor),
-        }
-    }
-
     pub(crate) fn is_detached(&self) -> bool {
         matches!(self, Link::Detached)
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
-        matches!(self, Link::Connecting { .. } | Link::ConnectingPath { .. })
+        matches!(self, Link::Connecting | Link::ConnectingPath)
+    }
+}
+
+/// The link and what belongs to it.
+impl Connection {
+    /// The stream that is open or being connected.
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        match &self.link {
+            Link::Detached => None,
+            Link::Connecting => self.rare().attempt.as_ref().map(|attempt| &attempt.stream),
+            Link::Open { stream } => Some(stream),
+            Link::ConnectingPath => self.rare().path_attempt.as_ref().map(|attempt| &attempt.stream),
+        }
+    }
+
+    /// The stream of an open connection.
+    #[inline]
+    pub(super) fn open_stream(&self) -> Option<&Stream> {
+        match &self.link {
+            Link::Open { stream } => Some(stream),
+            Link::Detached | Link::Connecting | Link::ConnectingPath => None,
+        }
+    }
+
+    /// The generation of the descriptor that is open or being connected.
+    pub(super) fn descriptor(&self) -> Option<Generation> {
+        match &self.link {
+            Link::Detached => None,
+            Link::Connecting => self.rare().attempt.as_ref().map(|attempt| attempt.descriptor),
+            Link::Open { .. } => Some(self.rare().descriptor.unwrap_or(self.handle.generation())),
+            Link::ConnectingPath => self.rare().path_attempt.as_ref().map(|attempt| attempt.descriptor),
+        }
+    }
+
+    /// There is a connection.
+    pub(super) fn open(&mut self, stream: Stream, descriptor: Generation) {
+        self.link = Link::Open { stream };
+        let other = (descriptor != self.handle.generation()).then_some(descriptor);
+        if self.rare().descriptor != other {
+            self.rare_mut().descriptor = other;
+        }
+        self.release_rare();
     }
 
     /// Whether it is a unix socket, or is to become one.
     pub(crate) fn is_unix(&self) -> bool {
-        match self {
-            Link::Detached | Link::Connecting { .. } => false,
-            Link::Open { stream, .. } => stream.transport() == Transport::Unix,
-            Link::ConnectingPath { .. } => true,
-        }
+        let linked = match &self.link {
+            Link::Detached | Link::Connecting => false,
+            Link::Open { stream } => stream.transport() == Transport::Unix,
+            Link::ConnectingPath => true,
+        };
+        linked || self.bound().is_some_and(|stream| stream.transport() == Transport::Unix)
     }
 }
 
@@ -394,9 +422,9 @@ impl Default for ConnectionOptions {
 }
 
 impl Connection {
-    pub(crate) fn new(generation: Generation, options: &ConnectionOptions) -> Connection {
+    pub(crate) fn new(handle: Handle, options: &ConnectionOptions) -> Connection {
         let mut connection = Connection {
-            generation,
+            handle,
             link: Link::Detached,
             read: ReadSide::new(),
             write: WriteSide::new(),
@@ -429,15 +457,6 @@ impl Connection {
 
     pub(crate) fn is_writable(&self) -> bool {
         !self.destroyed() && self.errored().is_none() && !self.write.ending()
-    }
-
-    /// The stream of an open connection.
-    #[inline]
-    pub(super) fn open_stream(&self) -> Option<&Stream> {
-        match &self.link {
-            Link::Open { stream, .. } => Some(stream),
-            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => None,
-        }
     }
 
     /// Node's `needFinish`: the user ended, nothing waits, nothing went wrong.

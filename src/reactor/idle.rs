@@ -54,7 +54,7 @@ impl Reactor {
     pub(super) fn idle_expired(&mut self, socket: Handle, timer: TimerKey) -> bool {
         let now = self.now;
         let Some(connection) = self.connections.get_mut(socket.index()) else { return false };
-        if connection.generation != socket.generation() || connection.idle.timer != Some(timer) {
+        if connection.handle != socket || connection.idle.timer != Some(timer) {
             return false;
         }
         let last_activity = connection.idle.last_activity;

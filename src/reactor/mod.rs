@@ -226,9 +226,20 @@ impl Reactor {
     }
 
     pub(crate) fn new_connection(&mut self, options: &ConnectionOptions) -> Handle {
-        let generation = self.generations.next();
-        let index = self.connections.insert(Connection::new(generation, options));
-        Handle::new(index, generation)
+        let socket = Handle::new(self.connections.next_index(), self.generations.next());
+        self.connections.insert(Connection::new(socket, options));
+        socket
+    }
+
+    /// The generation of a new descriptor of this socket: the first has that of the handle.
+    fn new_descriptor(&mut self, socket: Handle) -> Generation {
+        match self.live(socket) {
+            Some(connection) if !connection.descriptor_used() => {
+                connection.set_descriptor_used(true);
+                socket.generation()
+            }
+            Some(_) | None => self.generations.next(),
+        }
     }
 
     /// Whether anything keeps `run()` going: active handles, requests, timers and closings (rules R1-R9).
@@ -416,7 +427,7 @@ impl Reactor {
     /// The connection that `socket` names, if it still lives there.
     pub(crate) fn live(&mut self, socket: Handle) -> Option<&mut Connection> {
         let connection = self.connections.get_mut(socket.index())?;
-        if connection.generation == socket.generation() { Some(connection) } else { None }
+        if connection.handle == socket { Some(connection) } else { None }
     }
 
     /// The same, if the socket has not connected again since.

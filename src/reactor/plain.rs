@@ -42,7 +42,7 @@ impl Reactor {
         }
         readiness.queued = false;
         let Some(stream) = connection.open_stream() else { return Served::Nothing };
-        let socket = Handle::new(Token::index(token), connection.generation);
+        let socket = connection.handle;
         match stream.read(buffer) {
             Ok(count) if count > 0 && count < buffer.len() => {
                 connection.readiness.readable = false;
@@ -116,10 +116,12 @@ impl Connection {
             && self.encoding().is_none()
             && self.queue().is_none();
         match &self.link {
-            Link::Open { stream, descriptor } => {
-                plain && Token::matches(token, *descriptor) && stream.transport() == Transport::Tcp
+            Link::Open { stream } => {
+                plain
+                    && stream.transport() == Transport::Tcp
+                    && self.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor))
             }
-            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => false,
+            Link::Detached | Link::Connecting | Link::ConnectingPath => false,
         }
     }
 

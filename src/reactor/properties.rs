@@ -12,7 +12,7 @@ use crate::reactor::connection::{Connection, Flow, Link, ReadPhase, WriteQueue};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
-use crate::sys::{BoundName, KeepAliveTimes, Stream, Transport};
+use crate::sys::{BoundName, KeepAliveTimes, Stream};
 
 impl Connection {
     pub(crate) fn is_destroyed(&self) -> bool {
@@ -25,18 +25,13 @@ impl Connection {
 
     pub(crate) fn is_pending(&self) -> bool {
         match self.link {
-            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => true,
+            Link::Detached | Link::Connecting | Link::ConnectingPath => true,
             Link::Open { .. } => false,
         }
     }
 
     pub(crate) fn has_handle(&self) -> bool {
         !self.link.is_detached()
-    }
-
-    pub(crate) fn is_unix(&self) -> bool {
-        let bound = self.bound().is_some_and(|stream| stream.transport() == Transport::Unix);
-        bound || self.link.is_unix()
     }
 
     pub(crate) fn readable_ended(&self) -> bool {
@@ -151,12 +146,12 @@ impl Connection {
 
     /// The local end, while there is a descriptor.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.link.stream().or(self.bound()).and_then(|stream| stream.local_address().ok())
+        self.stream().or(self.bound()).and_then(|stream| stream.local_address().ok())
     }
 
     /// The name that a unix socket was bound to here, while there is a descriptor.
     pub(crate) fn local_path(&self) -> Option<&Path> {
-        self.link.stream().or(self.bound())?.name().map(BoundName::path)
+        self.rare().name.as_deref().map(BoundName::path)
     }
 
     /// Sets what was asked for before there was a descriptor. As in Node, an option that the kernel refuses does not fail
@@ -233,14 +228,14 @@ impl Reactor {
             return Ok(());
         }
         // A unix socket has none, and Node only remembers it there (rule C46).
-        let Some(stream) = connection.link.stream().filter(|_| !connection.is_unix()) else { return Ok(()) };
+        let Some(stream) = connection.stream().filter(|_| !connection.is_unix()) else { return Ok(()) };
         stream.set_type_of_service(value).map_err(|error| Error::exception(Errno::from_io(&error), "setTypeOfService"))
     }
 
     /// `getTypeOfService()`: what the kernel says, else what was asked for.
     pub(crate) fn type_of_service(&mut self, socket: Handle) -> Result<u8, Error> {
         let Some(connection) = self.live(socket) else { return Ok(0) };
-        match connection.link.stream().filter(|_| !connection.is_unix()) {
+        match connection.stream().filter(|_| !connection.is_unix()) {
             None => Ok(connection.rare().settings.type_of_service.unwrap_or(0)),
             Some(stream) => {
                 stream.type_of_service().map_err(|error| Error::exception(Errno::from_io(&error), "getTypeOfService"))

@@ -12,10 +12,13 @@ use std::time::Duration;
 
 use crate::addresses::BlockList;
 use crate::error::Error;
-use crate::reactor::connection::{Connection, ConnectionOptions, DEFAULT_HIGH_WATER_MARK, WriteQueue};
+use crate::reactor::Generation;
+use crate::reactor::connection::{
+    Attempt, Connection, ConnectionOptions, DEFAULT_HIGH_WATER_MARK, Link, PathAttempt, WriteQueue,
+};
 use crate::reactor::selecting::Outbound;
 use crate::reactor::text_decoder::{Encoding, TextDecoder};
-use crate::sys::Stream;
+use crate::sys::{BoundName, Stream};
 
 pub(crate) struct Rare {
     /// What was read and nobody has taken yet.
@@ -26,6 +29,15 @@ pub(crate) struct Rare {
     pub(super) errored: Option<Error>,
     /// Lookups and the choice among several addresses.
     pub(super) outbound: Option<Box<Outbound>>,
+    /// The name that a unix socket was bound to here. It stands before the streams because it goes before them: while there
+    /// is a name there is somebody behind it.
+    pub(super) name: Option<Box<BoundName>>,
+    /// Of [`Link::Connecting`].
+    pub(super) attempt: Option<Attempt>,
+    /// Of [`Link::ConnectingPath`].
+    pub(super) path_attempt: Option<Box<PathAttempt>>,
+    /// The generation of the open descriptor, if it is not that of the handle: the socket had another one before.
+    pub(super) descriptor: Option<Generation>,
     /// Bound already, for the first `connect()`: an adopted `BoundSocket`.
     pub(super) bound: Option<Stream>,
     /// Where it is connected to; kept after it closed.
@@ -62,6 +74,10 @@ impl Rare {
         settings: Settings::DEFAULT,
         errored: None,
         outbound: None,
+        name: None,
+        attempt: None,
+        path_attempt: None,
+        descriptor: None,
         bound: None,
         peer: None,
         timeout: None,
@@ -75,6 +91,10 @@ impl Rare {
             && self.settings.are_default()
             && self.errored.is_none()
             && self.outbound.is_none()
+            && self.name.is_none()
+            && self.attempt.is_none()
+            && self.path_attempt.is_none()
+            && self.descriptor.is_none()
             && self.bound.is_none()
             && self.peer.is_none()
             && self.timeout.is_none()
@@ -278,6 +298,35 @@ impl Connection {
         let bound = self.rare.as_mut()?.bound.take()?;
         self.release_rare();
         Some(bound)
+    }
+
+    pub(super) fn take_name(&mut self) -> Option<Box<BoundName>> {
+        let name = self.rare.as_mut()?.name.take()?;
+        self.release_rare();
+        Some(name)
+    }
+
+    pub(super) fn set_name(&mut self, name: Option<Box<BoundName>>) {
+        if name.is_some() {
+            self.rare_mut().name = name;
+        }
+    }
+
+    /// Whether it is connecting to an internet address.
+    pub(super) fn connects_to_internet(&self) -> bool {
+        matches!(self.link, Link::Connecting)
+    }
+
+    pub(super) fn take_attempt(&mut self) -> Option<Attempt> {
+        let attempt = self.rare.as_mut()?.attempt.take()?;
+        self.release_rare();
+        Some(attempt)
+    }
+
+    pub(super) fn take_path_attempt(&mut self) -> Option<Box<PathAttempt>> {
+        let attempt = self.rare.as_mut()?.path_attempt.take()?;
+        self.release_rare();
+        Some(attempt)
     }
 
     /// Whether several addresses are tried.

@@ -395,7 +395,7 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return };
         connection.read.set_has_asked(true);
         match connection.link {
-            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => {
+            Link::Detached | Link::Connecting | Link::ConnectingPath => {
                 connection.set_read_on_connect(true);
             }
             Link::Open { .. } => self.start_receiving(socket),

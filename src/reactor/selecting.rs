@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::reactor::connecting::{any_address, attempt_error, bind, connect_error, local_details};
-use crate::reactor::connection::{Attempt, Connection, Link};
+use crate::reactor::connection::{Attempt, Connection};
 use crate::reactor::handle::Token;
+use crate::reactor::rare::Rare;
 use crate::reactor::ready::Readiness;
 use crate::reactor::target::{Local, Target};
 use crate::reactor::ticks::{ConnectionTick, Emission, Step};
@@ -167,9 +168,9 @@ impl Reactor {
             (Some(attempt_timeout), _) => {
                 let Some(connection) = self.current(socket, epoch) else { return };
                 let selecting = connection.is_selecting();
-                if let Some(&address) = waiting.front().filter(|_| selecting || connection.link.stream().is_some()) {
+                if let Some(&address) = waiting.front().filter(|_| selecting || connection.stream().is_some()) {
                     // An earlier `connect()` of the same socket is under way.
-                    let local = connection.link.stream().map(local_details).unwrap_or_default();
+                    let local = connection.stream().map(local_details).unwrap_or_default();
                     let error = connect_error(Errno::ALREADY, &Target::found(address, port, Local::default()), local);
                     return self.destroy(socket, Some(error));
                 }
@@ -302,13 +303,12 @@ impl Reactor {
         self.timers.remove(timer);
         let Some(connection) = self.live(socket) else { return false };
         let epoch = connection.epoch();
-        let outbound = connection.rare.as_mut().and_then(|rare| rare.outbound.as_mut());
-        let Some(selection) = outbound.and_then(|outbound| outbound.selection.as_mut()) else { return false };
+        let Some(Rare { outbound, attempt, .. }) = connection.rare.as_deref_mut() else { return false };
+        let Some(selection) = outbound.as_mut().and_then(|outbound| outbound.selection.as_mut()) else { return false };
         if selection.timer != Some(timer) {
             return false;
         }
         selection.timer = None;
-        let Link::Connecting { attempt } = &mut connection.link else { return false };
         let Some(attempt) = attempt.take() else { return false };
         let target = attempt.target.clone();
         if selection.race {
@@ -347,11 +347,9 @@ impl Reactor {
     pub(super) fn serve_racing(&mut self, token: u64) -> bool {
         let index = Token::index(token);
         let Some(connection) = self.connections.get_mut(index) else { return false };
-        let socket = Handle::new(index, connection.generation);
-        let epoch = connection.epoch();
-        let Link::Connecting { attempt: latest } = &mut connection.link else { return false };
-        let outbound = connection.rare.as_mut().and_then(|rare| rare.outbound.as_mut());
-        let Some(selection) = outbound.and_then(|outbound| outbound.selection.as_mut()) else { return false };
+        let (socket, epoch) = (connection.handle, connection.epoch());
+        let Some(Rare { outbound, attempt: latest, .. }) = connection.rare.as_deref_mut() else { return false };
+        let Some(selection) = outbound.as_mut().and_then(|outbound| outbound.selection.as_mut()) else { return false };
         let Some(position) = selection.racing.iter().position(|racing| racing.is(token)) else { return false };
         let readiness = &mut selection.racing[position].readiness;
         readiness.queued = false;
@@ -369,7 +367,7 @@ impl Reactor {
                 readiness.writable = false;
                 connection.readiness = readiness;
                 connection.set_peer(Some(target.address));
-                connection.link = Link::Open { stream, descriptor };
+                connection.open(stream, descriptor);
                 self.connected(socket, epoch);
             }
             Ok(Some(error)) | Err(error) => {
@@ -386,10 +384,12 @@ impl Reactor {
 
     /// What libuv reports of attempts that `destroy()` cut short: an event of its own for each, but only where there were
     /// several addresses (rule L34). The last one comes first.
-    pub(super) fn canceled_attempts(&mut self, socket: Handle, link: &Link) -> Vec<Target> {
-        let Link::Connecting { attempt } = link else { return Vec::new() };
-        let outbound = self.live(socket).and_then(|connection| connection.rare().outbound.as_ref());
-        let Some(selection) = outbound.and_then(|outbound| outbound.selection.as_ref()) else { return Vec::new() };
+    pub(super) fn canceled_attempts(&mut self, socket: Handle) -> Vec<Target> {
+        let Some(connection) = self.live(socket) else { return Vec::new() };
+        let Rare { outbound, attempt, .. } = connection.rare();
+        let Some(selection) = outbound.as_ref().and_then(|outbound| outbound.selection.as_ref()) else {
+            return Vec::new();
+        };
         let racing = selection.racing.iter().map(|racing| &racing.attempt);
         racing.chain(attempt).rev().map(|attempt| Target::clone(&attempt.target)).collect()
     }
@@ -408,7 +408,7 @@ impl Reactor {
 impl Connection {
     /// The readiness of the descriptor that `token` names, if it is one of this connection's.
     pub(super) fn readiness_of(&mut self, token: u64) -> Option<&mut Readiness> {
-        if self.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
+        if self.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
             return Some(&mut self.readiness);
         }
         let racing = &mut self.outbound_mut()?.selection.as_mut()?.racing;

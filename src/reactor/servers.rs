@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::addresses::BlockList;
 use crate::error::Error;
-use crate::reactor::connection::{Connection, ConnectionOptions, Flow, Link};
+use crate::reactor::connection::{Connection, ConnectionOptions, Flow};
 use crate::reactor::handle::{Generation, Token};
 use crate::reactor::ready::Readiness;
 use crate::reactor::ticks::{Emission, ServerTick, Tick};
@@ -350,21 +350,20 @@ impl Reactor {
     /// `onconnection`
     pub(super) fn accepted(&mut self, server: Handle, stream: Stream, peer: Option<SocketAddr>) {
         let descriptor = self.generations.next();
-        let generation = self.generations.next();
+        let socket = Handle::new(self.connections.next_index(), descriptor);
         let found = &mut self.servers[server.index()];
         let settings = &found.options;
-        let mut connection = Connection::new(generation, &settings.connection);
+        let mut connection = Connection::new(socket, &settings.connection);
         connection.set_options_of(&stream);
         let paused = settings.pause_on_connect;
         connection.server = Some(server);
         connection.set_counted_by_server(true);
         connection.set_peer(peer);
         found.connections += 1;
-        let index = self.connections.next_index();
-        let token = Token::Connection { index, descriptor }.pack();
-        let socket = Handle::new(index, generation);
+        let token = Token::Connection { index: socket.index(), descriptor }.pack();
         let registered = self.poller.register(stream.as_fd(), token);
-        connection.link = Link::Open { stream, descriptor };
+        connection.open(stream, descriptor);
+        connection.set_descriptor_used(true);
         connection.idle.last_activity = self.now;
         if paused {
             connection.read.flow = Flow::Stopped;

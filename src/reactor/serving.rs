@@ -165,7 +165,7 @@ impl Reactor {
     fn serve_connection(&mut self, token: u64, buffer: &mut [u8]) -> Served {
         let index = Token::index(token);
         let Some(connection) = self.connections.get_mut(index) else { return Served::Nothing };
-        if !connection.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
+        if !connection.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
             if !self.serve_racing(token) {
                 return Served::Nothing;
             }
@@ -174,7 +174,7 @@ impl Reactor {
             self.serving.progress = Progress::Done;
             return Served::Callback;
         }
-        let socket = Handle::new(index, connection.generation);
+        let socket = connection.handle;
         if self.serving.left.is_none() {
             // From here on it may be queued again, for the next turn.
             connection.readiness.queued = false;
@@ -202,8 +202,8 @@ impl Reactor {
 
     fn conclude_connect(&mut self, socket: Handle) {
         match self.connections[socket.index()].link {
-            Link::ConnectingPath { .. } => self.connect_path_decided(socket),
-            Link::Detached | Link::Connecting { .. } | Link::Open { .. } => self.connect_decided(socket),
+            Link::ConnectingPath => self.connect_path_decided(socket),
+            Link::Detached | Link::Connecting | Link::Open { .. } => self.connect_decided(socket),
         }
     }
 
@@ -243,7 +243,7 @@ impl Reactor {
                 // So it must on a unix socket, whose reads also stop behind bytes that came with descriptors.
                 let connection = &mut self.connections[socket.index()];
                 let more = connection.readiness.read_closed || connection.readiness.hang_up;
-                connection.readiness.readable = more || connection.link.is_unix();
+                connection.readiness.readable = more || connection.is_unix();
                 self.queue_if_readable(socket);
             }
             Received::Queued => self.serving.progress = Progress::Writing,
@@ -266,7 +266,7 @@ impl Reactor {
     /// Input that the kernel announced while nobody read: it is served without a new event.
     pub(super) fn queue_if_readable(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let Some(descriptor) = connection.link.descriptor() else { return };
+        let Some(descriptor) = connection.descriptor() else { return };
         let readiness = &mut connection.readiness;
         if readiness.readable && !std::mem::replace(&mut readiness.queued, true) {
             self.ready.push(Token::Connection { index: socket.index(), descriptor }.pack());
@@ -288,9 +288,9 @@ impl Reactor {
             Pending::ShutDown { socket, epoch } => self.shut_down_now(socket, epoch),
             Pending::Refused { socket, epoch } => {
                 let refused = self.current(socket, epoch).is_some_and(|connection| match &connection.link {
-                    Link::Connecting { attempt } => attempt.as_ref().is_some_and(|attempt| attempt.refused),
-                    Link::ConnectingPath { attempt } => {
-                        attempt.as_ref().is_some_and(|attempt| attempt.failure.is_some())
+                    Link::Connecting => connection.rare().attempt.as_ref().is_some_and(|attempt| attempt.refused),
+                    Link::ConnectingPath => {
+                        connection.rare().path_attempt.as_ref().is_some_and(|attempt| attempt.failure.is_some())
                     }
                     Link::Detached | Link::Open { .. } => false,
                 });

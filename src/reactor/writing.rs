@@ -112,7 +112,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let stream = match &connection.link {
             Link::Open { stream, .. } => stream,
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => {
+            Link::Connecting | Link::ConnectingPath => {
                 let current = CurrentWrite {
                     state: CurrentState::AwaitsConnect,
                     is_text,
@@ -215,7 +215,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let stream = match &connection.link {
             Link::Open { stream, .. } => stream,
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => {
+            Link::Connecting | Link::ConnectingPath => {
                 current.state = CurrentState::AwaitsConnect;
                 return self.await_connect(socket, current);
             }
@@ -567,7 +567,7 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return };
         match &connection.link {
             Link::Detached => self.shut_down_done(socket),
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => self.request(socket, Internal::ShutDown),
+            Link::Connecting | Link::ConnectingPath => self.request(socket, Internal::ShutDown),
             Link::Open { .. } => {
                 connection.write.set_shutting_down(true);
                 let epoch = connection.epoch();

@@ -50,6 +50,7 @@ mod unix;
 
 pub(crate) use acceptor::{Acceptor, AcceptorOptions};
 pub(crate) use clock::{Clock, Time};
+pub(crate) use descriptor::Adopted;
 pub(crate) use poller::{Poller, WAKE_TOKEN, Waker};
 pub(crate) use reserve::Reserve;
 pub use stream::Family;
