@@ -42,7 +42,7 @@ impl Reactor {
         connection.set_options_of(&stream);
         // Asked rather than waited for: a socket without a connection is reported as hung up, and never as readable.
         connection.readiness = Readiness { readable: true, ..Readiness::default() };
-        connection.idle.last_activity = now;
+        connection.last_activity = now;
         connection.set_peer(stream.peer_address().ok());
         connection.open(stream, descriptor);
         connection.set_name(name);

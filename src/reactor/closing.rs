@@ -78,8 +78,6 @@ impl Reactor {
     /// Closes the descriptor and settles what counted for keeping the loop alive.
     fn close_link(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];
-        let timer = connection.idle.timer.take();
-        connection.set_idle_expired(false);
         connection.read.set_receiving(false);
         if connection.write.shutting_down() {
             connection.write.set_shutting_down(false);
@@ -111,9 +109,7 @@ impl Reactor {
         self.end_selection(socket);
         self.abandon_lookups(socket);
         self.count(socket);
-        if let Some(timer) = timer {
-            self.timers.remove(timer);
-        }
+        self.end_idle_timer(socket);
     }
 
     /// `destroySoon()`: returns true when `finish` must come first (rule L43).
@@ -246,13 +242,13 @@ impl Reactor {
     /// After the `close` listeners: the slot is free, unless one of them connected it again or the user retained it.
     pub(super) fn close_emitted(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.close_paid();
+        connection.pay_close();
         self.free_if_over(socket);
     }
 
     fn free_if_over(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed() && !connection.owes_close() && !connection.retained() {
+        if connection.destroyed() && !connection.close_owed() && !connection.retained() {
             self.free(socket);
         }
     }
@@ -269,9 +265,7 @@ impl Reactor {
         connection.set_retained(false);
         if connection.link.is_detached() && !connection.destroyed() {
             // Never connected: nobody is owed a `close`, and the timer must not outlive the slot.
-            if let Some(timer) = connection.idle.timer.take() {
-                self.timers.remove(timer);
-            }
+            self.end_idle_timer(socket);
             self.free(socket);
         } else {
             self.free_if_over(socket);

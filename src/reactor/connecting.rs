@@ -230,6 +230,7 @@ impl super::connection::Connection {
             // socket that never connected is.
             self.clear_incoming();
         }
+        self.keep_timeout_apart();
         self.set_destroyed(false);
         self.set_error_emitted(false);
         self.set_close_marked(false);

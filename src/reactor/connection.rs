@@ -14,31 +14,41 @@ use std::time::Duration;
 use crate::addresses::BlockList;
 use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
 use crate::reactor::flags::flags;
+use crate::reactor::peer::Peer;
 use crate::reactor::rare::{Rare, Settings};
 use crate::reactor::ready::Readiness;
 use crate::reactor::target::{PathTarget, Target};
-use crate::reactor::timers::TimerKey;
+use crate::reactor::timers::TimerPlace;
 use crate::reactor::{CallbackId, Generation, Handle};
 use crate::sys::Stream;
 use crate::sys::Time;
 use crate::sys::Transport;
 use crate::sys::errno::Errno;
 
+/// What a read or a write of the usual kind touches stands first, and is less than a cache line; `repr(C)` keeps the order.
+#[repr(C)]
 pub(crate) struct Connection {
     /// Its own name: the slot and the generation that lives in it.
     pub(super) handle: Handle,
-    pub(super) link: Link,
-    pub(super) read: ReadSide,
-    pub(super) write: WriteSide,
-    pub(super) readiness: Readiness,
     flags: ConnectionFlags,
-
-    /// The server that accepted it.
-    pub(super) server: Option<Handle>,
-    pub(super) idle: Idle,
+    pub(super) read: ReadSide,
+    pub(super) link: Link,
+    /// When it was last active, for the idle timeout. Once it is destroyed nothing is active any more: then this is the
+    /// timeout that it had, counted from zero ([`timeout_kept`](Connection::timeout_kept)).
+    pub(super) last_activity: Time,
     pub(super) bytes_read: u64,
     /// Bytes handed to the kernel or waiting in flight; what is only queued is added by the property (rule F12).
     pub(super) bytes_dispatched: u64,
+    pub(super) write: WriteSide,
+    pub(super) readiness: Readiness,
+
+    /// The idle timer, lazy: activity stores a time stamp, the timer looks at it when it expires (rule T1). Half of its key;
+    /// the other half is the generation of the handle.
+    pub(super) idle_timer: Option<TimerPlace>,
+    /// Where it is connected to; kept after it closed.
+    pub(super) peer: Peer,
+    /// The server that accepted it.
+    pub(super) server: Option<Handle>,
     /// What it seldom has: there only while something is in it.
     pub(super) rare: Option<Box<Rare>>,
 }
@@ -72,6 +82,14 @@ flags! {
         peer_was_read set_peer_was_read,
         /// The idle timer expired; the next activity arms it again (rule T3).
         idle_expired set_idle_expired,
+        /// `setTimeout(0)` was the last one.
+        timeout_is_zero set_timeout_is_zero,
+        /// Destroyed with an idle timeout, which `last_activity` holds since.
+        timeout_kept set_timeout_kept,
+        /// One `close` is to come: a closing entry or a tick names this slot.
+        close_owed set_close_owed,
+        /// `connect()` was called at least once.
+        has_connected set_has_connected,
         /// A descriptor had the generation of the handle: later ones need another.
         descriptor_used set_descriptor_used,
         /// Input goes the usual way, as was found out since anybody had hold of this connection.
@@ -380,12 +398,6 @@ pub(crate) enum CurrentState {
     InFlight,
 }
 
-/// The idle timer of rule T1, lazy: activity stores a time stamp, the timer looks at it when it expires.
-pub(crate) struct Idle {
-    pub(super) timer: Option<TimerKey>,
-    pub(super) last_activity: Time,
-}
-
 /// Node's `highWaterMark` default (rule F1).
 pub(crate) const DEFAULT_HIGH_WATER_MARK: usize = 65_536;
 
@@ -425,15 +437,17 @@ impl Connection {
     pub(crate) fn new(handle: Handle, options: &ConnectionOptions) -> Connection {
         let mut connection = Connection {
             handle,
-            link: Link::Detached,
-            read: ReadSide::new(),
-            write: WriteSide::new(),
-            readiness: Readiness::default(),
             flags: ConnectionFlags::default(),
-            server: None,
-            idle: Idle { timer: None, last_activity: Time::ZERO },
+            read: ReadSide::new(),
+            link: Link::Detached,
+            last_activity: Time::ZERO,
             bytes_read: 0,
             bytes_dispatched: 0,
+            write: WriteSide::new(),
+            readiness: Readiness::default(),
+            idle_timer: None,
+            peer: Peer::Unknown,
+            server: None,
             rare: None,
         };
         connection.set_referenced(true);

@@ -6,6 +6,7 @@
 //! | [`connection`] | what a connection is: `ReadSide` × `WriteSide` + `Link` |
 //! | [`flags`] | booleans as bits with names |
 //! | [`rare`] | what a connection seldom has, in a box of its own |
+//! | [`peer`] | where it is connected to, in one word |
 //! | [`connections`] | all of them, and which do the usual thing next |
 //! | [`connecting`], [`target`] | from `connect()` to `connect` |
 //! | [`selecting`] | from a lookup's addresses to the one that gets connected |
@@ -44,6 +45,7 @@ pub(crate) mod connections;
 pub(crate) mod flags;
 pub(crate) mod handle;
 pub(crate) mod idle;
+pub(crate) mod peer;
 pub(crate) mod plain;
 pub(crate) mod properties;
 pub(crate) mod rare;

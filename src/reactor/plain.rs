@@ -46,7 +46,7 @@ impl Reactor {
         match stream.read(buffer) {
             Ok(count) if count > 0 && count < buffer.len() => {
                 connection.readiness.readable = false;
-                connection.idle.last_activity = now;
+                connection.last_activity = now;
                 connection.bytes_read += count as u64;
                 connection.read.set_reading(true);
                 connection.read.set_need_readable(true);
@@ -78,7 +78,7 @@ impl Reactor {
         let Some(stream) = connection.open_stream() else { return Plainly::Not };
         let outcome = stream.write(bytes);
         connection.bytes_dispatched += bytes.len() as u64;
-        connection.idle.last_activity = now;
+        connection.last_activity = now;
         match outcome {
             Ok(count) if count == bytes.len() => Plainly::Whole,
             outcome => Plainly::Otherwise(outcome),

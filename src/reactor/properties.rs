@@ -120,10 +120,6 @@ impl Connection {
         self.rare().settings.writable_high_water_mark
     }
 
-    pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.rare().timeout
-    }
-
     pub(crate) fn server(&self) -> Option<Handle> {
         self.server
     }
@@ -138,10 +134,6 @@ impl Connection {
             self.set_peer_was_read(true);
         }
         self.peer()
-    }
-
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.rare().peer
     }
 
     /// The local end, while there is a descriptor.

@@ -16,6 +16,7 @@ use crate::reactor::Generation;
 use crate::reactor::connection::{
     Attempt, Connection, ConnectionOptions, DEFAULT_HIGH_WATER_MARK, Link, PathAttempt, WriteQueue,
 };
+use crate::reactor::peer::Peer;
 use crate::reactor::selecting::Outbound;
 use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::sys::{BoundName, Stream};
@@ -40,14 +41,14 @@ pub(crate) struct Rare {
     pub(super) descriptor: Option<Generation>,
     /// Bound already, for the first `connect()`: an adopted `BoundSocket`.
     pub(super) bound: Option<Stream>,
-    /// Where it is connected to; kept after it closed.
+    /// Where it is connected to, if that is not told in one word.
     pub(super) peer: Option<SocketAddr>,
-    /// What `setTimeout()` was last given.
+    /// What `setTimeout()` was last given, where the timer has another duration or is gone.
     pub(super) timeout: Option<Duration>,
-    /// Counts the connections of one socket: a tick of an earlier one does nothing to a later one.
-    pub(super) epoch: u32,
-    /// `close` listeners may still come: a closing entry or a tick names this slot.
-    pub(super) close_owed: u32,
+    /// How many times it connected again.
+    pub(super) reconnects: u32,
+    /// How many `close` events are to come beside the one that a flag tells of.
+    pub(super) more_closes_owed: u32,
 }
 
 /// Options that differ from the defaults.
@@ -81,8 +82,8 @@ impl Rare {
         bound: None,
         peer: None,
         timeout: None,
-        epoch: 0,
-        close_owed: 0,
+        reconnects: 0,
+        more_closes_owed: 0,
     };
 
     fn is_nothing(&self) -> bool {
@@ -98,8 +99,8 @@ impl Rare {
             && self.bound.is_none()
             && self.peer.is_none()
             && self.timeout.is_none()
-            && self.epoch == 0
-            && self.close_owed == 0
+            && self.reconnects == 0
+            && self.more_closes_owed == 0
     }
 }
 
@@ -250,28 +251,38 @@ impl Connection {
         }
     }
 
-    /// See [`Rare::epoch`].
+    /// Counts the connections of one socket: a tick of an earlier one does nothing to a later one.
     pub(super) fn epoch(&self) -> u32 {
-        self.rare().epoch
+        self.rare().reconnects.wrapping_add(u32::from(self.has_connected()))
     }
 
     pub(super) fn next_epoch(&mut self) {
-        let rare = self.rare_mut();
-        rare.epoch = rare.epoch.wrapping_add(1);
+        if self.has_connected() {
+            let rare = self.rare_mut();
+            rare.reconnects = rare.reconnects.wrapping_add(1);
+        } else {
+            self.set_has_connected(true);
+        }
     }
 
     /// One more `close` is to come.
     pub(super) fn owe_close(&mut self) {
-        self.rare_mut().close_owed += 1;
+        if self.close_owed() {
+            self.rare_mut().more_closes_owed += 1;
+        } else {
+            self.set_close_owed(true);
+        }
     }
 
-    pub(super) fn close_paid(&mut self) {
-        self.rare_mut().close_owed -= 1;
-        self.release_rare();
-    }
-
-    pub(super) fn owes_close(&self) -> bool {
-        self.rare().close_owed > 0
+    /// One `close` came.
+    pub(super) fn pay_close(&mut self) {
+        match &mut self.rare {
+            Some(rare) if rare.more_closes_owed > 0 => {
+                rare.more_closes_owed -= 1;
+                self.release_rare();
+            }
+            Some(_) | None => self.set_close_owed(false),
+        }
     }
 
     /// The first error is the one that counts.
@@ -287,7 +298,16 @@ impl Connection {
     }
 
     pub(super) fn set_peer(&mut self, peer: Option<SocketAddr>) {
-        self.rare_mut().peer = peer;
+        self.peer = Peer::of(peer);
+        let apart = peer.filter(|_| self.peer == Peer::Apart);
+        if self.rare().peer != apart {
+            self.rare_mut().peer = apart;
+            self.release_rare();
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.peer.address().or(self.rare().peer)
     }
 
     pub(super) fn bound(&self) -> Option<&Stream> {

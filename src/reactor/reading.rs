@@ -53,7 +53,7 @@ impl Reactor {
                 Received::Queued
             }
             Ok(count) => {
-                connection.idle.last_activity = now;
+                connection.last_activity = now;
                 if connection.idle_expired() {
                     self.touch(socket);
                 }

@@ -364,7 +364,7 @@ impl Reactor {
         let registered = self.poller.register(stream.as_fd(), token);
         connection.open(stream, descriptor);
         connection.set_descriptor_used(true);
-        connection.idle.last_activity = self.now;
+        connection.last_activity = self.now;
         if paused {
             connection.read.flow = Flow::Stopped;
         }

@@ -133,7 +133,7 @@ impl Reactor {
             }
         };
         connection.bytes_dispatched += length as u64;
-        connection.idle.last_activity = now;
+        connection.last_activity = now;
         let outcome = stream.write(chunk.as_ref().map_or(&[], |chunk| chunk.as_slice()));
         self.sent(socket, chunk, length, callback, is_text, outcome);
     }
@@ -226,7 +226,7 @@ impl Reactor {
             }
         };
         connection.bytes_dispatched += current.length as u64;
-        connection.idle.last_activity = now;
+        connection.last_activity = now;
         let outcome = transmit(stream, &mut current);
         if connection.idle_expired() {
             self.touch(socket);
@@ -453,8 +453,10 @@ impl Reactor {
     /// `setDefaultEncoding()`: for the writes that follow. Kept when the socket connects again.
     pub(crate) fn set_default_encoding(&mut self, socket: Handle, encoding: Encoding) {
         if let Some(connection) = self.live(socket) {
-            connection.rare_mut().settings.default_encoding = encoding;
-            connection.release_rare();
+            // The box stays when it is the default again: who changes it once may do so for each write.
+            if connection.rare().settings.default_encoding != encoding {
+                connection.rare_mut().settings.default_encoding = encoding;
+            }
         }
     }
 
