@@ -16,6 +16,12 @@ use crate::reactor::connection::Connection;
 use crate::reactor::handle::{Handle, Token};
 use crate::reactor::ready::Readiness;
 
+/// The bytes of a slot: with the place for its listeners and its idle timer a connection costs little beside what the
+/// kernel has for it, however many there are. What only some connections have belongs into the rare box.
+const MOST_BYTES: usize = 88;
+
+const _: () = assert!(size_of::<Connection>() <= MOST_BYTES);
+
 #[derive(Default)]
 pub(crate) struct Connections {
     slots: Slab<Connection>,
@@ -118,5 +124,22 @@ impl IndexMut<usize> for Connections {
         let connection = &mut self.slots[index];
         connection.forget_what_is_usual();
         connection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `slab` makes of a slot: whether it is taken must be told within the bytes of the connection.
+    #[allow(dead_code)]
+    enum Slot {
+        Vacant(usize),
+        Occupied(Connection),
+    }
+
+    #[test]
+    fn a_slot_is_as_large_as_its_connection() {
+        assert_eq!(size_of::<Slot>(), size_of::<Connection>());
     }
 }
