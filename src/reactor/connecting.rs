@@ -147,7 +147,7 @@ impl Reactor {
         };
         let connection = &mut self.connections[socket.index()];
         connection.readiness = Readiness::default();
-        connection.rare_mut().attempt = Some(Attempt { stream, descriptor, target, refused });
+        connection.rare_mut().attempt = Some(Box::new(Attempt { stream, descriptor, target, refused }));
         self.requests += 1;
         self.limit_attempt(socket, epoch);
         if refused {
@@ -158,7 +158,7 @@ impl Reactor {
     /// Whether the socket's own block list forbids to connect there.
     pub(super) fn is_blocked(&mut self, socket: Handle, target: &Target) -> bool {
         let connection = self.live(socket);
-        let list = connection.and_then(|connection| connection.rare().settings.block_list.as_ref());
+        let list = connection.and_then(|connection| connection.settings().block_list.as_ref());
         list.is_some_and(|list| list.check(target.address.ip()))
     }
 
@@ -166,7 +166,7 @@ impl Reactor {
     pub(crate) fn connect_decided(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         let Some(attempt) = connection.take_attempt() else { return };
-        let Attempt { stream, descriptor, target, refused } = attempt;
+        let Attempt { stream, descriptor, target, refused } = *attempt;
         let failure = match stream.take_error() {
             Ok(None) if refused => Some(Errno::REFUSED),
             Ok(None) => None,
@@ -198,7 +198,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         if let Some(stream) = connection.open_stream() {
             connection.set_options_of(stream);
-            if let Some(value) = connection.rare().settings.type_of_service {
+            if let Some(value) = connection.settings().type_of_service {
                 let _ = stream.set_type_of_service(value);
             }
         }

@@ -460,7 +460,7 @@ impl Connection {
         connection.write.phase = connection.write.first_phase();
         let settings = Settings::of(options);
         if !settings.are_default() {
-            connection.rare_mut().settings = settings;
+            *connection.settings_mut() = settings;
         }
         connection
     }

@@ -133,7 +133,7 @@ impl Connection {
             && write.phase == WritePhase::Open
             && self.queue().is_none()
             && !write.need_drain()
-            && self.rare().settings.default_encoding == Encoding::Utf8
+            && self.settings().default_encoding == Encoding::Utf8
             && !self.idle_expired()
             && !self.destroyed()
             && self.errored().is_none()

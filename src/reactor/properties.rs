@@ -113,11 +113,11 @@ impl Connection {
     }
 
     pub(crate) fn readable_high_water_mark(&self) -> usize {
-        self.rare().settings.readable_high_water_mark
+        self.settings().readable_high_water_mark
     }
 
     pub(crate) fn writable_high_water_mark(&self) -> usize {
-        self.rare().settings.writable_high_water_mark
+        self.settings().writable_high_water_mark
     }
 
     pub(crate) fn server(&self) -> Option<Handle> {
@@ -159,7 +159,7 @@ impl Connection {
 
     pub(crate) fn keep_alive_times(&self) -> Option<KeepAliveTimes> {
         let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
-        let settings = &self.rare().settings;
+        let settings = self.settings();
         (settings.keep_alive_delay > 0).then(|| KeepAliveTimes {
             delay: Duration::from_secs(settings.keep_alive_delay),
             interval: settings.keep_alive_interval.map(seconds),
@@ -195,7 +195,7 @@ impl Reactor {
         let delay = delay.as_secs();
         // The kernel takes no more than 32,767 seconds; what does not fit is refused by it just the same.
         let interval = interval.map(|interval| u32::try_from(interval.as_secs()).unwrap_or(u32::MAX));
-        let settings = &connection.rare().settings;
+        let settings = connection.settings();
         let known = (settings.keep_alive_delay, settings.keep_alive_interval, settings.keep_alive_count);
         let changed = on != connection.keep_alive() || (on && known != (delay, interval, count));
         if matches!(connection.link, Link::Open { .. }) && !changed {
@@ -203,7 +203,7 @@ impl Reactor {
         }
         connection.set_keep_alive(on);
         if known != (delay, interval, count) {
-            let settings = &mut connection.rare_mut().settings;
+            let settings = connection.settings_mut();
             settings.keep_alive_delay = delay;
             settings.keep_alive_interval = interval;
             settings.keep_alive_count = count;
@@ -216,7 +216,7 @@ impl Reactor {
     /// `setTypeOfService()` (rule C46): remembered before there is a descriptor, no system call when nothing changes.
     pub(crate) fn set_type_of_service(&mut self, socket: Handle, value: u8) -> Result<(), Error> {
         let Some(connection) = self.live(socket) else { return Ok(()) };
-        if connection.rare_mut().settings.type_of_service.replace(value) == Some(value) {
+        if connection.settings_mut().type_of_service.replace(value) == Some(value) {
             return Ok(());
         }
         // A unix socket has none, and Node only remembers it there (rule C46).
@@ -228,7 +228,7 @@ impl Reactor {
     pub(crate) fn type_of_service(&mut self, socket: Handle) -> Result<u8, Error> {
         let Some(connection) = self.live(socket) else { return Ok(0) };
         match connection.stream().filter(|_| !connection.is_unix()) {
-            None => Ok(connection.rare().settings.type_of_service.unwrap_or(0)),
+            None => Ok(connection.settings().type_of_service.unwrap_or(0)),
             Some(stream) => {
                 stream.type_of_service().map_err(|error| Error::exception(Errno::from_io(&error), "getTypeOfService"))
             }

@@ -26,7 +26,7 @@ pub(crate) struct Rare {
     pub(super) incoming: Incoming,
     /// What waits to be written. Made by the first write that the kernel does not take, released when nothing waits.
     pub(super) queue: Option<Box<WriteQueue>>,
-    pub(super) settings: Settings,
+    settings: Option<Box<Settings>>,
     pub(super) errored: Option<Error>,
     /// Lookups and the choice among several addresses.
     pub(super) outbound: Option<Box<Outbound>>,
@@ -34,7 +34,7 @@ pub(crate) struct Rare {
     /// is a name there is somebody behind it.
     pub(super) name: Option<Box<BoundName>>,
     /// Of [`Link::Connecting`].
-    pub(super) attempt: Option<Attempt>,
+    pub(super) attempt: Option<Box<Attempt>>,
     /// Of [`Link::ConnectingPath`].
     pub(super) path_attempt: Option<Box<PathAttempt>>,
     /// The generation of the open descriptor, if it is not that of the handle: the socket had another one before.
@@ -72,7 +72,7 @@ impl Rare {
     const NOTHING: Rare = Rare {
         incoming: Incoming { length: 0, chunks: VecDeque::new(), decoder: None },
         queue: None,
-        settings: Settings::DEFAULT,
+        settings: None,
         errored: None,
         outbound: None,
         name: None,
@@ -89,7 +89,7 @@ impl Rare {
     fn is_nothing(&self) -> bool {
         self.incoming.is_nothing()
             && self.queue.is_none()
-            && self.settings.are_default()
+            && self.settings.is_none()
             && self.errored.is_none()
             && self.outbound.is_none()
             && self.name.is_none()
@@ -246,6 +246,7 @@ impl Connection {
     pub(super) fn release_rare(&mut self) {
         let Some(rare) = &mut self.rare else { return };
         rare.incoming.shrink();
+        rare.settings.take_if(|settings| settings.are_default());
         if rare.is_nothing() {
             self.rare = None;
         }
@@ -337,7 +338,7 @@ impl Connection {
         matches!(self.link, Link::Connecting)
     }
 
-    pub(super) fn take_attempt(&mut self) -> Option<Attempt> {
+    pub(super) fn take_attempt(&mut self) -> Option<Box<Attempt>> {
         let attempt = self.rare.as_mut()?.attempt.take()?;
         self.release_rare();
         Some(attempt)
@@ -356,6 +357,16 @@ impl Connection {
 
     pub(super) fn outbound_mut(&mut self) -> Option<&mut Outbound> {
         self.rare.as_mut()?.outbound.as_deref_mut()
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        const DEFAULT: &Settings = &Settings::DEFAULT;
+        self.rare().settings.as_deref().unwrap_or(DEFAULT)
+    }
+
+    /// The settings, to change one.
+    pub(super) fn settings_mut(&mut self) -> &mut Settings {
+        self.rare_mut().settings.get_or_insert_with(|| Box::new(Settings::DEFAULT))
     }
 
     pub(super) fn queue(&self) -> Option<&WriteQueue> {

@@ -247,7 +247,7 @@ impl Reactor {
             // Bounded as in Node, which throws beyond the limit; a mark that was set higher stays.
             let raised = size.checked_next_power_of_two().unwrap_or(size).min(MAX_HIGH_WATER_MARK);
             high_water_mark = raised.max(high_water_mark);
-            connection.rare_mut().settings.readable_high_water_mark = high_water_mark;
+            connection.settings_mut().readable_high_water_mark = high_water_mark;
         }
         if size == Some(0) {
             self.read_zero(socket);

@@ -68,7 +68,7 @@ pub(super) struct Selection {
 
 /// An attempt beside the one that the link holds.
 struct Racing {
-    attempt: Attempt,
+    attempt: Box<Attempt>,
     readiness: Readiness,
 }
 
@@ -357,7 +357,7 @@ impl Reactor {
             return false;
         }
         let Racing { attempt, mut readiness } = selection.racing.remove(position);
-        let Attempt { stream, descriptor, target, refused: _ } = attempt;
+        let Attempt { stream, descriptor, target, refused: _ } = *attempt;
         self.requests -= 1;
         match stream.take_error() {
             Ok(None) => {

@@ -69,7 +69,7 @@ impl Reactor {
             self.destroy(socket, Some(error.clone()));
             return Err(error);
         }
-        let encoding = connection.rare().settings.default_encoding;
+        let encoding = connection.settings().default_encoding;
         let is_text = encoding.stays_text() && chunk.as_ref().is_some_and(Outgoing::is_text);
         if encoding != Encoding::Utf8 {
             if let Some(chunk) = chunk {
@@ -453,9 +453,9 @@ impl Reactor {
     /// `setDefaultEncoding()`: for the writes that follow. Kept when the socket connects again.
     pub(crate) fn set_default_encoding(&mut self, socket: Handle, encoding: Encoding) {
         if let Some(connection) = self.live(socket) {
-            // The box stays when it is the default again: who changes it once may do so for each write.
-            if connection.rare().settings.default_encoding != encoding {
-                connection.rare_mut().settings.default_encoding = encoding;
+            // The boxes stay when it is the default again: who changes it once may do so for each write.
+            if connection.settings().default_encoding != encoding {
+                connection.settings_mut().default_encoding = encoding;
             }
         }
     }
