@@ -605,7 +605,7 @@ impl Socket {
     ///
     /// [`socket.timeout`]: https://nodejs.org/api/net.html#sockettimeout
     pub fn timeout(self) -> Option<Duration> {
-        self.ask(None, |connection| connection.timeout())
+        current::with(|core| core.reactor.idle_timeout(self.handle)).flatten()
     }
 
     /// The server that accepted it; `None` for a client. Mirrors [`socket.server`].

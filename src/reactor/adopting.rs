@@ -13,7 +13,7 @@ use crate::reactor::handle::Token;
 use crate::reactor::ready::Announced;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
-use crate::sys::{Acceptor, Stream, Transport};
+use crate::sys::{Acceptor, Adopted, Stream, Transport};
 
 /// How Node's errors show that there was no address to bind.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -28,31 +28,34 @@ impl Reactor {
     /// `new Socket({ fd })`: connected and reading from the start, without `connect` and `ready`.
     ///
     /// Node remembers `noDelay` and `keepAlive` for a connect that never comes; here they are set now.
-    pub(crate) fn adopt_stream(&mut self, socket: Handle, stream: io::Result<Stream>) {
-        let descriptor = self.generations.next();
+    pub(crate) fn adopt_stream(&mut self, socket: Handle, adopted: io::Result<Adopted>) {
+        let descriptor = self.new_descriptor(socket);
         let now = self.now;
         let token = Token::Connection { index: socket.index(), descriptor }.pack();
-        let registered = stream.and_then(|stream| self.poller.register(stream.as_fd(), token).map(|()| stream));
+        let registered =
+            adopted.and_then(|adopted| self.poller.register(adopted.stream.as_fd(), token).map(|()| adopted));
         let Some(connection) = self.live(socket) else { return };
-        let stream = match registered {
-            Ok(stream) => stream,
+        let Adopted { name, stream } = match registered {
+            Ok(adopted) => adopted,
             Err(error) => return self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "open"))),
         };
         connection.set_options_of(&stream);
         // Asked rather than waited for: a socket without a connection is reported as hung up, and never as readable.
         connection.announced = Announced::readable();
-        connection.idle.last_activity = now;
-        connection.peer = stream.peer_address().ok();
-        connection.link = Link::Open { stream, descriptor };
+        connection.last_activity = now;
+        connection.set_peer(stream.peer_address().ok());
+        connection.open(stream, descriptor);
+        connection.set_name(name);
         self.read_zero(socket);
     }
 
     /// `new Socket({ handle: boundSocket })`: the first `connect()` uses it.
-    pub(crate) fn adopt_bound(&mut self, socket: Handle, stream: io::Result<Stream>) {
-        match stream {
-            Ok(stream) => {
+    pub(crate) fn adopt_bound(&mut self, socket: Handle, adopted: io::Result<Adopted>) {
+        match adopted {
+            Ok(Adopted { name, stream }) => {
                 if let Some(connection) = self.live(socket) {
-                    connection.bound = Some(stream);
+                    connection.rare_mut().bound = Some(stream);
+                    connection.set_name(name);
                 }
             }
             Err(error) => self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "open"))),
@@ -63,7 +66,7 @@ impl Reactor {
     pub(crate) fn bound_transport(&mut self, socket: Handle) -> Option<Transport> {
         let connection = self.live(socket)?;
         // While it connects, what is bound is the attempt that is being announced.
-        connection.bound.as_ref().filter(|_| connection.link.is_detached()).map(Stream::transport)
+        connection.bound().filter(|_| connection.link.is_detached()).map(Stream::transport)
     }
 
     /// `setupListenHandle` with a handle: bound already, listening perhaps. The caller has begun the `listen`.
@@ -96,7 +99,7 @@ impl Reactor {
     /// The caller may want a TCP connection only.
     pub(crate) fn detach(&mut self, socket: Handle, only_tcp: bool) -> Result<(Stream, Vec<u8>), Error> {
         let Some(connection) = self.live(socket) else { return Err(Error::not_transferable()) };
-        let unix = connection.link.stream().is_some_and(|stream| stream.transport() == Transport::Unix);
+        let unix = connection.stream().is_some_and(|stream| stream.transport() == Transport::Unix);
         if only_tcp && unix {
             return Err(Error::invalid_fd_type("PIPE"));
         }
@@ -104,17 +107,20 @@ impl Reactor {
             WritePhase::Open | WritePhase::Finished => false,
             WritePhase::Ending | WritePhase::Final | WritePhase::Prefinished => true,
         };
-        let writing = connection.write.length > 0 || connection.write.is_writing() || connection.write.has_buffered();
+        let writing = connection.writable_length() > 0 || connection.is_writing() || connection.has_buffered();
         // Part of a character may lie in the decoder, and what is buffered is text.
-        let decoding = connection.read.decoder.is_some();
+        let decoding = connection.encoding().is_some();
         if ending || writing || decoding || !matches!(connection.link, Link::Open { .. }) {
             return Err(Error::not_transferable());
         }
-        let Link::Open { stream, .. } = std::mem::replace(&mut connection.link, Link::Detached) else {
+        let Link::Open { stream } = std::mem::replace(&mut connection.link, Link::Detached) else {
             return Err(Error::not_transferable());
         };
-        connection.read.length = 0;
-        let buffered = std::mem::take(&mut connection.read.buffer).into_iter().flatten().collect();
+        if let Some(name) = connection.take_name() {
+            // The file belongs to whoever goes on with the socket.
+            name.leave();
+        }
+        let buffered = connection.clear_incoming().into_iter().flatten().collect();
         // It can only fail on a descriptor that is not registered, and then there is nothing to end.
         let _ = self.poller.deregister(stream.as_fd());
         self.destroy(socket, None);

@@ -37,37 +37,35 @@ impl Reactor {
     /// `destroy(error)`: everything is over at once, only the events come later (rules L30-L32).
     pub(crate) fn destroy(&mut self, socket: Handle, error: Option<Error>) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             return;
         }
-        let owes_callbacks = connection
-            .write
-            .queue
-            .as_ref()
-            .is_some_and(|queue| !queue.buffered.is_empty() || !queue.end_callbacks.is_empty());
+        let owes_callbacks =
+            connection.queue().is_some_and(|queue| !queue.buffered.is_empty() || !queue.end_callbacks.is_empty());
         if owes_callbacks {
             self.defer(socket, ConnectionTick::ErrorBuffer);
         }
         let connection = &mut self.connections[socket.index()];
-        let epoch = connection.epoch;
+        let epoch = connection.epoch();
         let had_error = error.is_some();
-        connection.destroyed = true;
-        connection.abortable = false;
+        connection.set_destroyed(true);
+        connection.set_abortable(false);
         if let Some(error) = &error {
-            connection.errored.get_or_insert_with(|| error.clone());
+            connection.set_errored(error);
         }
-        let link = std::mem::replace(&mut connection.link, Link::Detached);
-        let bound = connection.bound.take();
-        let had_handle = !link.is_detached() || bound.is_some();
+        // While there is a name there is somebody behind it.
+        drop(connection.take_name());
+        let bound = connection.take_bound();
+        let had_handle = !connection.link.is_detached() || bound.is_some();
         drop(bound);
-        let canceled = self.canceled_attempts(socket, &link);
-        self.close_link(socket, link);
+        let canceled = self.canceled_attempts(socket);
+        self.close_link(socket);
         let tick = match error {
             Some(error) => ConnectionTick::ErrorThenClosed(error),
             None => ConnectionTick::Closed,
         };
         self.defer(socket, tick);
-        self.connections[socket.index()].close_owed += 1;
+        self.connections[socket.index()].owe_close();
         if had_handle {
             let owner = Owner::Connection { socket, epoch, had_error };
             self.closing.push(Closing { owner, owed: Vec::new(), canceled });
@@ -78,44 +76,40 @@ impl Reactor {
     }
 
     /// Closes the descriptor and settles what counted for keeping the loop alive.
-    fn close_link(&mut self, socket: Handle, link: Link) {
+    fn close_link(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];
-        let timer = connection.idle.timer.take();
-        connection.idle.expired = false;
-        connection.read.receiving = false;
-        if std::mem::take(&mut connection.write.shutting_down) {
+        connection.read.set_receiving(false);
+        if connection.write.shutting_down() {
+            connection.write.set_shutting_down(false);
             self.requests -= 1;
         }
-        let in_flight = connection.write.queue.as_ref().and_then(|queue| queue.current.as_ref());
+        let in_flight = connection.queue().and_then(|queue| queue.current.as_ref());
         if in_flight.is_some_and(|current| current.state == CurrentState::InFlight) {
             self.requests -= 1;
         }
-        match &link {
+        match std::mem::replace(&mut connection.link, Link::Detached) {
             Link::Detached => {}
-            Link::Connecting { attempt } => {
-                if attempt.is_some() {
+            Link::Connecting => {
+                if connection.take_attempt().is_some() {
                     self.requests -= 1;
                 }
             }
-            Link::Open { stream, .. } => {
-                if connection.reset {
+            Link::Open { stream } => {
+                if connection.reset() {
                     // Fails only on a descriptor that is dead already, and then there is nobody to reset.
                     let _ = stream.reset_on_close();
                 }
             }
-            Link::ConnectingPath { attempt } => {
-                if attempt.is_some() {
+            Link::ConnectingPath => {
+                if connection.take_path_attempt().is_some() {
                     self.requests -= 1;
                 }
             }
         }
-        drop(link);
         self.end_selection(socket);
         self.abandon_lookups(socket);
         self.count(socket);
-        if let Some(timer) = timer {
-            self.timers.remove(timer);
-        }
+        self.end_idle_timer(socket);
     }
 
     /// `destroySoon()`: returns true when `finish` must come first (rule L43).
@@ -140,7 +134,7 @@ impl Reactor {
                 self.destroy(socket, Some(Error::socket_closed()));
                 false
             }
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => true,
+            Link::Connecting | Link::ConnectingPath => true,
             Link::Open { .. } => {
                 self.reset(socket);
                 false
@@ -152,15 +146,15 @@ impl Reactor {
     /// emits that error within the call. Node then forgets the descriptor; here it is closed in the ordinary way.
     pub(super) fn reset(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             return;
         }
-        if connection.write.shutting_down {
+        if connection.write.shutting_down() {
             let error = Error::exception(Errno::INVALID, "reset");
             self.destroy(socket, None);
             self.ticks.then_emit(Emission::Error { socket, error });
         } else {
-            connection.reset = true;
+            connection.set_reset(true);
             self.destroy(socket, None);
         }
     }
@@ -169,8 +163,8 @@ impl Reactor {
     pub(super) fn error_then_closed(&mut self, socket: Handle, epoch: u32, error: Error) {
         let mut emit = true;
         if let Some(connection) = self.current(socket, epoch) {
-            emit = !connection.error_emitted;
-            connection.error_emitted = true;
+            emit = !connection.error_emitted();
+            connection.set_error_emitted(true);
         }
         self.ticks.then(Step::MarkClosed { socket, epoch });
         if emit {
@@ -181,7 +175,7 @@ impl Reactor {
     /// The stream's `emitCloseNT`
     pub(super) fn mark_closed(&mut self, socket: Handle, epoch: u32) {
         if let Some(connection) = self.current(socket, epoch) {
-            connection.close_marked = true;
+            connection.set_close_marked(true);
         }
     }
 
@@ -229,7 +223,7 @@ impl Reactor {
 
     fn cancel_write(&mut self, socket: Handle, epoch: u32) -> bool {
         let Some(connection) = self.current(socket, epoch) else { return false };
-        let Some(queue) = connection.write.queue.as_mut() else { return false };
+        let Some(queue) = connection.queue_mut() else { return false };
         let Some(current) = queue.current.take_if(|current| current.state == CurrentState::InFlight) else {
             return false;
         };
@@ -248,32 +242,30 @@ impl Reactor {
     /// After the `close` listeners: the slot is free, unless one of them connected it again or the user retained it.
     pub(super) fn close_emitted(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.close_owed -= 1;
+        connection.pay_close();
         self.free_if_over(socket);
     }
 
     fn free_if_over(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed && connection.close_owed == 0 && !connection.retained {
+        if connection.destroyed() && !connection.close_owed() && !connection.retained() {
             self.free(socket);
         }
     }
 
     pub(crate) fn retain(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.retained = true;
+            connection.set_retained(true);
         }
     }
 
     /// Gives up what `retain()` or `Socket::new()` held.
     pub(crate) fn release(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.retained = false;
-        if connection.link.is_detached() && !connection.destroyed {
+        connection.set_retained(false);
+        if connection.link.is_detached() && !connection.destroyed() {
             // Never connected: nobody is owed a `close`, and the timer must not outlive the slot.
-            if let Some(timer) = connection.idle.timer.take() {
-                self.timers.remove(timer);
-            }
+            self.end_idle_timer(socket);
             self.free(socket);
         } else {
             self.free_if_over(socket);
@@ -281,8 +273,8 @@ impl Reactor {
     }
 
     fn free(&mut self, socket: Handle) {
-        let connection = self.connections.remove(socket.index());
-        if let Some(queue) = connection.write.queue {
+        let mut connection = self.connections.remove(socket.index());
+        if let Some(queue) = connection.take_queue() {
             self.graveyard.extend(queue.current.into_iter().flat_map(|current| current.chunks));
             for request in queue.buffered {
                 self.graveyard.push(request.bytes);

@@ -23,17 +23,17 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return Err(Error::socket_closed()) };
         match connection.link {
             Link::Open { .. } => return Err(Error::is_connected()),
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => {}
+            Link::Connecting | Link::ConnectingPath => {}
             Link::Detached => {
                 self.abandon(socket);
                 let connection = &mut self.connections[socket.index()];
                 connection.undestroy();
-                connection.link = Link::Connecting { attempt: None };
+                connection.link = Link::Connecting;
             }
         }
         let connection = &mut self.connections[socket.index()];
-        connection.write_after_end_of_peer = false;
-        let epoch = connection.epoch;
+        connection.set_write_after_end_of_peer(false);
+        let epoch = connection.epoch();
         self.touch(socket);
         Ok(epoch)
     }
@@ -42,9 +42,9 @@ impl Reactor {
     /// the new connection does not answer for it (N10).
     fn abandon(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];
-        let epoch = connection.epoch;
-        let Some(queue) = connection.write.queue.take() else { return };
-        let errored = connection.errored.clone();
+        let epoch = connection.epoch();
+        let errored = connection.errored().cloned();
+        let Some(queue) = connection.take_queue() else { return };
         let mut owed = Vec::new();
         if let Some(current) = queue.current {
             let error = match current.state {
@@ -92,11 +92,13 @@ impl Reactor {
     /// `internalConnect`, up to the `connectionAttempt` event.
     pub(crate) fn attempt(&mut self, socket: Handle, epoch: u32, target: Box<Target>) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        let Link::Connecting { attempt } = &connection.link else { return };
-        if attempt.is_none() && (target.local.address.is_some() || target.local.port.is_some()) {
+        if !connection.connects_to_internet() {
+            return;
+        }
+        if connection.rare().attempt.is_none() && (target.local.address.is_some() || target.local.port.is_some()) {
             match bind(&target) {
                 // Kept where the listeners can see the local end.
-                Ok(stream) => connection.bound = Some(stream),
+                Ok(stream) => connection.rare_mut().bound = Some(stream),
                 Err(error) => return self.destroy(socket, Some(error)),
             }
         }
@@ -108,8 +110,10 @@ impl Reactor {
     /// (N1 is not copied).
     pub(super) fn start_connect(&mut self, socket: Handle, epoch: u32, target: Box<Target>) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        let Link::Connecting { attempt } = &connection.link else { return };
-        if let Some(attempt) = attempt {
+        if !connection.connects_to_internet() {
+            return;
+        }
+        if let Some(attempt) = &connection.rare().attempt {
             let local = local_details(&attempt.stream);
             let error = connect_error(Errno::ALREADY, &target, local);
             return self.destroy(socket, Some(error));
@@ -119,7 +123,7 @@ impl Reactor {
             return self.destroy(socket, Some(Error::ip_blocked(&target.text)));
         }
         self.note_attempt(socket, epoch, &target);
-        let bound = self.connections[socket.index()].bound.take();
+        let bound = self.connections[socket.index()].take_bound();
         let stream = match bound.map_or_else(|| Stream::tcp(target.family()), Ok) {
             Ok(stream) => stream,
             Err(error) => {
@@ -127,7 +131,7 @@ impl Reactor {
                 return self.attempt_failed(socket, epoch, target, error, false);
             }
         };
-        let descriptor = self.generations.next();
+        let descriptor = self.new_descriptor(socket);
         let token = Token::Connection { index: socket.index(), descriptor }.pack();
         let started = stream.connect(target.address).and_then(|start| {
             self.poller.register(stream.as_fd(), token)?;
@@ -143,7 +147,7 @@ impl Reactor {
         };
         let connection = &mut self.connections[socket.index()];
         connection.announced = Announced::default();
-        connection.link = Link::Connecting { attempt: Some(Attempt { stream, descriptor, target, refused }) };
+        connection.rare_mut().attempt = Some(Box::new(Attempt { stream, descriptor, target, refused }));
         self.requests += 1;
         self.limit_attempt(socket, epoch);
         if refused {
@@ -154,29 +158,28 @@ impl Reactor {
     /// Whether the socket's own block list forbids to connect there.
     pub(super) fn is_blocked(&mut self, socket: Handle, target: &Target) -> bool {
         let connection = self.live(socket);
-        let list = connection.and_then(|connection| connection.block_list.as_ref());
+        let list = connection.and_then(|connection| connection.settings().block_list.as_ref());
         list.is_some_and(|list| list.check(target.address.ip()))
     }
 
     /// The kernel said that the attempt is decided, or (in the pending phase) that it was refused at once.
     pub(crate) fn connect_decided(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let Link::Connecting { attempt } = &mut connection.link else { return };
-        let Some(attempt) = attempt.take() else { return };
-        let Attempt { stream, descriptor, target, refused } = attempt;
+        let Some(attempt) = connection.take_attempt() else { return };
+        let Attempt { stream, descriptor, target, refused } = *attempt;
         let failure = match stream.take_error() {
             Ok(None) if refused => Some(Errno::REFUSED),
             Ok(None) => None,
             Ok(Some(error)) | Err(error) => Some(Errno::from_io(&error)),
         };
-        let selecting = connection.outbound.as_ref().is_some_and(|outbound| outbound.selection.is_some());
+        let selecting = connection.is_selecting();
         if failure.is_none() || !selecting {
-            connection.link = Link::Open { stream, descriptor };
+            connection.open(stream, descriptor);
         }
         if failure.is_none() {
-            connection.peer = Some(target.address);
+            connection.set_peer(Some(target.address));
         }
-        let epoch = connection.epoch;
+        let epoch = connection.epoch();
         self.requests -= 1;
         self.forget_attempt_timer(socket);
         match failure {
@@ -193,13 +196,14 @@ impl Reactor {
         self.touch(socket);
         self.end_selection(socket);
         let connection = &mut self.connections[socket.index()];
-        if let Some(stream) = connection.link.stream() {
+        if let Some(stream) = connection.open_stream() {
             connection.set_options_of(stream);
-            if let Some(value) = connection.type_of_service {
+            if let Some(value) = connection.settings().type_of_service {
                 let _ = stream.set_type_of_service(value);
             }
         }
-        if std::mem::take(&mut connection.read_on_connect) {
+        if connection.read_on_connect() {
+            connection.set_read_on_connect(false);
             self.start_receiving(socket);
         }
         self.ticks.then(Step::Connected { socket, epoch });
@@ -220,33 +224,32 @@ impl super::connection::Connection {
     /// Node's `_undestroy`: the stream begins anew. Listeners, flow and the deferred functions already queued for the
     /// reader are kept (rule C41).
     fn undestroy(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
-        if self.destroyed {
+        self.next_epoch();
+        if self.destroyed() {
             // What the connection before has not delivered is not the next one's to deliver. What was `unshift`ed into a
             // socket that never connected is.
-            self.read.length = 0;
-            self.read.buffer.clear();
+            self.clear_incoming();
         }
-        self.destroyed = false;
-        self.error_emitted = false;
-        self.close_marked = false;
-        self.errored = None;
-        self.referenced = true;
-        self.reset = false;
+        self.keep_timeout_apart();
+        self.set_destroyed(false);
+        self.set_error_emitted(false);
+        self.set_close_marked(false);
+        self.forget_errored();
+        self.set_referenced(true);
+        self.set_reset(false);
         self.announced = Announced::default();
         self.bytes_read = 0;
         self.bytes_dispatched = 0;
-        self.peer = None;
-        self.peer_was_read = false;
+        self.set_peer(None);
+        self.set_peer_was_read(false);
         self.read.phase = self.read.first_phase();
-        self.read.reading = false;
-        self.read.end_scheduled = false;
-        self.read.receiving = false;
+        self.read.set_reading(false);
+        self.read.set_end_scheduled(false);
+        self.read.set_receiving(false);
         self.write.phase = self.write.first_phase();
-        self.write.need_drain = false;
-        self.write.after_write_pending = false;
-        self.write.shutting_down = false;
-        self.write.length = 0;
+        self.write.set_need_drain(false);
+        self.write.set_after_write_pending(false);
+        self.write.set_shutting_down(false);
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Nearly every read goes straight to one `data` listener, and nearly every write is taken whole by the kernel with nothing
 //! before it and nothing to follow. Whether a connection is in that state depends on a dozen of its fields. It is found out
-//! once and remembered as a token or a handle to compare with; every other access to the connection goes through
-//! [`Connections::get_mut`] or an index, which forget it. So the answer is never older than the last change.
+//! once and remembered in two flags; every other access to the connection goes through [`Connections::get_mut`] or an
+//! index, which forget it. So the answer is never older than the last change.
 //!
-//! This module touches nothing. Invariant: `reads` or `writes` is set only while [`Connection::reads_plainly`] or
-//! [`Connection::writes_plainly`] holds.
+//! This module touches nothing. Invariant: `known_to_read_plainly` or `known_to_write_plainly` is set only while
+//! [`Connection::reads_plainly`] or [`Connection::writes_plainly`] holds, the former for the token that is the handle.
 
 use std::ops::{Index, IndexMut};
 
@@ -16,21 +16,16 @@ use crate::reactor::connection::Connection;
 use crate::reactor::handle::{Handle, Token};
 use crate::reactor::ready::Announced;
 
+/// The bytes of a slot: with the place for its listeners and its idle timer a connection costs little beside what the
+/// kernel has for it, however many there are. What only some connections have belongs into the rare box.
+const MOST_BYTES: usize = 88;
+
+const _: () = assert!(size_of::<Connection>() <= MOST_BYTES);
+
 #[derive(Default)]
 pub(crate) struct Connections {
-    slots: Slab<Slot>,
+    slots: Slab<Connection>,
 }
-
-struct Slot {
-    /// The token whose input is read the usual way; [`UNKNOWN`] until that was found out.
-    reads: u64,
-    /// The handle whose writes go the usual way, likewise.
-    writes: u64,
-    connection: Connection,
-}
-
-/// Neither a token nor a handle: both hold a generation, which is never zero.
-const UNKNOWN: u64 = 0;
 
 impl Connections {
     pub(crate) fn len(&self) -> usize {
@@ -43,67 +38,76 @@ impl Connections {
     }
 
     pub(crate) fn insert(&mut self, connection: Connection) -> usize {
-        self.slots.insert(Slot { reads: UNKNOWN, writes: UNKNOWN, connection })
+        self.slots.insert(connection)
     }
 
     pub(crate) fn remove(&mut self, index: usize) -> Connection {
-        self.slots.remove(index).connection
+        self.slots.remove(index)
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Connection> {
-        let slot = self.slots.get_mut(index)?;
-        slot.forget();
-        Some(&mut slot.connection)
+        let connection = self.slots.get_mut(index)?;
+        connection.forget_what_is_usual();
+        Some(connection)
     }
 
     /// What is known of what `token` names, which none of the usual ways depends on.
     #[inline]
     pub(crate) fn announced_of(&mut self, token: u64) -> Option<&mut Announced> {
-        let slot = self.slots.get_mut(Token::index(token))?;
-        if slot.reads == token { Some(&mut slot.connection.announced) } else { slot.connection.announced_of(token) }
+        let connection = self.slots.get_mut(Token::index(token))?;
+        if connection.known_to_read(token) { Some(&mut connection.announced) } else { connection.announced_of(token) }
     }
 
     /// The connection that `token` names, if its input goes the usual way. The caller leaves that as it is.
     #[inline]
     pub(crate) fn plain_reader(&mut self, token: u64) -> Option<&mut Connection> {
-        let slot = self.slots.get_mut(Token::index(token))?;
-        if slot.reads != token {
-            if !slot.connection.reads_plainly(token) {
+        let connection = self.slots.get_mut(Token::index(token))?;
+        if !connection.known_to_read(token) {
+            if !connection.reads_plainly(token) {
                 return None;
             }
-            slot.reads = token;
+            // A second descriptor has a token of its own, and is looked at anew each time.
+            connection.set_known_to_read_plainly(connection.handle.is(token));
         }
-        debug_assert!(slot.connection.reads_plainly(token));
-        Some(&mut slot.connection)
+        debug_assert!(connection.reads_plainly(token));
+        Some(connection)
     }
 
     /// The connection of `socket`, if its output goes the usual way. The caller leaves that as it is.
     #[inline]
     pub(crate) fn plain_writer(&mut self, socket: Handle) -> Option<&mut Connection> {
-        let slot = self.slots.get_mut(socket.index())?;
-        if slot.writes != socket.bits() {
-            if slot.connection.generation != socket.generation() || !slot.connection.writes_plainly() {
+        let connection = self.slots.get_mut(socket.index())?;
+        if connection.handle != socket {
+            return None;
+        }
+        if !connection.known_to_write_plainly() {
+            if !connection.writes_plainly() {
                 return None;
             }
-            slot.writes = socket.bits();
+            connection.set_known_to_write_plainly(true);
         }
-        debug_assert!(slot.connection.writes_plainly());
-        Some(&mut slot.connection)
+        debug_assert!(connection.writes_plainly());
+        Some(connection)
     }
 
     /// Whether nobody had hold of this connection since it was read the usual way.
     #[inline]
     pub(crate) fn is_untouched(&self, index: usize) -> bool {
-        self.slots.get(index).is_some_and(|slot| slot.reads != UNKNOWN)
+        self.slots.get(index).is_some_and(Connection::known_to_read_plainly)
     }
 }
 
-impl Slot {
+impl Connection {
     #[inline]
-    fn forget(&mut self) {
-        self.reads = UNKNOWN;
-        self.writes = UNKNOWN;
+    fn known_to_read(&self, token: u64) -> bool {
+        self.handle.is(token) && self.known_to_read_plainly()
+    }
+
+    #[inline]
+    fn forget_what_is_usual(&mut self) {
+        self.set_known_to_read_plainly(false);
+        self.set_known_to_write_plainly(false);
     }
 }
 
@@ -111,14 +115,31 @@ impl Index<usize> for Connections {
     type Output = Connection;
 
     fn index(&self, index: usize) -> &Connection {
-        &self.slots[index].connection
+        &self.slots[index]
     }
 }
 
 impl IndexMut<usize> for Connections {
     fn index_mut(&mut self, index: usize) -> &mut Connection {
-        let slot = &mut self.slots[index];
-        slot.forget();
-        &mut slot.connection
+        let connection = &mut self.slots[index];
+        connection.forget_what_is_usual();
+        connection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `slab` makes of a slot: whether it is taken must be told within the bytes of the connection.
+    #[allow(dead_code)]
+    enum Slot {
+        Vacant(usize),
+        Occupied(Connection),
+    }
+
+    #[test]
+    fn a_slot_is_as_large_as_its_connection() {
+        assert_eq!(size_of::<Slot>(), size_of::<Connection>());
     }
 }

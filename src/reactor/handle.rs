@@ -2,9 +2,12 @@
 //!
 //! A *handle* names a slot and the generation that lives in it; users hold handles. A *token* names a slot and the
 //! generation of one descriptor; the kernel holds tokens. They are two things because one socket may own several
-//! descriptors in its life. Both fit 64 bits: an index and 40 bits of generation. A 32-bit generation would wrap in two
-//! days at 25,000 connections a second; 40 bits last more than a year at that rate, and then only a handle kept for the
-//! whole of it could be mistaken.
+//! descriptors in its life. Both fit 64 bits: an index and 39 bits of generation; the bit on top tells what kind of slot a
+//! token names. A 32-bit generation would wrap in two days at 25,000 connections a second; 39 bits last more than half a
+//! year at that rate, and then only a handle kept for the whole of it could be mistaken.
+//!
+//! The first descriptor of a connection has the generation of its handle, so that its token and its handle are the same
+//! number: nearly all connections have one descriptor, and the slot need not hold both.
 //!
 //! This module touches nothing. Invariant: a generation is never zero, so `Option<Handle>` needs no extra word.
 
@@ -13,7 +16,7 @@ use std::num::NonZeroU64;
 /// Sixteen million slots: each costs the kernel kilobytes, so memory ends first.
 const INDEX_BITS: u32 = 24;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
-const GENERATION_BITS: u32 = 40;
+const GENERATION_BITS: u32 = 39;
 const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
 
 /// A slot and the generation that lives in it.
@@ -30,9 +33,10 @@ impl Handle {
         (self.0.get() & INDEX_MASK) as usize
     }
 
-    /// The whole of it as a number, never zero.
-    pub(crate) fn bits(self) -> u64 {
-        self.0.get()
+    /// Whether `packed` is the token of the first descriptor of this connection.
+    #[inline]
+    pub(crate) fn is(self, packed: u64) -> bool {
+        self.0.get() == packed
     }
 
     pub(crate) fn generation(self) -> Generation {
@@ -83,27 +87,26 @@ pub(crate) enum Token {
     Server { index: usize, descriptor: Generation },
 }
 
-/// The lowest bit of a packed token tells servers from connections.
-const SERVER_BIT: u64 = 1;
+/// The highest bit of a packed token tells servers from connections.
+const SERVER_BIT: u64 = 1 << 63;
 
 impl Token {
-    /// The generation goes on top, then the index, then the kind: 39 bits of generation remain, which is still half a
-    /// year of descriptors at 25,000 a second before one repeats.
+    /// The kind goes on top, then the generation, then the index.
     pub(crate) fn pack(self) -> u64 {
         let (index, descriptor, kind) = match self {
             Token::Connection { index, descriptor } => (index, descriptor, 0),
             Token::Server { index, descriptor } => (index, descriptor, SERVER_BIT),
         };
-        (descriptor.get() << (INDEX_BITS + 1)) | ((index as u64 & INDEX_MASK) << 1) | kind
+        kind | (descriptor.get() << INDEX_BITS) | (index as u64 & INDEX_MASK)
     }
 
     /// Whether `descriptor` is the generation that `packed` carries.
     pub(crate) fn matches(packed: u64, descriptor: Generation) -> bool {
-        packed >> (INDEX_BITS + 1) == descriptor.get() & (GENERATION_MASK >> 1)
+        (packed & !SERVER_BIT) >> INDEX_BITS == descriptor.get()
     }
 
     pub(crate) fn index(packed: u64) -> usize {
-        ((packed >> 1) & INDEX_MASK) as usize
+        (packed & INDEX_MASK) as usize
     }
 
     pub(crate) fn is_server(packed: u64) -> bool {
@@ -114,6 +117,16 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_descriptor_s_token_is_the_handle() {
+        let mut generations = Generations::after(GENERATION_MASK - 1);
+        let generation = generations.next();
+        let handle = Handle::new(7, generation);
+        assert!(handle.is(Token::Connection { index: 7, descriptor: generation }.pack()));
+        assert!(!handle.is(Token::Server { index: 7, descriptor: generation }.pack()));
+        assert!(!handle.is(Token::Connection { index: 7, descriptor: generations.next() }.pack()));
+    }
 
     #[test]
     fn a_handle_gives_back_its_parts() {

@@ -4,11 +4,15 @@
 //! |---|---|
 //! | [`handle`] | handles, tokens, generations |
 //! | [`connection`] | what a connection is: `ReadSide` × `WriteSide` + `Link` |
+//! | [`flags`] | booleans as bits with names |
+//! | [`rare`] | what a connection seldom has, in a box of its own |
+//! | [`peer`] | where it is connected to, in one word |
 //! | [`connections`] | all of them, and which do the usual thing next |
 //! | [`connecting`], [`target`] | from `connect()` to `connect` |
 //! | [`selecting`] | from a lookup's addresses to the one that gets connected |
 //! | [`reading`] | the readable side in motion |
 //! | [`writing`] | the writable side in motion |
+//! | [`transmitting`] | what remains of a write, offered to the kernel |
 //! | [`plain`] | the usual way of a read and of a write |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
@@ -38,10 +42,13 @@ pub(crate) mod closing;
 pub(crate) mod connecting;
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod flags;
 pub(crate) mod handle;
 pub(crate) mod idle;
+pub(crate) mod peer;
 pub(crate) mod plain;
 pub(crate) mod properties;
+pub(crate) mod rare;
 pub(crate) mod reading;
 pub(crate) mod ready;
 pub(crate) mod selecting;
@@ -51,6 +58,7 @@ pub(crate) mod target;
 pub(crate) mod text_decoder;
 pub(crate) mod ticks;
 pub(crate) mod timers;
+pub(crate) mod transmitting;
 pub(crate) mod unix;
 pub(crate) mod writing;
 
@@ -220,9 +228,20 @@ impl Reactor {
     }
 
     pub(crate) fn new_connection(&mut self, options: &ConnectionOptions) -> Handle {
-        let generation = self.generations.next();
-        let index = self.connections.insert(Connection::new(generation, options));
-        Handle::new(index, generation)
+        let socket = Handle::new(self.connections.next_index(), self.generations.next());
+        self.connections.insert(Connection::new(socket, options));
+        socket
+    }
+
+    /// The generation of a new descriptor of this socket: the first has that of the handle.
+    fn new_descriptor(&mut self, socket: Handle) -> Generation {
+        match self.live(socket) {
+            Some(connection) if !connection.descriptor_used() => {
+                connection.set_descriptor_used(true);
+                socket.generation()
+            }
+            Some(_) | None => self.generations.next(),
+        }
     }
 
     /// Whether anything keeps `run()` going: active handles, requests, timers and closings (rules R1-R9).
@@ -353,7 +372,7 @@ impl Reactor {
     /// Runs an internal listener at its place in an emission. One that belongs to an earlier connection does nothing.
     pub(crate) fn run_internal(&mut self, socket: Handle, epoch: u32, internal: Internal) {
         let Some(connection) = self.live(socket) else { return };
-        let current = connection.epoch == epoch;
+        let current = connection.epoch() == epoch;
         match internal {
             Internal::FlushWrites if current => self.flush_awaiting(socket),
             Internal::FailWrites if current => self.fail_awaiting(socket),
@@ -371,7 +390,7 @@ impl Reactor {
     /// Asks the event loop to put an internal listener among the socket's listeners.
     pub(crate) fn request(&mut self, socket: Handle, internal: Internal) {
         if let Some(connection) = self.live(socket) {
-            let epoch = connection.epoch;
+            let epoch = connection.epoch();
             self.internal_requests.push((socket, epoch, internal));
         }
     }
@@ -402,7 +421,7 @@ impl Reactor {
     /// `ref()` and `unref()` of a socket with a handle.
     pub(crate) fn set_referenced(&mut self, socket: Handle, referenced: bool) {
         if let Some(connection) = self.live(socket) {
-            connection.referenced = referenced;
+            connection.set_referenced(referenced);
             self.count(socket);
         }
     }
@@ -410,17 +429,17 @@ impl Reactor {
     /// The connection that `socket` names, if it still lives there.
     pub(crate) fn live(&mut self, socket: Handle) -> Option<&mut Connection> {
         let connection = self.connections.get_mut(socket.index())?;
-        if connection.generation == socket.generation() { Some(connection) } else { None }
+        if connection.handle == socket { Some(connection) } else { None }
     }
 
     /// The same, if the socket has not connected again since.
     fn current(&mut self, socket: Handle, epoch: u32) -> Option<&mut Connection> {
-        self.live(socket).filter(|connection| connection.epoch == epoch)
+        self.live(socket).filter(|connection| connection.epoch() == epoch)
     }
 
     fn defer(&mut self, socket: Handle, tick: ConnectionTick) {
         if let Some(connection) = self.live(socket) {
-            let epoch = connection.epoch;
+            let epoch = connection.epoch();
             self.ticks.push(Tick::Connection { socket, epoch, tick });
         }
     }
@@ -429,8 +448,9 @@ impl Reactor {
     fn count(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         let open = matches!(connection.link, Link::Open { .. });
-        let counts = open && connection.read.receiving && connection.referenced;
-        if std::mem::replace(&mut connection.counted, counts) != counts {
+        let counts = open && connection.read.receiving() && connection.referenced();
+        if connection.counted() != counts {
+            connection.set_counted(counts);
             if counts {
                 self.handles += 1;
             } else {

@@ -59,15 +59,15 @@ impl Reactor {
         }
         connection.announced.queued &= event.readiness != Readiness::NONE;
         let Some(stream) = connection.open_stream() else { return ReadPlainly::Not };
-        let socket = Handle::new(Token::index(event.token), connection.generation);
+        let socket = connection.handle;
         match stream.read_short(buffer) {
             Ok(count) => {
                 connection.announced.readiness = readiness.without(Readiness::READABLE);
-                connection.idle.last_activity = self.now;
+                connection.last_activity = self.now;
                 connection.bytes_read += count as u64;
-                connection.read.reading = true;
-                connection.read.need_readable = true;
-                connection.read.did_read = true;
+                connection.read.set_reading(true);
+                connection.read.set_need_readable(true);
+                connection.read.set_did_read(true);
                 self.advance();
                 ReadPlainly::Bytes { socket, count }
             }
@@ -97,7 +97,7 @@ impl Reactor {
         let Some(stream) = connection.open_stream() else { return Plainly::Not };
         let outcome = stream.write_whole(bytes);
         connection.bytes_dispatched += bytes.len() as u64;
-        connection.idle.last_activity = self.now;
+        connection.last_activity = self.now;
         match outcome {
             Ok(()) => Plainly::Whole,
             Err(outcome) => Plainly::Otherwise(outcome),
@@ -113,7 +113,6 @@ impl Reactor {
         outcome: io::Result<usize>,
     ) -> bool {
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
-        self.connections[socket.index()].write.length += length;
         let is_text = chunk.as_ref().is_some_and(Outgoing::is_text);
         self.sent(socket, chunk, length, None, is_text, outcome);
         self.wants_more(socket)
@@ -126,20 +125,22 @@ impl Connection {
     /// a short read of a unix socket may have stopped behind bytes that came with descriptors.
     pub(super) fn reads_plainly(&self, token: u64) -> bool {
         let read = &self.read;
-        let plain = read.receiving
+        let plain = read.receiving()
             && read.flow == Flow::Flowing
-            && read.data_listening
-            && read.length == 0
-            && read.high_water_mark > 0
-            && !read.own_buffer
-            && read.decoder.is_none()
-            && !self.idle.expired
-            && self.write.queue.is_none();
+            && read.data_listening()
+            && !read.own_buffer()
+            && !self.idle_expired()
+            && self.readable_length() == 0
+            && self.readable_high_water_mark() > 0
+            && self.encoding().is_none()
+            && self.queue().is_none();
         match &self.link {
-            Link::Open { stream, descriptor } => {
-                plain && Token::matches(token, *descriptor) && stream.transport() == Transport::Tcp
+            Link::Open { stream } => {
+                plain
+                    && stream.transport() == Transport::Tcp
+                    && self.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor))
             }
-            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => false,
+            Link::Detached | Link::Connecting | Link::ConnectingPath => false,
         }
     }
 
@@ -149,12 +150,11 @@ impl Connection {
         let write = &self.write;
         matches!(self.link, Link::Open { .. })
             && write.phase == WritePhase::Open
-            && write.queue.is_none()
-            && write.corked == 0
-            && !write.need_drain
-            && write.default_encoding == Encoding::Utf8
-            && !self.idle.expired
-            && !self.destroyed
-            && self.errored.is_none()
+            && self.queue().is_none()
+            && !write.need_drain()
+            && self.settings().default_encoding == Encoding::Utf8
+            && !self.idle_expired()
+            && !self.destroyed()
+            && self.errored().is_none()
     }
 }

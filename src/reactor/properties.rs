@@ -8,15 +8,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::reactor::connection::{Connection, Flow, Link, ReadPhase};
+use crate::reactor::connection::{Connection, Flow, Link, ReadPhase, WriteQueue};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
-use crate::sys::{BoundName, KeepAliveTimes, Stream, Transport};
+use crate::sys::{BoundName, KeepAliveTimes, Stream};
 
 impl Connection {
     pub(crate) fn is_destroyed(&self) -> bool {
-        self.destroyed
+        self.destroyed()
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
@@ -25,18 +25,13 @@ impl Connection {
 
     pub(crate) fn is_pending(&self) -> bool {
         match self.link {
-            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => true,
+            Link::Detached | Link::Connecting | Link::ConnectingPath => true,
             Link::Open { .. } => false,
         }
     }
 
     pub(crate) fn has_handle(&self) -> bool {
         !self.link.is_detached()
-    }
-
-    pub(crate) fn is_unix(&self) -> bool {
-        let bound = self.bound.as_ref().is_some_and(|stream| stream.transport() == Transport::Unix);
-        bound || self.link.is_unix()
     }
 
     pub(crate) fn readable_ended(&self) -> bool {
@@ -52,35 +47,35 @@ impl Connection {
     }
 
     pub(crate) fn writable_need_drain(&self) -> bool {
-        self.write.need_drain && !self.destroyed && !self.write.ending()
+        self.write.need_drain() && !self.destroyed() && !self.write.ending()
     }
 
     pub(crate) fn listens_to_data(&self) -> bool {
-        self.read.data_listening
+        self.read.data_listening()
     }
 
     pub(crate) fn encoding(&self) -> Option<Encoding> {
-        self.read.decoder.as_ref().map(|decoder| decoder.encoding())
+        self.rare().incoming.decoder.as_ref().map(|decoder| decoder.encoding())
     }
 
     /// `size`, or up to three bytes less where a character of the buffered text would be cut.
     pub(crate) fn text_size(&self, size: usize) -> usize {
-        let bytes = || self.read.buffer.iter().flat_map(|chunk| chunk.iter());
+        let bytes = || self.rare().incoming.bytes();
         let continues = |position: &usize| bytes().nth(*position).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
         let cut = size.saturating_sub(3)..=size;
         cut.rev().find(|position| !continues(position)).unwrap_or(size)
     }
 
     pub(crate) fn writable_corked(&self) -> u32 {
-        self.write.corked
+        self.queue().map_or(0, |queue| queue.corked)
     }
 
     pub(crate) fn readable_did_read(&self) -> bool {
-        self.read.did_read
+        self.read.did_read()
     }
 
     pub(crate) fn readable_aborted(&self) -> bool {
-        (self.destroyed || self.errored.is_some()) && self.read.phase != ReadPhase::EndEmitted
+        (self.destroyed() || self.errored().is_some()) && self.read.phase != ReadPhase::EndEmitted
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -95,16 +90,8 @@ impl Connection {
         }
     }
 
-    pub(crate) fn allow_half_open(&self) -> bool {
-        self.allow_half_open
-    }
-
-    pub(crate) fn set_allow_half_open(&mut self, allow: bool) {
-        self.allow_half_open = allow;
-    }
-
     pub(crate) fn errored(&self) -> Option<&Error> {
-        self.errored.as_ref()
+        self.rare().errored.as_ref()
     }
 
     pub(crate) fn bytes_read(&self) -> u64 {
@@ -113,28 +100,24 @@ impl Connection {
 
     /// Everything given to `write()`, whether or not it left yet (rule F12).
     pub(crate) fn bytes_written(&self) -> u64 {
-        let queued = self.write.queue.as_ref().map_or(0, |queue| queue.undispatched());
+        let queued = self.queue().map_or(0, WriteQueue::undispatched);
         self.bytes_dispatched + queued as u64
     }
 
     pub(crate) fn readable_length(&self) -> usize {
-        self.read.length
+        self.rare().incoming.length()
     }
 
     pub(crate) fn writable_length(&self) -> usize {
-        self.write.length
+        self.queue().map_or(0, |queue| queue.length)
     }
 
     pub(crate) fn readable_high_water_mark(&self) -> usize {
-        self.read.high_water_mark
+        self.settings().readable_high_water_mark
     }
 
     pub(crate) fn writable_high_water_mark(&self) -> usize {
-        self.write.high_water_mark
-    }
-
-    pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.timeout
+        self.settings().writable_high_water_mark
     }
 
     pub(crate) fn server(&self) -> Option<Handle> {
@@ -144,45 +127,43 @@ impl Connection {
     /// `remoteAddress` and its kin: unknown until read while connected, then remembered (rule C44). The kernel is asked
     /// at that first time, because a peer that is gone already has no address any more (rule L63).
     pub(crate) fn remote_address(&mut self) -> Option<SocketAddr> {
-        if !self.peer_was_read {
+        if !self.peer_was_read() {
             let Link::Open { stream, .. } = &self.link else { return None };
-            self.peer = Some(stream.peer_address().ok()?);
-            self.peer_was_read = true;
+            let peer = stream.peer_address().ok()?;
+            self.set_peer(Some(peer));
+            self.set_peer_was_read(true);
         }
-        self.peer
-    }
-
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.peer()
     }
 
     /// The local end, while there is a descriptor.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.link.stream().or(self.bound.as_ref()).and_then(|stream| stream.local_address().ok())
+        self.stream().or(self.bound()).and_then(|stream| stream.local_address().ok())
     }
 
     /// The name that a unix socket was bound to here, while there is a descriptor.
     pub(crate) fn local_path(&self) -> Option<&Path> {
-        self.link.stream().or(self.bound.as_ref())?.name().map(BoundName::path)
+        self.rare().name.as_deref().map(BoundName::path)
     }
 
     /// Sets what was asked for before there was a descriptor. As in Node, an option that the kernel refuses does not fail
     /// the connection.
     pub(super) fn set_options_of(&self, stream: &Stream) {
-        if self.no_delay {
+        if self.no_delay() {
             let _ = stream.set_no_delay(true);
         }
-        if self.keep_alive {
+        if self.keep_alive() {
             let _ = stream.set_keep_alive(true, self.keep_alive_times());
         }
     }
 
     pub(crate) fn keep_alive_times(&self) -> Option<KeepAliveTimes> {
         let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
-        (self.keep_alive_delay > 0).then(|| KeepAliveTimes {
-            delay: Duration::from_secs(self.keep_alive_delay),
-            interval: self.keep_alive_interval.map(seconds),
-            count: self.keep_alive_count,
+        let settings = self.settings();
+        (settings.keep_alive_delay > 0).then(|| KeepAliveTimes {
+            delay: Duration::from_secs(settings.keep_alive_delay),
+            interval: settings.keep_alive_interval.map(seconds),
+            count: settings.keep_alive_count,
         })
     }
 }
@@ -191,9 +172,10 @@ impl Reactor {
     /// `setNoDelay()`: remembered before there is a handle, no system call when nothing changes.
     pub(crate) fn set_no_delay(&mut self, socket: Handle, on: bool) {
         let Some(connection) = self.live(socket) else { return };
-        if std::mem::replace(&mut connection.no_delay, on) == on {
+        if connection.no_delay() == on {
             return;
         }
+        connection.set_no_delay(on);
         if let Link::Open { stream, .. } = &connection.link {
             // Node ignores the kernel's answer too: the option is advice.
             let _ = stream.set_no_delay(on);
@@ -213,15 +195,19 @@ impl Reactor {
         let delay = delay.as_secs();
         // The kernel takes no more than 32,767 seconds; what does not fit is refused by it just the same.
         let interval = interval.map(|interval| u32::try_from(interval.as_secs()).unwrap_or(u32::MAX));
-        let known = (connection.keep_alive_delay, connection.keep_alive_interval, connection.keep_alive_count);
-        let changed = on != connection.keep_alive || (on && known != (delay, interval, count));
+        let settings = connection.settings();
+        let known = (settings.keep_alive_delay, settings.keep_alive_interval, settings.keep_alive_count);
+        let changed = on != connection.keep_alive() || (on && known != (delay, interval, count));
         if matches!(connection.link, Link::Open { .. }) && !changed {
             return;
         }
-        connection.keep_alive = on;
-        connection.keep_alive_delay = delay;
-        connection.keep_alive_interval = interval;
-        connection.keep_alive_count = count;
+        connection.set_keep_alive(on);
+        if known != (delay, interval, count) {
+            let settings = connection.settings_mut();
+            settings.keep_alive_delay = delay;
+            settings.keep_alive_interval = interval;
+            settings.keep_alive_count = count;
+        }
         if let Link::Open { stream, .. } = &connection.link {
             let _ = stream.set_keep_alive(on, connection.keep_alive_times());
         }
@@ -230,19 +216,19 @@ impl Reactor {
     /// `setTypeOfService()` (rule C46): remembered before there is a descriptor, no system call when nothing changes.
     pub(crate) fn set_type_of_service(&mut self, socket: Handle, value: u8) -> Result<(), Error> {
         let Some(connection) = self.live(socket) else { return Ok(()) };
-        if connection.type_of_service.replace(value) == Some(value) {
+        if connection.settings_mut().type_of_service.replace(value) == Some(value) {
             return Ok(());
         }
         // A unix socket has none, and Node only remembers it there (rule C46).
-        let Some(stream) = connection.link.stream().filter(|_| !connection.is_unix()) else { return Ok(()) };
+        let Some(stream) = connection.stream().filter(|_| !connection.is_unix()) else { return Ok(()) };
         stream.set_type_of_service(value).map_err(|error| Error::exception(Errno::from_io(&error), "setTypeOfService"))
     }
 
     /// `getTypeOfService()`: what the kernel says, else what was asked for.
     pub(crate) fn type_of_service(&mut self, socket: Handle) -> Result<u8, Error> {
         let Some(connection) = self.live(socket) else { return Ok(0) };
-        match connection.link.stream().filter(|_| !connection.is_unix()) {
-            None => Ok(connection.type_of_service.unwrap_or(0)),
+        match connection.stream().filter(|_| !connection.is_unix()) {
+            None => Ok(connection.settings().type_of_service.unwrap_or(0)),
             Some(stream) => {
                 stream.type_of_service().map_err(|error| Error::exception(Errno::from_io(&error), "getTypeOfService"))
             }
@@ -252,11 +238,11 @@ impl Reactor {
     /// An abort signal was given to this socket.
     pub(crate) fn set_abortable(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.abortable = true;
+            connection.set_abortable(true);
         }
     }
 
     pub(crate) fn is_abortable(&mut self, socket: Handle) -> bool {
-        self.live(socket).is_some_and(|connection| connection.abortable)
+        self.live(socket).is_some_and(|connection| connection.abortable())
     }
 }

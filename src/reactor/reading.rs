@@ -36,7 +36,7 @@ impl Reactor {
     /// Reads once, into the loop's buffer.
     pub(crate) fn receive(&mut self, socket: Handle, buffer: &mut [u8]) -> Received {
         let Some(connection) = self.connections.get_mut(socket.index()) else { return Received::Nothing };
-        if !connection.read.receiving {
+        if !connection.read.receiving() {
             return Received::Nothing;
         }
         let Link::Open { stream, .. } = &connection.link else { return Received::Nothing };
@@ -54,8 +54,8 @@ impl Reactor {
                 Received::Queued
             }
             Ok(count) => {
-                connection.idle.last_activity = now;
-                if connection.idle.expired {
+                connection.last_activity = now;
+                if connection.idle_expired() {
                     self.touch(socket);
                 }
                 self.received_bytes(socket, &buffer[..count])
@@ -77,19 +77,20 @@ impl Reactor {
     fn received_bytes(&mut self, socket: Handle, bytes: &[u8]) -> Received {
         let connection = &mut self.connections[socket.index()];
         connection.bytes_read += bytes.len() as u64;
-        if connection.read.own_buffer {
+        if connection.read.own_buffer() {
             return Received::Lent(bytes.len());
         }
-        if connection.read.decoder.is_some() {
+        if connection.encoding().is_some() {
             return self.received_text(socket, bytes);
         }
+        let empty = connection.readable_length() == 0 && connection.readable_high_water_mark() > 0;
         let read = &mut connection.read;
-        if read.is_flowing() && read.data_listening && read.length == 0 && read.high_water_mark > 0 {
+        if empty && read.is_flowing() && read.data_listening() {
             // Node clears `reading` here and queues `maybeReadMore_`, which would find nothing to do but to set these two
             // again: with an empty buffer below the high-water mark nothing can tell the difference.
-            read.reading = true;
-            read.need_readable = true;
-            read.did_read = true;
+            read.set_reading(true);
+            read.set_need_readable(true);
+            read.set_did_read(true);
             return Received::Lent(bytes.len());
         }
         self.add_chunk(socket, bytes.into());
@@ -98,13 +99,13 @@ impl Reactor {
 
     /// `push(chunk)` with an encoding set: a chunk that completes no character emits nothing (rule F40).
     fn received_text(&mut self, socket: Handle, bytes: &[u8]) -> Received {
-        let read = &mut self.connections[socket.index()].read;
+        let connection = &mut self.connections[socket.index()];
         let mut text = String::new();
-        if let Some(decoder) = &mut read.decoder {
+        if let Some(decoder) = &mut connection.rare_mut().incoming.decoder {
             decoder.decode(bytes, &mut text);
         }
         if text.is_empty() {
-            read.reading = false;
+            connection.read.set_reading(false);
             self.pushed(socket);
         } else {
             self.add_chunk(socket, text.into_bytes().into_boxed_slice());
@@ -114,16 +115,15 @@ impl Reactor {
 
     /// `addChunk`, for a chunk of our own.
     fn add_chunk(&mut self, socket: Handle, bytes: Box<[u8]>) {
-        let read = &mut self.connections[socket.index()].read;
-        read.reading = false;
-        if read.is_flowing() && read.data_listening && read.length == 0 {
-            read.did_read = true;
+        let connection = &mut self.connections[socket.index()];
+        connection.read.set_reading(false);
+        if connection.emits_at_once() {
+            connection.read.set_did_read(true);
             self.ticks.then(Step::Pushed { socket });
             self.ticks.then_emit(Emission::Data { socket, bytes });
         } else {
-            read.length += bytes.len();
-            read.buffer.push_back(bytes);
-            if read.need_readable {
+            connection.rare_mut().incoming.push_back(bytes);
+            if connection.read.need_readable() {
                 self.emit_readable(socket);
             }
             self.pushed(socket);
@@ -133,22 +133,22 @@ impl Reactor {
     /// `setEncoding()`: what was read ahead is decoded at once.
     pub(crate) fn set_encoding(&mut self, socket: Handle, encoding: Encoding) {
         let Some(connection) = self.live(socket) else { return };
-        let read = &mut connection.read;
+        let ended = connection.read.ended();
+        let incoming = &mut connection.rare_mut().incoming;
         let mut decoder = TextDecoder::new(encoding);
-        if read.decoder.is_none() {
+        if incoming.decoder.is_none() {
             let mut text = String::new();
-            for chunk in std::mem::take(&mut read.buffer) {
+            for chunk in incoming.take_all() {
                 decoder.decode(&chunk, &mut text);
             }
-            if read.ended() {
+            if ended {
                 decoder.end(&mut text);
             }
-            read.length = text.len();
             if !text.is_empty() {
-                read.buffer.push_back(text.into_bytes().into_boxed_slice());
+                incoming.push_back(text.into_bytes().into_boxed_slice());
             }
         }
-        read.decoder = Some(Box::new(decoder));
+        incoming.decoder = Some(Box::new(decoder));
     }
 
     /// The rest of `push(chunk)`, after a lent chunk was emitted.
@@ -162,7 +162,7 @@ impl Reactor {
 
     fn lent_otherwise(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if !connection.read.can_push_more() {
+        if !connection.can_push_more() {
             self.stop_receiving(socket);
         }
     }
@@ -176,8 +176,8 @@ impl Reactor {
     /// `maybeReadMore`
     pub(super) fn schedule_read_more(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if !connection.read.read_more_scheduled && !connection.read.reading {
-            connection.read.read_more_scheduled = true;
+        if !connection.read.read_more_scheduled() && !connection.read.reading() {
+            connection.read.set_read_more_scheduled(true);
             self.defer(socket, ConnectionTick::ReadMore);
         }
     }
@@ -189,13 +189,13 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return };
         connection.announced.remove(Readiness::READABLE);
         let read = &mut connection.read;
-        read.reading = false;
+        read.set_reading(false);
         match read.phase {
             ReadPhase::Open => {
-                read.push_held_text();
                 read.phase = ReadPhase::Ended;
-                read.need_readable = false;
-                read.emitted_readable = true;
+                read.set_need_readable(false);
+                read.set_emitted_readable(true);
+                connection.push_held_text();
                 self.ticks.then(Step::ReadZero { socket });
                 self.emit_readable_now(socket);
             }
@@ -207,11 +207,12 @@ impl Reactor {
     /// `read(0)`: asks the transport for more, emits nothing.
     pub(super) fn read_zero(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let blocked = connection.destroyed || connection.errored.is_some();
+        let blocked = connection.destroyed() || connection.errored().is_some();
+        let (length, high_water_mark) = (connection.readable_length(), connection.readable_high_water_mark());
         let read = &mut connection.read;
-        let enough = if read.high_water_mark == 0 { read.length > 0 } else { read.length >= read.high_water_mark };
-        if read.need_readable && (enough || read.ended()) {
-            if read.length == 0 && read.ended() {
+        let enough = if high_water_mark == 0 { length > 0 } else { length >= high_water_mark };
+        if read.need_readable() && (enough || read.ended()) {
+            if length == 0 && read.ended() {
                 self.end_readable(socket);
             } else {
                 self.emit_readable(socket);
@@ -219,18 +220,18 @@ impl Reactor {
             return;
         }
         if read.ended() {
-            if read.length == 0 {
+            if length == 0 {
                 self.end_readable(socket);
             }
             return;
         }
-        let wanted = read.need_readable || read.length == 0 || read.length < read.high_water_mark;
-        let ask = wanted && !read.reading && !blocked;
+        let wanted = read.need_readable() || length == 0 || length < high_water_mark;
+        let ask = wanted && !read.reading() && !blocked;
         if ask {
-            read.reading = true;
+            read.set_reading(true);
         }
-        if read.length <= read.high_water_mark || read.length == 0 {
-            read.need_readable = true;
+        if length <= high_water_mark || length == 0 {
+            read.set_need_readable(true);
         }
         if ask {
             self.ask_transport(socket);
@@ -241,41 +242,44 @@ impl Reactor {
     /// what it returns, if [`Reactor::may_emit_data`].
     pub(crate) fn read(&mut self, socket: Handle, size: Option<usize>) -> Option<Box<[u8]>> {
         let connection = self.live(socket)?;
-        let blocked = connection.destroyed || connection.errored.is_some();
-        let read = &mut connection.read;
-        if let Some(size) = size.filter(|&size| size > read.high_water_mark) {
+        let blocked = connection.destroyed() || connection.errored().is_some();
+        let mut high_water_mark = connection.readable_high_water_mark();
+        if let Some(size) = size.filter(|&size| size > high_water_mark) {
             // Bounded as in Node, which throws beyond the limit; a mark that was set higher stays.
             let raised = size.checked_next_power_of_two().unwrap_or(size).min(MAX_HIGH_WATER_MARK);
-            read.high_water_mark = raised.max(read.high_water_mark);
+            high_water_mark = raised.max(high_water_mark);
+            connection.settings_mut().readable_high_water_mark = high_water_mark;
         }
         if size == Some(0) {
             self.read_zero(socket);
             return None;
         }
-        read.emitted_readable = false;
-        let count = read.how_much(size);
-        if count == 0 && read.ended() {
-            if read.length == 0 {
+        connection.read.set_emitted_readable(false);
+        let count = connection.how_much(size);
+        let length = connection.readable_length();
+        let chunk = connection.take_incoming(count);
+        let read = &mut connection.read;
+        let ended = read.ended();
+        if count == 0 && ended {
+            if length == 0 {
                 self.end_readable(socket);
             }
             return None;
         }
-        let wanted = read.need_readable || read.length == 0 || read.length - count < read.high_water_mark;
-        let ask = wanted && !read.reading && !read.ended() && !blocked;
+        let wanted = read.need_readable() || length == 0 || length - count < high_water_mark;
+        let ask = wanted && !read.reading() && !ended && !blocked;
         if ask {
-            read.reading = true;
-            if read.length == 0 {
-                read.need_readable = true;
+            read.set_reading(true);
+            if length == 0 {
+                read.set_need_readable(true);
             }
         }
-        let chunk = read.take(count);
-        if chunk.is_none() && read.length <= read.high_water_mark {
-            read.need_readable = true;
+        if chunk.is_none() && length <= high_water_mark {
+            read.set_need_readable(true);
         }
-        let drained = read.length == 0;
-        let ended = read.ended();
+        let drained = length == count;
         if drained && !ended {
-            read.need_readable = true;
+            read.set_need_readable(true);
         }
         if ask {
             self.ask_transport(socket);
@@ -290,8 +294,10 @@ impl Reactor {
     /// Whether `read()` emits `data` with what it took.
     pub(crate) fn may_emit_data(&mut self, socket: Handle) -> bool {
         let Some(connection) = self.live(socket) else { return false };
-        let may = !connection.error_emitted && !connection.close_marked;
-        connection.read.did_read |= may;
+        let may = !connection.error_emitted() && !connection.close_marked();
+        if may {
+            connection.read.set_did_read(true);
+        }
         may
     }
 
@@ -305,18 +311,16 @@ impl Reactor {
             self.destroy(socket, Some(Error::stream_unshift_after_end_event()));
             return;
         }
-        if connection.destroyed || connection.errored.is_some() {
+        if connection.destroyed() || connection.errored().is_some() {
             return;
         }
-        let read = &mut connection.read;
-        if read.is_flowing() && read.data_listening && read.length == 0 && read.has_asked {
-            read.did_read = true;
+        if connection.emits_at_once() && connection.read.has_asked() {
+            connection.read.set_did_read(true);
             self.ticks.then(Step::Unshifted { socket });
             self.ticks.then_emit(Emission::Data { socket, bytes: chunk });
         } else {
-            read.length += chunk.len();
-            read.buffer.push_front(chunk);
-            if read.need_readable {
+            connection.rare_mut().incoming.push_front(chunk);
+            if connection.read.need_readable() {
                 self.emit_readable(socket);
             }
             self.schedule_read_more(socket);
@@ -339,9 +343,9 @@ impl Reactor {
     /// `emitReadable`
     fn emit_readable(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.need_readable = false;
-        if !connection.read.emitted_readable {
-            connection.read.emitted_readable = true;
+        connection.read.set_need_readable(false);
+        if !connection.read.emitted_readable() {
+            connection.read.set_emitted_readable(true);
             self.defer(socket, ConnectionTick::EmitReadable);
         }
     }
@@ -349,8 +353,8 @@ impl Reactor {
     /// `emitReadable_`
     pub(super) fn emit_readable_now(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let alive = !connection.destroyed && connection.errored.is_none();
-        let emit = alive && (connection.read.length > 0 || connection.read.ended());
+        let alive = !connection.destroyed() && connection.errored().is_none();
+        let emit = alive && (connection.readable_length() > 0 || connection.read.ended());
         self.ticks.then(Step::ReadableEmitted { socket, emitted: emit });
         if emit {
             self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Readable });
@@ -360,12 +364,13 @@ impl Reactor {
     /// The end of `emitReadable_`.
     pub(super) fn readable_emitted(&mut self, socket: Handle, emitted: bool) {
         let Some(connection) = self.live(socket) else { return };
+        let below = connection.readable_length() <= connection.readable_high_water_mark();
         let read = &mut connection.read;
         if emitted {
-            read.emitted_readable = false;
+            read.set_emitted_readable(false);
         }
-        if !read.is_flowing() && !read.ended() && read.length <= read.high_water_mark {
-            read.need_readable = true;
+        if !read.is_flowing() && !read.ended() && below {
+            read.set_need_readable(true);
         }
         self.flow(socket);
     }
@@ -373,40 +378,44 @@ impl Reactor {
     /// `maybeReadMore_`
     pub(super) fn read_more(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
+        let length = connection.readable_length();
+        let below = length < connection.readable_high_water_mark();
         let read = &mut connection.read;
         // Node loops while reads deliver at once; a transport never does, so the first round is the last.
-        let room = read.length < read.high_water_mark || (read.is_flowing() && read.length == 0);
-        if !read.reading && !read.ended() && room {
+        let room = below || (read.is_flowing() && length == 0);
+        if !read.reading() && !read.ended() && room {
             self.read_zero(socket);
         }
         if let Some(connection) = self.live(socket) {
-            connection.read.read_more_scheduled = false;
+            connection.read.set_read_more_scheduled(false);
         }
     }
 
     /// `_read()`: lets the transport read, or remembers to.
     fn ask_transport(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.has_asked = true;
+        connection.read.set_has_asked(true);
         match connection.link {
-            Link::Detached | Link::Connecting { .. } | Link::ConnectingPath { .. } => connection.read_on_connect = true,
+            Link::Detached | Link::Connecting | Link::ConnectingPath => {
+                connection.set_read_on_connect(true);
+            }
             Link::Open { .. } => self.start_receiving(socket),
         }
     }
 
     pub(super) fn start_receiving(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.read.receiving {
+        if connection.read.receiving() {
             return;
         }
-        connection.read.receiving = true;
+        connection.read.set_receiving(true);
         self.count(socket);
         self.queue_if_readable(socket);
     }
 
     pub(crate) fn stop_receiving(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.receiving = false;
+        connection.read.set_receiving(false);
         self.count(socket);
     }
 
@@ -414,25 +423,25 @@ impl Reactor {
     fn end_readable(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         let read = &mut connection.read;
-        if read.phase == ReadPhase::EndEmitted || read.end_scheduled {
+        if read.phase == ReadPhase::EndEmitted || read.end_scheduled() {
             return;
         }
         read.phase = ReadPhase::Ended;
-        read.end_scheduled = true;
+        read.set_end_scheduled(true);
         self.defer(socket, ConnectionTick::End);
     }
 
     /// `endReadableNT`: emits `end` once the buffer is empty (rule L20).
     pub(super) fn end_reached(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.end_scheduled = false;
-        let over = connection.errored.is_some() || connection.close_marked;
-        if over || connection.read.phase == ReadPhase::EndEmitted || connection.read.length > 0 {
+        connection.read.set_end_scheduled(false);
+        let over = connection.errored().is_some() || connection.close_marked();
+        if over || connection.read.phase == ReadPhase::EndEmitted || connection.readable_length() > 0 {
             return;
         }
         connection.read.phase = ReadPhase::EndEmitted;
-        if !connection.allow_half_open {
-            connection.write_after_end_of_peer = true;
+        if !connection.allow_half_open() {
+            connection.set_write_after_end_of_peer(true);
         }
         self.ticks.then(Step::EndEmitted { socket, epoch });
         self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::End });
@@ -441,7 +450,7 @@ impl Reactor {
     /// After the `end` listeners: the automatic `end()` or the automatic `destroy()` (rules L15, L16).
     pub(super) fn end_emitted(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        if connection.is_writable() && !connection.allow_half_open {
+        if connection.is_writable() && !connection.allow_half_open() {
             self.defer(socket, ConnectionTick::AutoEnd);
         } else if connection.write.finished() {
             self.destroy(socket, None);
@@ -451,14 +460,14 @@ impl Reactor {
     /// `onread`: bytes go into the user's own buffer, nothing is buffered here (rules F50-F55).
     pub(crate) fn use_own_buffer(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.read.own_buffer = true;
+            connection.read.set_own_buffer(true);
         }
     }
 
     /// With an own buffer, `resume()` and `read()` start kernel reads at once (rules F53, F54).
     pub(crate) fn restart_own_buffer(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.read.own_buffer && matches!(connection.link, Link::Open { .. }) {
+        if connection.read.own_buffer() && matches!(connection.link, Link::Open { .. }) {
             self.start_receiving(socket);
         }
     }
@@ -467,18 +476,18 @@ impl Reactor {
     pub(crate) fn resume(&mut self, socket: Handle) {
         self.restart_own_buffer(socket);
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             return;
         }
-        connection.read.paused = false;
-        connection.read.has_paused = true;
+        connection.read.set_paused(false);
+        connection.read.set_has_paused(true);
         if connection.read.is_flowing() {
             return;
         }
         let read = &mut connection.read;
-        read.flow = if read.readable_listening { Flow::Stopped } else { Flow::Flowing };
-        if !connection.read.resume_scheduled {
-            connection.read.resume_scheduled = true;
+        read.flow = if read.readable_listening() { Flow::Stopped } else { Flow::Flowing };
+        if !connection.read.resume_scheduled() {
+            connection.read.set_resume_scheduled(true);
             self.defer(socket, ConnectionTick::Resume);
         }
     }
@@ -486,11 +495,11 @@ impl Reactor {
     /// `resume_`
     pub(super) fn resume_now(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if !connection.read.reading {
+        if !connection.read.reading() {
             self.read_zero(socket);
         }
         let Some(connection) = self.live(socket) else { return };
-        connection.read.resume_scheduled = false;
+        connection.read.set_resume_scheduled(false);
         self.ticks.then(Step::Resumed { socket });
         self.ticks.then(Step::Flow { socket });
         self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Resume });
@@ -499,7 +508,7 @@ impl Reactor {
     /// The end of `resume_`.
     pub(super) fn resumed(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.read.is_flowing() && !connection.read.reading {
+        if connection.read.is_flowing() && !connection.read.reading() {
             self.read_zero(socket);
         }
     }
@@ -507,11 +516,11 @@ impl Reactor {
     /// `pause()`: its event is emitted within the call, before the rest of it.
     pub(crate) fn pause(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.read.own_buffer {
+        if connection.read.own_buffer() {
             self.stop_receiving(socket);
         }
         let Some(connection) = self.live(socket) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             return;
         }
         let stopped = connection.read.flow == Flow::Stopped;
@@ -525,25 +534,26 @@ impl Reactor {
     /// The end of `pause()`, after the `pause` listeners.
     pub(super) fn paused(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.read.has_paused = true;
-            connection.read.paused = true;
+            connection.read.set_has_paused(true);
+            connection.read.set_paused(true);
         }
     }
 
     /// A `readable` listener stops the flow and asks for data (rules F26, F28).
     pub(crate) fn readable_listener_added(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
+        let length = connection.readable_length();
         let read = &mut connection.read;
-        if read.phase == ReadPhase::EndEmitted || read.readable_listening {
+        if read.phase == ReadPhase::EndEmitted || read.readable_listening() {
             return;
         }
-        read.readable_listening = true;
-        read.need_readable = true;
-        read.emitted_readable = false;
+        read.set_readable_listening(true);
+        read.set_need_readable(true);
+        read.set_emitted_readable(false);
         read.flow = Flow::Stopped;
-        if read.length > 0 {
+        if length > 0 {
             self.emit_readable(socket);
-        } else if !read.reading {
+        } else if !read.reading() {
             self.defer(socket, ConnectionTick::ReadZero);
         }
     }
@@ -557,10 +567,10 @@ impl Reactor {
     pub(crate) fn update_readable_listening(&mut self, socket: Handle, any: bool) {
         let Some(connection) = self.live(socket) else { return };
         let read = &mut connection.read;
-        read.readable_listening = any;
-        if read.has_paused && read.resume_scheduled && !read.paused {
+        read.set_readable_listening(any);
+        if read.has_paused() && read.resume_scheduled() && !read.paused() {
             read.flow = Flow::Flowing;
-        } else if read.data_listening {
+        } else if read.data_listening() {
             self.resume(socket);
         } else if !any {
             read.flow = Flow::Undecided;
@@ -570,8 +580,10 @@ impl Reactor {
     /// A first `data` listener starts the flow, unless the user paused explicitly or listens to `readable` (rule F26).
     pub(crate) fn data_listener_added(&mut self, socket: Handle, readable_listeners: bool) {
         let Some(connection) = self.live(socket) else { return };
-        connection.read.data_listening = true;
-        connection.read.readable_listening |= readable_listeners;
+        connection.read.set_data_listening(true);
+        if readable_listeners {
+            connection.read.set_readable_listening(true);
+        }
         if connection.read.flow != Flow::Stopped {
             self.resume(socket);
         }
@@ -580,7 +592,7 @@ impl Reactor {
     /// The flow goes on without them (rule F27).
     pub(crate) fn last_data_listener_removed(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.read.data_listening = false;
+            connection.read.set_data_listening(false);
         }
     }
 }

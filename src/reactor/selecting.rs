@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::reactor::connecting::{any_address, attempt_error, bind, connect_error, local_details};
-use crate::reactor::connection::{Attempt, Connection, Link};
+use crate::reactor::connection::{Attempt, Connection};
 use crate::reactor::handle::Token;
+use crate::reactor::rare::Rare;
 use crate::reactor::ready::Announced;
 use crate::reactor::target::{Local, Target};
 use crate::reactor::ticks::{ConnectionTick, Emission, Step};
@@ -67,7 +68,7 @@ pub(super) struct Selection {
 
 /// An attempt beside the one that the link holds.
 struct Racing {
-    attempt: Attempt,
+    attempt: Box<Attempt>,
     announced: Announced,
 }
 
@@ -76,7 +77,7 @@ impl Reactor {
     /// A lookup for `connect()` is under way; it keeps the loop alive until it is answered or nobody waits for it.
     pub(crate) fn connect_lookup_started(&mut self, socket: Handle, lookup: LookupId) {
         if let Some(connection) = self.live(socket) {
-            connection.outbound.get_or_insert_default().lookups.push(lookup);
+            connection.rare_mut().outbound.get_or_insert_default().lookups.push(lookup);
             self.requests += 1;
         }
     }
@@ -91,7 +92,7 @@ impl Reactor {
         answer: Result<Vec<SocketAddr>, Error>,
     ) {
         let Some(connection) = self.live(socket) else { return };
-        let Some(outbound) = &mut connection.outbound else { return };
+        let Some(outbound) = connection.outbound_mut() else { return };
         let Some(position) = outbound.lookups.iter().position(|&found| found == lookup) else { return };
         outbound.lookups.swap_remove(position);
         self.requests -= 1;
@@ -139,7 +140,7 @@ impl Reactor {
     /// The lookups of a socket that was destroyed: nobody waits for them.
     pub(super) fn abandon_lookups(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let Some(outbound) = &mut connection.outbound else { return };
+        let Some(outbound) = connection.outbound_mut() else { return };
         let lookups = std::mem::take(&mut outbound.lookups);
         self.requests -= lookups.len();
         self.abandoned_lookups.extend(lookups);
@@ -166,14 +167,14 @@ impl Reactor {
             }
             (Some(attempt_timeout), _) => {
                 let Some(connection) = self.current(socket, epoch) else { return };
-                let selecting = connection.outbound.as_ref().is_some_and(|outbound| outbound.selection.is_some());
-                if let Some(&address) = waiting.front().filter(|_| selecting || connection.link.stream().is_some()) {
+                let selecting = connection.is_selecting();
+                if let Some(&address) = waiting.front().filter(|_| selecting || connection.stream().is_some()) {
                     // An earlier `connect()` of the same socket is under way.
-                    let local = connection.link.stream().map(local_details).unwrap_or_default();
+                    let local = connection.stream().map(local_details).unwrap_or_default();
                     let error = connect_error(Errno::ALREADY, &Target::found(address, port, Local::default()), local);
                     return self.destroy(socket, Some(error));
                 }
-                let outbound = connection.outbound.get_or_insert_default();
+                let outbound = connection.rare_mut().outbound.get_or_insert_default();
                 outbound.attempted = Some(Vec::new());
                 outbound.selection = Some(Selection {
                     port,
@@ -221,7 +222,9 @@ impl Reactor {
                 return self.attempt_failed(socket, epoch, target, error, true);
             }
             // Kept where the listeners can see the local end.
-            self.connections[socket.index()].bound = bound;
+            if bound.is_some() {
+                self.connections[socket.index()].rare_mut().bound = bound;
+            }
             self.ticks.then(Step::StartConnect { socket, epoch, target: target.clone() });
             self.ticks.then_emit(Emission::Attempt { socket, target });
             return;
@@ -255,7 +258,7 @@ impl Reactor {
         if self.selection(socket, epoch).is_none() {
             return;
         }
-        let outbound = self.live(socket).and_then(|connection| connection.outbound.as_mut());
+        let outbound = self.live(socket).and_then(|connection| connection.outbound_mut());
         if let Some(attempted) = outbound.and_then(|outbound| outbound.attempted.as_mut()) {
             attempted.push(format!("{}:{}", target.text, target.address.port()));
         }
@@ -279,7 +282,7 @@ impl Reactor {
     /// The attempt under way is decided, or over for another reason: its time does not matter any more.
     pub(super) fn forget_attempt_timer(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let selection = connection.outbound.as_mut().and_then(|outbound| outbound.selection.as_mut());
+        let selection = connection.outbound_mut().and_then(|outbound| outbound.selection.as_mut());
         if let Some(timer) = selection.and_then(|selection| selection.timer.take()) {
             self.timers.remove(timer);
         }
@@ -288,7 +291,7 @@ impl Reactor {
     /// The whole connect is over, in whatever way.
     pub(super) fn end_selection(&mut self, socket: Handle) {
         self.forget_attempt_timer(socket);
-        if let Some(outbound) = self.live(socket).and_then(|connection| connection.outbound.as_mut()) {
+        if let Some(outbound) = self.live(socket).and_then(|connection| connection.outbound_mut()) {
             let racing = outbound.selection.take().map_or(0, |selection| selection.racing.len());
             self.requests -= racing;
         }
@@ -299,15 +302,13 @@ impl Reactor {
     pub(super) fn attempt_expired(&mut self, socket: Handle, timer: TimerKey) -> bool {
         self.timers.remove(timer);
         let Some(connection) = self.live(socket) else { return false };
-        let epoch = connection.epoch;
-        let Some(selection) = connection.outbound.as_mut().and_then(|outbound| outbound.selection.as_mut()) else {
-            return false;
-        };
+        let epoch = connection.epoch();
+        let Some(Rare { outbound, attempt, .. }) = connection.rare.as_deref_mut() else { return false };
+        let Some(selection) = outbound.as_mut().and_then(|outbound| outbound.selection.as_mut()) else { return false };
         if selection.timer != Some(timer) {
             return false;
         }
         selection.timer = None;
-        let Link::Connecting { attempt } = &mut connection.link else { return false };
         let Some(attempt) = attempt.take() else { return false };
         let target = attempt.target.clone();
         if selection.race {
@@ -329,7 +330,7 @@ impl Reactor {
         if !connection.link.is_connecting() {
             return None;
         }
-        connection.outbound.as_mut()?.selection.as_mut()
+        connection.outbound_mut()?.selection.as_mut()
     }
 
     /// The event loop read the clock before the attempt that begins now.
@@ -339,18 +340,16 @@ impl Reactor {
 
     /// `autoSelectFamilyAttemptedAddresses`
     pub(crate) fn attempted_addresses(&mut self, socket: Handle) -> Option<Vec<String>> {
-        self.live(socket)?.outbound.as_ref()?.attempted.clone()
+        self.live(socket)?.rare().outbound.as_ref()?.attempted.clone()
     }
 
     /// The kernel said something about an attempt beside the one that the link holds. True when it is decided.
     pub(super) fn serve_racing(&mut self, token: u64) -> bool {
         let index = Token::index(token);
         let Some(connection) = self.connections.get_mut(index) else { return false };
-        let socket = Handle::new(index, connection.generation);
-        let epoch = connection.epoch;
-        let Link::Connecting { attempt: latest } = &mut connection.link else { return false };
-        let selection = connection.outbound.as_mut().and_then(|outbound| outbound.selection.as_mut());
-        let Some(selection) = selection else { return false };
+        let (socket, epoch) = (connection.handle, connection.epoch());
+        let Some(Rare { outbound, attempt: latest, .. }) = connection.rare.as_deref_mut() else { return false };
+        let Some(selection) = outbound.as_mut().and_then(|outbound| outbound.selection.as_mut()) else { return false };
         let Some(position) = selection.racing.iter().position(|racing| racing.is(token)) else { return false };
         let announced = &mut selection.racing[position].announced;
         announced.queued = false;
@@ -358,7 +357,7 @@ impl Reactor {
             return false;
         }
         let Racing { attempt, mut announced } = selection.racing.remove(position);
-        let Attempt { stream, descriptor, target, refused: _ } = attempt;
+        let Attempt { stream, descriptor, target, refused: _ } = *attempt;
         self.requests -= 1;
         match stream.take_error() {
             Ok(None) => {
@@ -367,8 +366,8 @@ impl Reactor {
                 }
                 announced.remove(Readiness::WRITABLE);
                 connection.announced = announced;
-                connection.peer = Some(target.address);
-                connection.link = Link::Open { stream, descriptor };
+                connection.set_peer(Some(target.address));
+                connection.open(stream, descriptor);
                 self.connected(socket, epoch);
             }
             Ok(Some(error)) | Err(error) => {
@@ -385,10 +384,12 @@ impl Reactor {
 
     /// What libuv reports of attempts that `destroy()` cut short: an event of its own for each, but only where there were
     /// several addresses (rule L34). The last one comes first.
-    pub(super) fn canceled_attempts(&mut self, socket: Handle, link: &Link) -> Vec<Target> {
-        let Link::Connecting { attempt } = link else { return Vec::new() };
-        let outbound = self.live(socket).and_then(|connection| connection.outbound.as_ref());
-        let Some(selection) = outbound.and_then(|outbound| outbound.selection.as_ref()) else { return Vec::new() };
+    pub(super) fn canceled_attempts(&mut self, socket: Handle) -> Vec<Target> {
+        let Some(connection) = self.live(socket) else { return Vec::new() };
+        let Rare { outbound, attempt, .. } = connection.rare();
+        let Some(selection) = outbound.as_ref().and_then(|outbound| outbound.selection.as_ref()) else {
+            return Vec::new();
+        };
         let racing = selection.racing.iter().map(|racing| &racing.attempt);
         racing.chain(attempt).rev().map(|attempt| Target::clone(&attempt.target)).collect()
     }
@@ -407,10 +408,10 @@ impl Reactor {
 impl Connection {
     /// What is known of the descriptor that `token` names, if it is one of this connection's.
     pub(super) fn announced_of(&mut self, token: u64) -> Option<&mut Announced> {
-        if self.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
+        if self.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
             return Some(&mut self.announced);
         }
-        let racing = &mut self.outbound.as_mut()?.selection.as_mut()?.racing;
+        let racing = &mut self.outbound_mut()?.selection.as_mut()?.racing;
         racing.iter_mut().find(|racing| racing.is(token)).map(|racing| &mut racing.announced)
     }
 }

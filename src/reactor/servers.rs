@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::addresses::BlockList;
 use crate::error::Error;
-use crate::reactor::connection::{Connection, ConnectionOptions, Flow, Link};
+use crate::reactor::connection::{Connection, ConnectionOptions, Flow};
 use crate::reactor::handle::{Generation, Token};
 use crate::reactor::ready::Announced;
 use crate::reactor::ticks::{Emission, ServerTick, Tick};
@@ -279,9 +279,10 @@ impl Reactor {
     /// A destroyed socket leaves the server that accepted it (rule L72).
     pub(super) fn leave_server(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if !std::mem::take(&mut connection.counted_by_server) {
+        if !connection.counted_by_server() {
             return;
         }
+        connection.set_counted_by_server(false);
         let Some(server) = connection.server else { return };
         let Some(found) = self.server_mut(server) else { return };
         found.connections -= 1;
@@ -351,22 +352,21 @@ impl Reactor {
     /// `onconnection`
     pub(super) fn accepted(&mut self, server: Handle, stream: Stream, peer: Option<SocketAddr>) {
         let descriptor = self.generations.next();
-        let generation = self.generations.next();
+        let socket = Handle::new(self.connections.next_index(), descriptor);
         let found = &mut self.servers[server.index()];
         let settings = &found.options;
-        let mut connection = Connection::new(generation, &settings.connection);
+        let mut connection = Connection::new(socket, &settings.connection);
         connection.set_options_of(&stream);
         let paused = settings.pause_on_connect;
         connection.server = Some(server);
-        connection.counted_by_server = true;
-        connection.peer = peer;
+        connection.set_counted_by_server(true);
+        connection.set_peer(peer);
         found.connections += 1;
-        let index = self.connections.next_index();
-        let token = Token::Connection { index, descriptor }.pack();
-        let socket = Handle::new(index, generation);
+        let token = Token::Connection { index: socket.index(), descriptor }.pack();
         let registered = self.poller.register(stream.as_fd(), token);
-        connection.link = Link::Open { stream, descriptor };
-        connection.idle.last_activity = self.now;
+        connection.open(stream, descriptor);
+        connection.set_descriptor_used(true);
+        connection.last_activity = self.now;
         if paused {
             connection.read.flow = Flow::Stopped;
         }

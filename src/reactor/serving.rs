@@ -197,7 +197,7 @@ impl Reactor {
         let token = event.token;
         let index = Token::index(token);
         let Some(connection) = self.connections.get_mut(index) else { return Served::Nothing };
-        if !connection.link.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
+        if !connection.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor)) {
             if !self.serve_racing(token) {
                 return Served::Nothing;
             }
@@ -206,7 +206,7 @@ impl Reactor {
             self.serving.progress = Progress::Done;
             return Served::Callback;
         }
-        let socket = Handle::new(index, connection.generation);
+        let socket = connection.handle;
         if self.serving.left.is_none() {
             // From here on it may be queued again, for the next turn; with a fresh event, it may have been before.
             connection.announced.queued &= event.readiness != Readiness::NONE;
@@ -234,15 +234,15 @@ impl Reactor {
 
     fn conclude_connect(&mut self, socket: Handle) {
         match self.connections[socket.index()].link {
-            Link::ConnectingPath { .. } => self.connect_path_decided(socket),
-            Link::Detached | Link::Connecting { .. } | Link::Open { .. } => self.connect_decided(socket),
+            Link::ConnectingPath => self.connect_path_decided(socket),
+            Link::Detached | Link::Connecting | Link::Open { .. } => self.connect_decided(socket),
         }
     }
 
     /// One read, if the connection reads and has budget left.
     fn serve_read(&mut self, token: u64, socket: Handle, buffer: &mut [u8]) -> Served {
         let connection = &mut self.connections[socket.index()];
-        if !connection.read.receiving || !connection.announced.has(Readiness::READABLE) {
+        if !connection.read.receiving() || !connection.announced.has(Readiness::READABLE) {
             return Served::Nothing;
         }
         let left = self.serving.left.unwrap_or(0);
@@ -253,7 +253,7 @@ impl Reactor {
             return Served::Nothing;
         }
         self.serving.left = Some(left - 1);
-        if connection.read.own_buffer {
+        if connection.read.own_buffer() {
             return Served::OwnBuffer { socket };
         }
         Served::by_read(socket, self.read_ready(socket, buffer))
@@ -276,7 +276,7 @@ impl Reactor {
                 // So it must on a unix socket, whose reads also stop behind bytes that came with descriptors.
                 let connection = &mut self.connections[socket.index()];
                 let more = connection.announced.has(Readiness::READ_CLOSED.and(Readiness::HANG_UP));
-                if more || connection.link.is_unix() {
+                if more || connection.is_unix() {
                     connection.announced.add(Readiness::READABLE);
                 } else {
                     connection.announced.remove(Readiness::READABLE);
@@ -302,7 +302,7 @@ impl Reactor {
     /// Input that the kernel announced while nobody read: it is served without a new event.
     pub(super) fn queue_if_readable(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let Some(descriptor) = connection.link.descriptor() else { return };
+        let Some(descriptor) = connection.descriptor() else { return };
         let announced = &mut connection.announced;
         if announced.has(Readiness::READABLE) && !std::mem::replace(&mut announced.queued, true) {
             self.ready.push(Token::Connection { index: socket.index(), descriptor }.pack());
@@ -324,9 +324,9 @@ impl Reactor {
             Pending::ShutDown { socket, epoch } => self.shut_down_now(socket, epoch),
             Pending::Refused { socket, epoch } => {
                 let refused = self.current(socket, epoch).is_some_and(|connection| match &connection.link {
-                    Link::Connecting { attempt } => attempt.as_ref().is_some_and(|attempt| attempt.refused),
-                    Link::ConnectingPath { attempt } => {
-                        attempt.as_ref().is_some_and(|attempt| attempt.failure.is_some())
+                    Link::Connecting => connection.rare().attempt.as_ref().is_some_and(|attempt| attempt.refused),
+                    Link::ConnectingPath => {
+                        connection.rare().path_attempt.as_ref().is_some_and(|attempt| attempt.failure.is_some())
                     }
                     Link::Detached | Link::Open { .. } => false,
                 });

@@ -23,7 +23,7 @@
 //! unreferenced. Here no cancel leaves an empty list behind, so unused durations cost neither memory nor wakeups.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use slab::Slab;
@@ -69,7 +69,8 @@ impl<K: Copy> Timers<K> {
         }
     }
 
-    /// Creates a timer, armed at `now`. `generation` must grow from call to call; its low 40 bits count.
+    /// Creates a timer, armed at `now`. No two timers that somebody may still name have the same `generation`; its low 40
+    /// bits count.
     ///
     /// # Panics
     ///
@@ -391,7 +392,21 @@ impl TimerKey {
     fn index(self) -> u32 {
         (self.0.get() as u32 & Self::INDEX_LIMIT) - 1
     }
+
+    /// The half of the key that does not come from its generation.
+    pub(crate) fn place(self) -> TimerPlace {
+        TimerPlace(NonZeroU32::MIN.saturating_add(self.index()))
+    }
+
+    /// The key of which this is the one half.
+    pub(crate) fn at(place: TimerPlace, generation: u64) -> TimerKey {
+        TimerKey::new(place.0.get() - 1, generation)
+    }
 }
+
+/// Where a timer is, for owners that know its generation: half of its key, in half the space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimerPlace(NonZeroU32);
 
 /// One timer. Links are 32-bit indices instead of options to keep an armed timer within a cache line.
 struct Entry<K> {

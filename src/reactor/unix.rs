@@ -71,8 +71,8 @@ impl Reactor {
         match connection.link {
             Link::Detached | Link::Open { .. } => return,
             // An internet attempt that has not begun gives way.
-            Link::Connecting { attempt: None } => connection.link = Link::ConnectingPath { attempt: None },
-            Link::Connecting { attempt: Some(_) } | Link::ConnectingPath { .. } => {}
+            Link::Connecting if connection.rare().attempt.is_none() => connection.link = Link::ConnectingPath,
+            Link::Connecting | Link::ConnectingPath => {}
         }
         let target = Box::new(target);
         self.ticks.then(Step::StartConnectPath { socket, epoch, target: target.clone() });
@@ -83,23 +83,25 @@ impl Reactor {
     /// (N1 is not copied).
     pub(super) fn start_connect_path(&mut self, socket: Handle, epoch: u32, target: Box<PathTarget>) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        match &mut connection.link {
-            Link::Detached | Link::Open { .. } | Link::Connecting { attempt: None } => return,
-            Link::Connecting { attempt: Some(_) } => {
+        match connection.link {
+            Link::Detached | Link::Open { .. } => return,
+            Link::Connecting if connection.rare().attempt.is_none() => return,
+            Link::Connecting => {
                 let error = Error::with_host_port(Errno::ALREADY, "connect", &target.text, 0, None);
                 return self.destroy(socket, Some(error));
             }
-            Link::ConnectingPath { attempt: Some(attempt) } => {
-                // A second connect. The first one is decided already, so either its failure is what there is to tell, or
-                // the kernel has this to say.
-                if attempt.failure.is_none() {
-                    attempt.failure = Some(Errno::IS_CONNECTED);
-                    attempt.target = target;
-                    self.pending.push_back(Pending::Refused { socket, epoch });
+            Link::ConnectingPath => {
+                if let Some(attempt) = connection.rare.as_mut().and_then(|rare| rare.path_attempt.as_mut()) {
+                    // A second connect. The first one is decided already, so either its failure is what there is to tell,
+                    // or the kernel has this to say.
+                    if attempt.failure.is_none() {
+                        attempt.failure = Some(Errno::IS_CONNECTED);
+                        attempt.target = target;
+                        self.pending.push_back(Pending::Refused { socket, epoch });
+                    }
+                    return;
                 }
-                return;
             }
-            Link::ConnectingPath { attempt: None } => {}
         }
         let address = match UnixAddress::new(&target.path) {
             Ok(address) => address,
@@ -113,14 +115,14 @@ impl Reactor {
                 return self.destroy(socket, Some(error));
             }
         };
-        let stream = match connection.bound.take().map_or_else(Stream::unix, Ok) {
+        let stream = match connection.take_bound().map_or_else(Stream::unix, Ok) {
             Ok(stream) => stream,
             Err(error) => {
                 let error = Error::with_host_port(Errno::from_io(&error), "connect", &target.text, 0, None);
                 return self.destroy(socket, Some(error));
             }
         };
-        let descriptor = self.generations.next();
+        let descriptor = self.new_descriptor(socket);
         let token = Token::Connection { index: socket.index(), descriptor }.pack();
         let connected = stream.connect_unix(&address).and_then(|()| self.poller.register(stream.as_fd(), token));
         let failure = connected.err().map(|error| Errno::from_io(&error));
@@ -130,22 +132,21 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         connection.announced = Announced::default();
         let attempt = PathAttempt { stream, descriptor, target, failure };
-        connection.link = Link::ConnectingPath { attempt: Some(Box::new(attempt)) };
+        connection.rare_mut().path_attempt = Some(Box::new(attempt));
         self.requests += 1;
     }
 
     /// The outcome is due: readiness told of a connection, or the pending phase has come to a failure.
     pub(super) fn connect_path_decided(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        let Link::ConnectingPath { attempt } = &mut connection.link else { return };
-        let Some(attempt) = attempt.take() else { return };
+        let Some(attempt) = connection.take_path_attempt() else { return };
         let PathAttempt { stream, descriptor, target, failure } = *attempt;
         let failure = failure.or_else(|| match stream.take_error() {
             Ok(None) => None,
             Ok(Some(error)) | Err(error) => Some(Errno::from_io(&error)),
         });
-        connection.link = Link::Open { stream, descriptor };
-        let epoch = connection.epoch;
+        connection.open(stream, descriptor);
+        let epoch = connection.epoch();
         self.requests -= 1;
         match failure {
             None => self.connected(socket, epoch),

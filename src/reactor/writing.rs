@@ -9,19 +9,17 @@
 //!
 //! This module touches `sys::Stream` for its writes and nothing else outside the reactor.
 
-use std::io::{self, IoSlice};
+use std::io;
 
 use crate::error::Error;
 use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes, WriteRequest};
 use crate::reactor::connection::{CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
+use crate::reactor::transmitting::transmit;
 use crate::reactor::{CallbackId, Handle, Internal, Pending, Reactor};
+use crate::sys::Readiness;
 use crate::sys::errno::Errno;
-use crate::sys::{Readiness, Stream};
-
-/// How many slices one gathered write offers: what Linux and the BSDs accept at most (IOV_MAX).
-const MAX_SLICES: usize = 1024;
 
 /// When a write's outcome became known: within the call that made it, or in a later callback.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -43,7 +41,7 @@ impl Reactor {
             self.complete_later(socket, callback, Some(Error::stream_destroyed("write")));
             return false;
         };
-        if connection.write_after_end_of_peer && connection.write.ending() {
+        if connection.write_after_end_of_peer() && connection.write.ending() {
             let error = Error::ended_by_other_party();
             self.complete_later(socket, callback, Some(error.clone()));
             self.destroy(socket, Some(error));
@@ -62,7 +60,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let refusal = if connection.write.ending() {
             Some(Error::stream_write_after_end())
-        } else if connection.destroyed {
+        } else if connection.destroyed() {
             Some(Error::stream_destroyed("write"))
         } else {
             None
@@ -72,7 +70,7 @@ impl Reactor {
             self.destroy(socket, Some(error.clone()));
             return Err(error);
         }
-        let encoding = connection.write.default_encoding;
+        let encoding = connection.settings().default_encoding;
         let is_text = encoding.stays_text() && chunk.as_ref().is_some_and(Outgoing::is_text);
         if encoding != Encoding::Utf8 {
             if let Some(chunk) = chunk {
@@ -80,10 +78,11 @@ impl Reactor {
             }
         }
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
-        connection.write.length += length;
-        if connection.write.is_writing() || connection.write.corked > 0 || connection.errored.is_some() {
+        if connection.is_writing() || connection.writable_corked() > 0 || connection.errored().is_some() {
             let bytes = take_queued(chunk);
-            connection.write.queue_mut().buffered.push_back(WriteRequest { bytes, callback, is_text });
+            let queue = connection.queue_or_new();
+            queue.length += length;
+            queue.buffered.push_back(WriteRequest { bytes, callback, is_text });
         } else {
             self.dispatch_chunk(socket, chunk, length, callback, is_text);
         }
@@ -93,15 +92,15 @@ impl Reactor {
     /// What `write()` returns, after the kernel was tried (rule F3).
     pub(super) fn wants_more(&mut self, socket: Handle) -> bool {
         let connection = &mut self.connections[socket.index()];
-        let write = &mut connection.write;
-        let below = write.length < write.high_water_mark || write.length == 0;
+        let length = connection.writable_length();
+        let below = length < connection.writable_high_water_mark() || length == 0;
         if !below {
-            write.need_drain = true;
+            connection.write.set_need_drain(true);
         }
-        below && !connection.destroyed && connection.errored.is_none()
+        below && !connection.destroyed() && connection.errored().is_none()
     }
 
-    /// Hands one chunk to the transport, within the call of `write()`.
+    /// Hands one chunk to the transport, within the call of `write()`. It is counted when it has to wait.
     fn dispatch_chunk<C: Outgoing>(
         &mut self,
         socket: Handle,
@@ -114,7 +113,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let stream = match &connection.link {
             Link::Open { stream, .. } => stream,
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => {
+            Link::Connecting | Link::ConnectingPath => {
                 let current = CurrentWrite {
                     state: CurrentState::AwaitsConnect,
                     is_text,
@@ -125,21 +124,22 @@ impl Reactor {
                     length,
                     completion: Completion::one(callback),
                 };
+                connection.queue_or_new().length += length;
                 return self.await_connect(socket, current);
             }
             Link::Detached => {
                 let completion = Completion::one(callback);
-                self.written(socket, length, completion, Some(Error::socket_closed()), Moment::Synchronous);
+                self.written(socket, 0, completion, Some(Error::socket_closed()), Moment::Synchronous);
                 return;
             }
         };
         connection.bytes_dispatched += length as u64;
-        connection.idle.last_activity = now;
+        connection.last_activity = now;
         let outcome = stream.write(chunk.as_ref().map_or(&[], |chunk| chunk.as_slice()));
         self.sent(socket, chunk, length, callback, is_text, outcome);
     }
 
-    /// What the kernel made of one chunk, which `write.length` counts.
+    /// What the kernel made of one chunk.
     pub(super) fn sent<C: Outgoing>(
         &mut self,
         socket: Handle,
@@ -149,12 +149,12 @@ impl Reactor {
         is_text: bool,
         outcome: io::Result<usize>,
     ) {
-        if self.connections[socket.index()].idle.expired {
+        if self.connections[socket.index()].idle_expired() {
             self.touch(socket);
         }
         match outcome {
             Ok(count) if count == length => {
-                self.written(socket, length, Completion::one(callback), None, Moment::Synchronous);
+                self.written(socket, 0, Completion::one(callback), None, Moment::Synchronous);
             }
             Ok(count) => self.put_in_flight(socket, take_queued(chunk), count, length, callback),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -165,14 +165,14 @@ impl Reactor {
                     self.connections[socket.index()].bytes_dispatched -= length as u64;
                 }
                 let error = Error::exception(Errno::from_io(&error), "write");
-                self.written(socket, length, Completion::one(callback), Some(error), Moment::Synchronous);
+                self.written(socket, 0, Completion::one(callback), Some(error), Moment::Synchronous);
             }
         }
     }
 
     /// Keeps a write for the `connect` dispatch, or for the `close` that comes instead (rules L5, L8).
     fn await_connect(&mut self, socket: Handle, current: CurrentWrite) {
-        self.connections[socket.index()].write.queue_mut().current = Some(current);
+        self.connections[socket.index()].queue_or_new().current = Some(current);
         self.request(socket, Internal::FlushWrites);
         self.request(socket, Internal::FailWrites);
     }
@@ -195,6 +195,7 @@ impl Reactor {
             length,
             completion: Completion::one(callback),
         };
+        self.connections[socket.index()].queue_or_new().length += length;
         self.fly(socket, current);
     }
 
@@ -202,7 +203,7 @@ impl Reactor {
     fn fly(&mut self, socket: Handle, current: CurrentWrite) {
         let connection = &mut self.connections[socket.index()];
         connection.announced.remove(Readiness::WRITABLE);
-        let queue = connection.write.queue_mut();
+        let queue = connection.queue_or_new();
         queue.last_size = current.length;
         queue.current = Some(current);
         self.requests += 1;
@@ -215,7 +216,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let stream = match &connection.link {
             Link::Open { stream, .. } => stream,
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => {
+            Link::Connecting | Link::ConnectingPath => {
                 current.state = CurrentState::AwaitsConnect;
                 return self.await_connect(socket, current);
             }
@@ -226,9 +227,9 @@ impl Reactor {
             }
         };
         connection.bytes_dispatched += current.length as u64;
-        connection.idle.last_activity = now;
+        connection.last_activity = now;
         let outcome = transmit(stream, &mut current);
-        if connection.idle.expired {
+        if connection.idle_expired() {
             self.touch(socket);
         }
         match outcome {
@@ -261,7 +262,8 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return false };
         connection.announced.remove(Readiness::WRITABLE);
         let Link::Open { stream, .. } = &connection.link else { return false };
-        let Some(queue) = connection.write.queue.as_mut() else { return false };
+        let queue = connection.rare.as_mut().and_then(|rare| rare.queue.as_mut());
+        let Some(queue) = queue else { return false };
         let Some(current) = queue.current.as_mut() else { return false };
         let outcome = transmit(stream, current);
         if outcome.is_ok() && current.remaining > 0 {
@@ -273,7 +275,7 @@ impl Reactor {
         match outcome {
             Ok(()) => {
                 self.touch(socket);
-                if let Some(queue) = self.connections[socket.index()].write.queue.as_mut() {
+                if let Some(queue) = self.connections[socket.index()].queue_mut() {
                     queue.last_size = 0;
                 }
                 self.written(socket, length, completion, None, Moment::Later);
@@ -283,32 +285,33 @@ impl Reactor {
         true
     }
 
-    /// `onwrite`: a write is over, well or badly.
-    fn written(&mut self, socket: Handle, length: usize, completion: Completion, error: Option<Error>, moment: Moment) {
+    /// `onwrite`: a write is over, well or badly. `waited` is how much of it was counted as waiting.
+    fn written(&mut self, socket: Handle, waited: usize, completion: Completion, error: Option<Error>, moment: Moment) {
         let connection = &mut self.connections[socket.index()];
-        connection.write.length -= length;
+        connection.waits_less(waited);
         if let Some(error) = error {
-            connection.errored.get_or_insert_with(|| error.clone());
+            connection.set_errored(&error);
             match moment {
                 Moment::Synchronous => self.defer(socket, ConnectionTick::WriteFailed(completion, error)),
                 Moment::Later => self.write_failed(socket, completion, error),
             }
             return;
         }
-        if connection.write.has_buffered() {
+        if connection.has_buffered() {
             self.clear_buffer(socket);
         }
         let connection = &mut self.connections[socket.index()];
-        let write = &mut connection.write;
         if moment == Moment::Later {
-            write.release_queue();
+            connection.release_queue();
             self.after_write(socket, completion);
             return;
         }
-        let drain_owed = write.need_drain && write.length == 0;
-        let tick = if completion.is_nobody() { drain_owed && !write.after_write_pending } else { true };
+        let empty = connection.writable_length() == 0;
+        let write = &mut connection.write;
+        let drain_owed = write.need_drain() && empty;
+        let tick = if completion.is_nobody() { drain_owed && !write.after_write_pending() } else { true };
         if tick {
-            write.after_write_pending = true;
+            write.set_after_write_pending(true);
             self.defer(socket, ConnectionTick::AfterWrite(completion));
         } else if write.ending() {
             self.finish_maybe(socket);
@@ -318,13 +321,14 @@ impl Reactor {
     /// `afterWrite`: `drain` before the callbacks (rule F8), then perhaps the end of the stream.
     pub(super) fn after_write(&mut self, socket: Handle, completion: Completion) {
         let connection = &mut self.connections[socket.index()];
-        let epoch = connection.epoch;
-        let destroyed = connection.destroyed;
+        let epoch = connection.epoch();
+        let destroyed = connection.destroyed();
+        let empty = connection.writable_length() == 0;
         let write = &mut connection.write;
-        write.after_write_pending = false;
-        let drain = write.need_drain && !write.ending() && !destroyed && write.length == 0;
+        write.set_after_write_pending(false);
+        let drain = write.need_drain() && !write.ending() && !destroyed && empty;
         if drain {
-            write.need_drain = false;
+            write.set_need_drain(false);
         }
         // A listener or a callback may be what ends or destroys the socket: Node asks after them.
         if destroyed || write.ending() || drain || !completion.is_nobody() {
@@ -339,7 +343,7 @@ impl Reactor {
     /// The end of `afterWrite`. A callback may have called `end()` itself; asking again then changes nothing.
     pub(super) fn write_completed(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        if connection.destroyed {
+        if connection.destroyed() {
             self.error_buffer(socket);
             return;
         }
@@ -350,7 +354,7 @@ impl Reactor {
 
     /// `onwriteError`: the callback first, then everything queued behind, then the socket (rule L55).
     pub(super) fn write_failed(&mut self, socket: Handle, completion: Completion, error: Error) {
-        let epoch = self.connections[socket.index()].epoch;
+        let epoch = self.connections[socket.index()].epoch();
         self.ticks.then(Step::Destroy { socket, epoch, error: error.clone() });
         self.ticks.then(Step::ErrorBuffer { socket, epoch });
         self.complete_now(socket, completion, Some(&error));
@@ -359,11 +363,11 @@ impl Reactor {
     /// `errorBuffer`: nobody who waits is forgotten.
     pub(super) fn error_buffer(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.write.is_writing() {
+        if connection.is_writing() {
             return;
         }
-        let (epoch, errored) = (connection.epoch, connection.errored.clone());
-        let Some(queue) = connection.write.queue.as_mut() else { return };
+        let (epoch, errored) = (connection.epoch(), connection.errored().cloned());
+        let Some(queue) = connection.queue_mut() else { return };
         let buffered = std::mem::take(&mut queue.buffered);
         queue.failing += buffered.iter().map(|request| request.bytes.len()).sum::<usize>();
         self.ticks.then(Step::BufferErrored { socket, epoch });
@@ -380,7 +384,7 @@ impl Reactor {
     /// One of the writes that fail in [`Reactor::error_buffer`], before its callback: it is no longer to be written.
     pub(super) fn write_errored(&mut self, socket: Handle, epoch: u32, length: usize) {
         if let Some(connection) = self.current(socket, epoch) {
-            connection.write.length -= length;
+            connection.waits_less(length);
         }
     }
 
@@ -388,13 +392,13 @@ impl Reactor {
     /// all were told, what failed counts among the bytes written.
     pub(super) fn buffer_errored(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        let errored = connection.errored.clone();
-        let Some(queue) = connection.write.queue.as_mut() else { return };
+        let errored = connection.errored().cloned();
+        let Some(queue) = connection.queue_mut() else { return };
         if !queue.buffered.is_empty() {
             self.error_buffer(socket);
         } else if queue.end_callbacks.is_empty() {
             queue.failing = 0;
-            connection.write.release_queue();
+            connection.release_queue();
         } else {
             let callbacks = std::mem::take(&mut queue.end_callbacks);
             self.ticks.then(Step::BufferErrored { socket, epoch });
@@ -408,10 +412,10 @@ impl Reactor {
     /// `clearBuffer`: everything that waits goes out as one gathered write.
     fn clear_buffer(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];
-        if connection.destroyed || connection.write.corked > 0 {
+        if connection.destroyed() || connection.writable_corked() > 0 {
             return;
         }
-        let Some(queue) = connection.write.queue.as_mut() else { return };
+        let Some(queue) = connection.queue_mut() else { return };
         if queue.buffered.is_empty() {
             return;
         }
@@ -450,27 +454,30 @@ impl Reactor {
     /// `setDefaultEncoding()`: for the writes that follow. Kept when the socket connects again.
     pub(crate) fn set_default_encoding(&mut self, socket: Handle, encoding: Encoding) {
         if let Some(connection) = self.live(socket) {
-            connection.write.default_encoding = encoding;
+            // The boxes stay when it is the default again: who changes it once may do so for each write.
+            if connection.settings().default_encoding != encoding {
+                connection.settings_mut().default_encoding = encoding;
+            }
         }
     }
 
     /// `cork()`: writes are queued until the last `uncork()` (rule F15).
     pub(crate) fn cork(&mut self, socket: Handle) {
         if let Some(connection) = self.live(socket) {
-            connection.write.corked = connection.write.corked.saturating_add(1);
+            let queue = connection.queue_or_new();
+            queue.corked = queue.corked.saturating_add(1);
         }
     }
 
     /// `uncork()`: the last one sends what was queued as one gathered write.
     pub(crate) fn uncork(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.write.corked == 0 {
-            return;
-        }
-        connection.write.corked -= 1;
-        if !connection.write.is_writing() {
+        let Some(queue) = connection.queue_mut().filter(|queue| queue.corked > 0) else { return };
+        queue.corked -= 1;
+        if !connection.is_writing() {
             self.clear_buffer(socket);
         }
+        self.connections[socket.index()].release_queue();
     }
 
     /// The first write that waited for the connection goes out, in the middle of the `connect` dispatch (rule L5).
@@ -492,7 +499,7 @@ impl Reactor {
     }
 
     fn take_awaiting(&mut self, socket: Handle) -> Option<CurrentWrite> {
-        let queue = self.live(socket)?.write.queue.as_mut()?;
+        let queue = self.live(socket)?.queue_mut()?;
         queue.current.take_if(|current| current.state == CurrentState::AwaitsConnect)
     }
 
@@ -509,34 +516,34 @@ impl Reactor {
         }
         let refused = chunk.and_then(|chunk| self.write_chunk(socket, chunk, None).err());
         let connection = &mut self.connections[socket.index()];
-        if connection.write.corked > 0 {
+        if let Some(queue) = connection.queue_mut().filter(|queue| queue.corked > 0) {
             // `end()` takes all corks out.
-            connection.write.corked = 1;
+            queue.corked = 1;
             self.uncork(socket);
         }
         let connection = &mut self.connections[socket.index()];
         let mut error = refused;
         if error.is_none() {
-            if !connection.write.ending() && connection.errored.is_none() {
+            if !connection.write.ending() && connection.errored().is_none() {
                 connection.write.phase = WritePhase::Ending;
-                connection.write.need_drain = false;
+                connection.write.set_need_drain(false);
                 self.finish_maybe(socket);
             } else if connection.write.finished() {
                 error = Some(Error::stream_already_finished("end"));
-            } else if connection.destroyed {
+            } else if connection.destroyed() {
                 error = Some(Error::stream_destroyed("end"));
             }
         }
         let Some(callback) = callback else { return };
         let connection = &mut self.connections[socket.index()];
-        let error = error.or_else(|| connection.errored.clone());
+        let error = error.or_else(|| connection.errored().cloned());
         if error.is_some() || connection.write.finished() {
             self.complete_later(socket, Some(callback), error);
-        } else if connection.destroyed {
+        } else if connection.destroyed() {
             // Node forgets this one callback (N11); it is always called here.
             self.complete_later(socket, Some(callback), Some(Error::stream_destroyed("end")));
         } else {
-            connection.write.queue_mut().end_callbacks.push(callback);
+            connection.queue_or_new().end_callbacks.push(callback);
         }
     }
 
@@ -563,10 +570,10 @@ impl Reactor {
         let Some(connection) = self.live(socket) else { return };
         match &connection.link {
             Link::Detached => self.shut_down_done(socket),
-            Link::Connecting { .. } | Link::ConnectingPath { .. } => self.request(socket, Internal::ShutDown),
+            Link::Connecting | Link::ConnectingPath => self.request(socket, Internal::ShutDown),
             Link::Open { .. } => {
-                connection.write.shutting_down = true;
-                let epoch = connection.epoch;
+                connection.write.set_shutting_down(true);
+                let epoch = connection.epoch();
                 self.requests += 1;
                 self.pending.push_back(Pending::ShutDown { socket, epoch });
             }
@@ -576,10 +583,10 @@ impl Reactor {
     /// The pending phase reached a shutdown: shutdown(2) is made here, as libuv makes it.
     pub(super) fn shut_down_now(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
-        if !connection.write.shutting_down {
+        if !connection.write.shutting_down() {
             return;
         }
-        connection.write.shutting_down = false;
+        connection.write.set_shutting_down(false);
         if let Link::Open { stream, .. } = &connection.link {
             // Node does not look at the result: a peer that is gone already counts as success (rule L60).
             let _ = stream.shutdown_write();
@@ -602,8 +609,8 @@ impl Reactor {
         let Some(connection) = self.current(socket, epoch) else { return };
         connection.write.phase = WritePhase::Finished;
         let callbacks =
-            connection.write.queue.as_mut().map(|queue| std::mem::take(&mut queue.end_callbacks)).unwrap_or_default();
-        connection.write.release_queue();
+            connection.queue_mut().map(|queue| std::mem::take(&mut queue.end_callbacks)).unwrap_or_default();
+        connection.release_queue();
         self.ticks.then(Step::FinishEmitted { socket, epoch });
         self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Finish });
         for callback in callbacks.into_iter().rev() {
@@ -653,48 +660,4 @@ impl Reactor {
 
 fn take_queued<C: Outgoing>(chunk: &mut Option<C>) -> QueuedBytes {
     chunk.take().map_or(QueuedBytes::Static(&[]), Outgoing::into_queued)
-}
-
-/// Offers the kernel what remains of a write, and notes what it took.
-///
-/// One attempt, except where a gathered write has more slices than one call carries: a call that was taken whole makes
-/// no edge, so the next must follow at once. Each round disposes of `MAX_SLICES` slices, which bounds the loop.
-fn transmit(stream: &Stream, current: &mut CurrentWrite) -> Result<(), Error> {
-    loop {
-        let offered;
-        let outcome = if let [bytes] = &current.chunks[current.first..] {
-            let rest = &bytes.as_slice()[current.offset..];
-            offered = rest.len();
-            stream.write(rest)
-        } else {
-            let mut offset = current.offset;
-            let slices: Vec<IoSlice<'_>> = current.chunks[current.first..]
-                .iter()
-                .take(MAX_SLICES)
-                .map(|bytes| IoSlice::new(&bytes.as_slice()[std::mem::take(&mut offset)..]))
-                .collect();
-            offered = slices.iter().map(|slice| slice.len()).sum();
-            stream.write_vectored(&slices)
-        };
-        let taken = match outcome {
-            Ok(taken) => taken,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(Error::exception(Errno::from_io(&error), "write")),
-        };
-        current.remaining -= taken;
-        advance(current, taken);
-        if current.remaining == 0 || taken < offered {
-            return Ok(());
-        }
-    }
-}
-
-/// Steps over the chunks that the kernel has whole. The last one stays current: a write always has one to offer.
-fn advance(current: &mut CurrentWrite, taken: usize) {
-    current.offset += taken;
-    // Bounded by the chunks of this write.
-    while current.first + 1 < current.chunks.len() && current.offset >= current.chunks[current.first].len() {
-        current.offset -= current.chunks[current.first].len();
-        current.first += 1;
-    }
 }

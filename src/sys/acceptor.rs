@@ -89,7 +89,7 @@ impl Acceptor {
         loop {
             match accept_one(self.descriptor.as_fd()) {
                 Ok((descriptor, peer)) => {
-                    return Ok((Stream::from_accepted(descriptor, self.transport), peer.as_socket()));
+                    return Ok((Stream::from_prepared(descriptor, self.transport), peer.as_socket()));
                 }
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
                 Err(error) => return Err(error),

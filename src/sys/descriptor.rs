@@ -126,12 +126,21 @@ impl AsFd for Adoptable {
     }
 }
 
+/// A stream socket that was adopted.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    /// The name that it was bound to here. First, because it goes first: see [`Acceptor`].
+    pub(crate) name: Option<Box<BoundName>>,
+    pub(crate) stream: Stream,
+}
+
 impl Stream {
     /// Takes over a stream socket in whatever state it is.
-    pub(crate) fn adopt(given: Adoptable) -> io::Result<Stream> {
+    pub(crate) fn adopt(given: Adoptable) -> io::Result<Adopted> {
         let transport = given.transport()?;
         prepare(&given.descriptor)?;
-        Ok(Stream::from_bound(given.descriptor, given.name, transport))
+        let Adoptable { name, descriptor } = given;
+        Ok(Adopted { name, stream: Stream::from_prepared(descriptor, transport) })
     }
 }
 
@@ -186,7 +195,7 @@ mod tests {
     fn what_is_adopted_is_non_blocking() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let stream = Stream::adopt(OwnedFd::from(client).into()).unwrap();
+        let Adopted { stream, .. } = Stream::adopt(OwnedFd::from(client).into()).unwrap();
         assert!(SockRef::from(&stream.as_fd()).nonblocking().unwrap());
         assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let acceptor = Acceptor::adopt(OwnedFd::from(listener).into()).unwrap();

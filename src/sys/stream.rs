@@ -17,7 +17,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use super::interface;
-use super::unix::{BoundName, UnixAddress};
+use super::unix::UnixAddress;
 
 /// How many slices one `sendmsg` takes. Linux, macOS and the BSDs all have this limit (`IOV_MAX`) and answer
 /// `EMSGSIZE` above it.
@@ -41,8 +41,6 @@ const SEND_FLAGS: libc::c_int = 0;
 /// A socket that is new, connecting or connected.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    /// A unix socket's name, if it was bound here. It stands first because it goes first, as that of an acceptor.
-    name: Option<Box<BoundName>>,
     descriptor: OwnedFd,
     transport: Transport,
 }
@@ -50,27 +48,17 @@ pub(crate) struct Stream {
 impl Stream {
     /// A new TCP socket, not connected.
     pub(crate) fn tcp(family: Family) -> io::Result<Self> {
-        Ok(Self { name: None, descriptor: new_socket(family.domain())?, transport: Transport::Tcp })
+        Ok(Self { descriptor: new_socket(family.domain())?, transport: Transport::Tcp })
     }
 
     /// A new unix socket, not connected.
     pub(crate) fn unix() -> io::Result<Self> {
-        Ok(Self { name: None, descriptor: new_socket(Domain::UNIX)?, transport: Transport::Unix })
+        Ok(Self { descriptor: new_socket(Domain::UNIX)?, transport: Transport::Unix })
     }
 
-    /// Takes over an accepted socket, which is non-blocking and closed on exec already.
-    pub(crate) fn from_accepted(descriptor: OwnedFd, transport: Transport) -> Self {
-        Self { name: None, descriptor, transport }
-    }
-
-    /// Takes over a socket that is bound, non-blocking and closed on exec already.
-    pub(super) fn from_bound(descriptor: OwnedFd, name: Option<Box<BoundName>>, transport: Transport) -> Self {
-        Self { name, descriptor, transport }
-    }
-
-    /// The name that a unix socket was bound to here.
-    pub(crate) fn name(&self) -> Option<&BoundName> {
-        self.name.as_deref()
+    /// Takes over a socket that is non-blocking and closed on exec already.
+    pub(super) fn from_prepared(descriptor: OwnedFd, transport: Transport) -> Self {
+        Self { descriptor, transport }
     }
 
     pub(crate) fn transport(&self) -> Transport {
@@ -269,12 +257,9 @@ impl AsFd for Stream {
     }
 }
 
-/// The descriptor goes on without this type's promises; it is non-blocking still. A file that it was bound to stays.
+/// The descriptor goes on without this type's promises; it is non-blocking still.
 impl From<Stream> for OwnedFd {
     fn from(stream: Stream) -> OwnedFd {
-        if let Some(name) = stream.name {
-            name.leave();
-        }
         stream.descriptor
     }
 }

@@ -91,7 +91,7 @@ impl BoundName {
     }
 
     /// The file stays: the socket goes on without this crate.
-    pub(super) fn leave(mut self) {
+    pub(crate) fn leave(mut self) {
         if let Some(file) = &mut self.file {
             file.identity = None;
         }
