@@ -145,30 +145,29 @@ impl Inner {
         Ok(())
     }
 
-    /// `data` in the poll phase, lent from the loop's buffer: by far the most frequent emission. The borrow of the loop is
-    /// given up for the listener only.
+    /// `data` in the poll phase, lent from the loop's buffer: by far the most frequent emission. Whether a command was given
+    /// meanwhile, [`Core::touched`] says.
     // Always: it has one caller, and a call of its own would cost as much as a tenth of the delivery.
     #[inline(always)]
-    pub(crate) fn deliver<'a>(&'a self, mut core: RefMut<'a, Core>, socket: Handle, bytes: &[u8]) -> RefMut<'a, Core> {
+    pub(crate) fn deliver(&self, mut core: RefMut<'_, Core>, socket: Handle, bytes: &[u8]) {
         core.touched = false;
-        let Some((stateless, number)) = core.sockets.get(socket).and_then(Attachment::sole_stateless) else {
-            return self.deliver_otherwise(core, socket, bytes);
+        let sole = core.sockets.get(socket).and_then(Attachment::sole_stateless);
+        let Some((stateless, number)) = sole else {
+            drop(core);
+            return self.deliver_otherwise(socket, bytes);
         };
         core.running.sole = Some((socket, number));
         drop(core);
         stateless.call_data(Socket::from_handle(socket), bytes);
-        let mut core = self.core.borrow_mut();
-        if core.touched && core.running.has_missed() {
-            core = self.deliver_missed(core, socket, number, |arguments| stateless.call(arguments));
+        if self.core.borrow().touched {
+            self.deliver_missed(socket, number, |arguments| stateless.call(arguments));
         }
-        core.running.sole = None;
-        core
+        self.core.borrow_mut().running.sole = None;
     }
 
     /// The same where it is not one listener without captures.
-    fn deliver_otherwise<'a>(&'a self, core: RefMut<'a, Core>, socket: Handle, bytes: &[u8]) -> RefMut<'a, Core> {
-        let sole = core.sockets.get(socket).and_then(Attachment::sole_captured);
-        drop(core);
+    fn deliver_otherwise(&self, socket: Handle, bytes: &[u8]) {
+        let sole = self.core.borrow().sockets.get(socket).and_then(Attachment::sole_captured);
         match sole {
             Some((listener, number)) => {
                 let arguments = Arguments::Data(Socket::from_handle(socket), bytes, None);
@@ -176,26 +175,16 @@ impl Inner {
             }
             None => self.emit_data(socket, bytes),
         }
-        self.core.borrow_mut()
     }
 
     /// What a listener missed while it ran, which is what its own commands emitted.
-    #[cold]
-    fn deliver_missed<'a>(
-        &'a self,
-        mut core: RefMut<'a, Core>,
-        owner: Handle,
-        number: u64,
-        mut call: impl FnMut(&Arguments<'_>),
-    ) -> RefMut<'a, Core> {
+    fn deliver_missed(&self, owner: Handle, number: u64, mut call: impl FnMut(&Arguments<'_>)) {
         // Bounded by the emissions that the listener itself causes.
-        while let Some(missed) = core.running.next_missed(owner, number) {
-            drop(core);
+        loop {
+            let missed = self.core.borrow_mut().running.next_missed(owner, number);
+            let Some(missed) = missed else { return };
             call(&missed.lend());
-            drop(missed);
-            core = self.core.borrow_mut();
         }
-        core
     }
 
     /// `data`, lent from the loop's buffer or from a chunk that had been buffered.
@@ -287,10 +276,7 @@ impl Inner {
         }
         let _running = RunningStateless { inner: self };
         stateless.call(arguments);
-        let core = self.core.borrow_mut();
-        if core.running.has_missed() {
-            drop(self.deliver_missed(core, owner, number, |arguments| stateless.call(arguments)));
-        }
+        self.deliver_missed(owner, number, |arguments| stateless.call(arguments));
     }
 
     /// The same for one with captures.
@@ -300,10 +286,7 @@ impl Inner {
             return;
         };
         closure(arguments);
-        let core = self.core.borrow_mut();
-        if core.running.has_missed() {
-            drop(self.deliver_missed(core, owner, number, &mut *closure));
-        }
+        self.deliver_missed(owner, number, &mut *closure);
     }
 
     /// An internal listener, and what it leads to at its place in the order.

@@ -45,12 +45,6 @@ impl Running {
         self.missed.push_back(((owner, number), arguments));
     }
 
-    /// Whether any listener missed anything.
-    #[inline]
-    pub(crate) fn has_missed(&self) -> bool {
-        !self.missed.is_empty()
-    }
-
     /// What this one missed first.
     pub(crate) fn next_missed(&mut self, owner: Handle, number: u64) -> Option<OwnedArguments> {
         let position = self.missed.iter().position(|(missed_by, _)| *missed_by == (owner, number))?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::event_loop::core::Core;
-use crate::event_loop::{EventLoop, Inner, Phase};
+use crate::event_loop::{EventLoop, Inner, Phase, READ_BUFFER};
 use crate::reactor::Due;
 use crate::reactor::plain::ReadPlainly;
 use crate::reactor::serving::Served;
@@ -180,72 +180,52 @@ impl EventLoop {
     /// The poll phase, one callback after the other: ready descriptors first, then what other threads handed over.
     ///
     /// Most turns have nothing else. Where all of them are asked for, the next ones begin here, as if this had gone through
-    /// the other phases and found them empty. That they are is looked up once; it stays so while there are none but the usual
-    /// deliveries.
+    /// the other phases and found them empty.
     fn serve(&mut self, turns: Turns) -> Result<Progress, Error> {
         let inner = &*self.inner;
-        let mut core = inner.core.borrow_mut();
+        // Whether all but the poll phase was found empty, and nothing but the usual deliveries happened since.
         let mut quiet = false;
         // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
         loop {
-            core.begin_callback();
-            let served = match core.reactor.serve_plainly(&mut *self.buffer) {
-                ReadPlainly::Bytes { socket, count } => {
-                    core = inner.deliver(core, socket, &self.buffer[..count]);
-                    if !core.touched && !inner.mailbox.wants_stop() {
-                        continue;
-                    }
-                    core.reactor.lent(socket);
+            let served = match inner.serve_plainly(&mut self.buffer, quiet)? {
+                ReadPlainly::Bytes { socket, .. } => {
+                    inner.core.borrow_mut().reactor.lent(socket);
                     Served::Callback
                 }
-                ReadPlainly::Nothing if quiet && !inner.mailbox.wants_attention() => {
-                    let wait = core.longest_wait_again();
-                    if wait != Wait::NONE {
-                        core.poll(wait)?;
-                        continue;
-                    }
-                    Served::Nothing
+                ReadPlainly::Otherwise(served) if served != Served::Nothing => served,
+                ReadPlainly::Otherwise(_) | ReadPlainly::Not => {
+                    inner.core.borrow_mut().reactor.serve(&mut *self.buffer)
                 }
                 ReadPlainly::Nothing => Served::Nothing,
-                ReadPlainly::Otherwise(served) if served != Served::Nothing => served,
-                ReadPlainly::Otherwise(_) | ReadPlainly::Not => core.reactor.serve(&mut *self.buffer),
             };
+            let mut core = inner.core.borrow_mut();
+            core.settle_requests();
             match served {
                 Served::Data { socket, count } => {
-                    core.settle_requests();
-                    core = inner.deliver(core, socket, &self.buffer[..count]);
-                    core.reactor.lent(socket);
+                    inner.deliver(core, socket, &self.buffer[..count]);
+                    inner.core.borrow_mut().reactor.lent(socket);
                 }
                 Served::OwnBuffer { socket } => {
-                    core.settle_requests();
                     drop(core);
                     inner.read_into_own_buffer(socket);
-                    core = inner.core.borrow_mut();
                 }
-                Served::Callback => core.settle_requests(),
+                Served::Callback => drop(core),
                 Served::Nothing => {
-                    core.settle_requests();
-                    if turns == Turns::All && inner.is_quiet(&mut core) {
-                        quiet = true;
-                        let wait = core.longest_wait(true);
-                        core.poll(wait)?;
-                        continue;
+                    quiet = turns == Turns::All && inner.is_quiet(&mut core);
+                    if !quiet {
+                        break;
                     }
-                    break;
+                    let wait = core.longest_wait(true);
+                    core.poll(wait)?;
+                    continue;
                 }
             }
             quiet = false;
-            let settled = core.is_settled();
-            drop(core);
-            if !settled {
-                self.finish_callback()?;
-            }
+            self.finish_callback()?;
             if self.must_stop() {
                 return Ok(Progress::Stopped);
             }
-            core = inner.core.borrow_mut();
         }
-        drop(core);
         for _ in 0..ITEMS_PER_TURN {
             if !self.inner.mailbox.is_occupied() {
                 break;
@@ -284,6 +264,34 @@ impl EventLoop {
 }
 
 impl Inner {
+    /// The usual deliveries, one after the other, and the turns that have nothing else if that is known of them. It
+    /// returns what is not usual: what was served of it, or whose listener gave commands, which may leave something to do.
+    // Never inlined: on its own it is small enough for all that it works with to stay in registers.
+    #[inline(never)]
+    fn serve_plainly(&self, buffer: &mut [u8; READ_BUFFER], quiet: bool) -> Result<ReadPlainly, Error> {
+        // Bounded as `serve`.
+        loop {
+            let mut core = self.core.borrow_mut();
+            core.begin_callback();
+            match core.reactor.serve_plainly(buffer) {
+                ReadPlainly::Bytes { socket, count } => {
+                    self.deliver(core, socket, &buffer[..count]);
+                    if self.core.borrow().touched || self.mailbox.wants_stop() {
+                        return Ok(ReadPlainly::Bytes { socket, count });
+                    }
+                }
+                ReadPlainly::Nothing if quiet && !self.mailbox.wants_attention() => {
+                    let wait = core.longest_wait_again();
+                    if wait == Wait::NONE {
+                        return Ok(ReadPlainly::Nothing);
+                    }
+                    core.poll(wait)?;
+                }
+                other => return Ok(other),
+            }
+        }
+    }
+
     /// Whether all that remains of this turn is to find nothing to do, and the next one is wanted.
     fn is_quiet(&self, core: &mut Core) -> bool {
         if core.stopping || self.mailbox.wants_attention() || core.has_work_before_timers() {
