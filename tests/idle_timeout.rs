@@ -784,6 +784,41 @@ fn t9_a_call_after_a_reconnect_arms_it() {
     });
 }
 
+/// `socket.timeout` is what was last asked for, in every state: also after `destroy()`, which `setTimeout()` no longer
+/// changes, after `close`, and when the socket connects again.
+#[test]
+fn the_timeout_is_told_as_long_as_there_is_a_socket() {
+    support::test(|event_loop| {
+        let raw = RawListener::bind();
+        for timeout in [milliseconds(50), Duration::from_nanos(1), Duration::from_nanos(1_500_001), Duration::MAX] {
+            let socket = Socket::new().retain();
+            assert_eq!(socket.timeout(), None);
+            socket.set_timeout(Duration::ZERO);
+            assert_eq!(socket.timeout(), Some(Duration::ZERO));
+            socket.set_timeout(timeout);
+            assert_eq!(socket.timeout(), Some(timeout));
+            socket.destroy();
+            assert_eq!(socket.timeout(), Some(timeout));
+            socket.set_timeout(milliseconds(70));
+            assert_eq!(socket.timeout(), Some(timeout), "destroyed");
+            assert_eq!(event_loop.timers(), 0, "nothing is armed any more");
+            event_loop.run().expect("run");
+            assert_eq!((socket.closed(), socket.timeout()), (true, Some(timeout)));
+
+            socket.connect(("127.0.0.1", raw.port())).expect("connect");
+            assert_eq!(socket.timeout(), Some(timeout), "connecting");
+            socket.once_connect(move |socket| {
+                assert_eq!(socket.timeout(), Some(timeout), "connected");
+                socket.set_timeout(Duration::ZERO);
+                socket.destroy();
+            });
+            event_loop.run().expect("run");
+            assert_eq!((socket.closed(), socket.timeout()), (true, Some(Duration::ZERO)));
+            socket.release();
+        }
+    });
+}
+
 /// T10: fractions of a millisecond are allowed, and times beyond Node's 2^31 - 1 ms are taken for what they are.
 #[test]
 fn t10_range() {

@@ -32,6 +32,9 @@ pub(crate) struct Connection {
     pub(super) handle: Handle,
     flags: ConnectionFlags,
     pub(super) read: ReadSide,
+    /// What it seldom has: there only while something is in it. It stands before the link because the name of a bound socket
+    /// may be in it, which goes before the socket.
+    pub(super) rare: Option<Box<Rare>>,
     pub(super) link: Link,
     /// When it was last active, for the idle timeout. Once it is destroyed nothing is active any more: then this is the
     /// timeout that it had, counted from zero ([`timeout_kept`](Connection::timeout_kept)).
@@ -49,8 +52,6 @@ pub(crate) struct Connection {
     pub(super) peer: Peer,
     /// The server that accepted it.
     pub(super) server: Option<Handle>,
-    /// What it seldom has: there only while something is in it.
-    pub(super) rare: Option<Box<Rare>>,
 }
 
 flags! {
@@ -439,6 +440,7 @@ impl Connection {
             handle,
             flags: ConnectionFlags::default(),
             read: ReadSide::new(),
+            rare: None,
             link: Link::Detached,
             last_activity: Time::ZERO,
             bytes_read: 0,
@@ -448,7 +450,6 @@ impl Connection {
             idle_timer: None,
             peer: Peer::Unknown,
             server: None,
-            rare: None,
         };
         connection.set_referenced(true);
         connection.set_allow_half_open(options.allow_half_open);
