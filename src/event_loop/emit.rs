@@ -145,28 +145,42 @@ impl Inner {
         Ok(())
     }
 
-    /// `data` in the poll phase, lent from the loop's buffer: by far the most frequent emission. Whether a command was given
-    /// meanwhile, [`Core::touched`] says.
-    // Always: it has one caller, and a call of its own would cost as much as a tenth of the delivery.
+    /// `data` in the poll phase, lent from the loop's buffer: by far the most frequent emission. True when commands were
+    /// given meanwhile, other than writes that left nothing to be done.
+    // Always: it has few callers, and a call of its own would cost as much as a tenth of the delivery.
     #[inline(always)]
-    pub(crate) fn deliver(&self, mut core: RefMut<'_, Core>, socket: Handle, bytes: &[u8]) {
+    pub(crate) fn deliver(&self, mut core: RefMut<'_, Core>, socket: Handle, bytes: &[u8]) -> bool {
         core.touched = false;
-        let sole = core.sockets.get(socket).and_then(Attachment::sole_stateless);
-        let Some((stateless, number)) = sole else {
+        let Some((listener, number)) = core.sockets.get(socket).and_then(Attachment::sole_stateless) else {
             drop(core);
             return self.deliver_otherwise(socket, bytes);
         };
         core.running.sole = Some((socket, number));
         drop(core);
-        stateless.call_data(Socket::from_handle(socket), bytes);
-        if self.core.borrow().touched {
-            self.deliver_missed(socket, number, |arguments| stateless.call(arguments));
+        listener(Socket::from_handle(socket), bytes);
+        let mut core = self.core.borrow_mut();
+        if core.touched {
+            drop(core);
+            return self.deliver_missed_bytes(listener, socket, number);
         }
+        core.running.sole = None;
+        false
+    }
+
+    /// The same for what the listener's own commands emitted while it ran.
+    #[cold]
+    fn deliver_missed_bytes(&self, listener: fn(Socket, &[u8]), socket: Handle, number: u64) -> bool {
+        self.deliver_missed(socket, number, |arguments| {
+            if let Arguments::Data(socket, bytes, _) = *arguments {
+                listener(socket, bytes);
+            }
+        });
         self.core.borrow_mut().running.sole = None;
+        true
     }
 
     /// The same where it is not one listener without captures.
-    fn deliver_otherwise(&self, socket: Handle, bytes: &[u8]) {
+    fn deliver_otherwise(&self, socket: Handle, bytes: &[u8]) -> bool {
         let sole = self.core.borrow().sockets.get(socket).and_then(Attachment::sole_captured);
         match sole {
             Some((listener, number)) => {
@@ -175,6 +189,7 @@ impl Inner {
             }
             None => self.emit_data(socket, bytes),
         }
+        self.core.borrow().touched
     }
 
     /// What a listener missed while it ran, which is what its own commands emitted.

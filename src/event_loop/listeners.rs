@@ -83,7 +83,7 @@ pub(crate) struct Table {
 enum SoleData {
     #[default]
     None,
-    Stateless(Stateless, u64),
+    Stateless(fn(Socket, &[u8]), u64),
     Captured(Rc<Listener>, u64),
 }
 
@@ -214,7 +214,8 @@ impl Attachments {
 
     #[inline]
     pub(crate) fn get(&self, owner: Handle) -> Option<&Attachment> {
-        self.slots.get(owner.index()).filter(|slot| slot.owner == Some(owner))
+        let slot = self.slots.get(owner.index())?;
+        if slot.owner == Some(owner) { Some(slot) } else { None }
     }
 
     pub(crate) fn get_mut(&mut self, owner: Handle) -> Option<&mut Attachment> {
@@ -281,9 +282,9 @@ impl Attachment {
 
     /// The only listener to `data`, if it has no captures and does not want text, and its number.
     #[inline]
-    pub(crate) fn sole_stateless(&self) -> Option<(Stateless, u64)> {
+    pub(crate) fn sole_stateless(&self) -> Option<(fn(Socket, &[u8]), u64)> {
         match self.table.sole_data {
-            SoleData::Stateless(stateless, number) if !self.wants_text() => Some((stateless, number)),
+            SoleData::Stateless(listener, number) if !self.wants_text() => Some((listener, number)),
             SoleData::Stateless(..) | SoleData::Captured(..) | SoleData::None => None,
         }
     }
@@ -362,7 +363,9 @@ impl Table {
         let mut found = self.entries.iter().filter(|entry| entry.event == data);
         self.sole_data = match (found.next(), found.next()) {
             (Some(Entry { once: false, number, action, .. }), None) => match action {
-                Action::Stateless(stateless) => SoleData::Stateless(*stateless, *number),
+                Action::Stateless(stateless) => {
+                    stateless.for_data().map_or(SoleData::None, |listener| SoleData::Stateless(listener, *number))
+                }
                 Action::Captured(listener) => SoleData::Captured(Rc::clone(listener), *number),
                 Action::Internal { .. } => SoleData::None,
             },

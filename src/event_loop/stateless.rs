@@ -49,13 +49,9 @@ impl Stateless {
         Ok(Stateless { call_data: Some(call_data::<F>), ..stateless })
     }
 
-    /// Calls a listener to `data`, with bytes that are not none.
-    #[inline]
-    pub(crate) fn call_data(self, socket: Socket, bytes: &[u8]) {
-        match self.call_data {
-            Some(call_data) => call_data(socket, bytes),
-            None => (self.call)(&Arguments::Data(socket, bytes, None)),
-        }
+    /// What a listener to `data` is called by when there are bytes and no text.
+    pub(crate) fn for_data(self) -> Option<fn(Socket, &[u8])> {
+        self.call_data
     }
 
     #[inline]

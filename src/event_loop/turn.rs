@@ -275,8 +275,7 @@ impl Inner {
             core.begin_callback();
             match core.reactor.serve_plainly(buffer) {
                 ReadPlainly::Bytes { socket, count } => {
-                    self.deliver(core, socket, &buffer[..count]);
-                    if self.core.borrow().touched || self.mailbox.wants_stop() {
+                    if self.deliver(core, socket, &buffer[..count]) || self.mailbox.wants_stop() {
                         return Ok(ReadPlainly::Bytes { socket, count });
                     }
                 }

@@ -25,49 +25,42 @@ mod system {
     use crate::sys::poller::Readiness;
 
     pub(crate) struct Events {
-        room: Vec<libc::epoll_event>,
-        count: usize,
+        /// Its capacity is the room for events.
+        found: Vec<libc::epoll_event>,
     }
 
     impl Events {
         pub(crate) fn with_capacity(capacity: usize) -> Events {
-            Events { room: vec![libc::epoll_event { events: 0, u64: 0 }; capacity], count: 0 }
+            Events { found: Vec::with_capacity(capacity) }
         }
 
         pub(crate) fn capacity(&self) -> usize {
-            self.room.len()
+            self.found.capacity()
         }
 
         pub(crate) fn count(&self) -> usize {
-            self.count
+            self.found.len()
         }
 
         #[inline]
         pub(crate) fn get(&self, index: usize) -> Option<Event> {
-            let found = self.room[..self.count].get(index)?;
+            let found = self.found.get(index)?;
             Some(Event { token: found.u64, readiness: readiness(found.events) })
         }
 
         #[inline]
         pub(crate) fn wait(&mut self, poll: &mut Poll, wait: Wait) -> io::Result<()> {
-            self.count = 0;
+            self.found.clear();
+            let room = self.found.spare_capacity_mut();
+            let count = room.len() as libc::c_int;
             // SAFETY: the pointer and length describe `room`, which is borrowed mutably for the whole call, and the poller's
             // descriptor lives as long as the poller.
-            let count = unsafe {
-                libc::epoll_wait(
-                    poll.as_raw_fd(),
-                    self.room.as_mut_ptr(),
-                    self.room.len() as libc::c_int,
-                    wait.milliseconds(),
-                )
-            };
-            match usize::try_from(count) {
-                Ok(count) => {
-                    self.count = count;
-                    Ok(())
-                }
-                Err(_) => Err(io::Error::last_os_error()),
-            }
+            let count =
+                unsafe { libc::epoll_wait(poll.as_raw_fd(), room.as_mut_ptr().cast(), count, wait.milliseconds()) };
+            let Ok(count) = usize::try_from(count) else { return Err(io::Error::last_os_error()) };
+            // SAFETY: the kernel has written so many events into the room (epoll_wait(2)).
+            unsafe { self.found.set_len(count) };
+            Ok(())
         }
     }
 
