@@ -16,6 +16,7 @@
 //! | [`lookup`], [`custom_lookup`], `lookup_owners` | name lookup on threads of its own, or by the user |
 //! | [`abort`] | abort signals |
 //! | [`descriptors`] | sockets that somebody else opened |
+//! | `embedding` | the loop within another loop |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! wherever user code returns early (a panic, an unhandled error, `stop()`), the phase and its queues say what remains,
@@ -27,6 +28,7 @@ pub(crate) mod core;
 pub(crate) mod current;
 pub(crate) mod custom_lookup;
 pub(crate) mod descriptors;
+mod embedding;
 pub(crate) mod emit;
 pub(crate) mod event_details;
 pub(crate) mod events;
@@ -44,6 +46,7 @@ mod registry;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,6 +123,8 @@ pub struct EventLoop {
     stage: Stage,
     /// Rule M10: due timers run once before the first poll.
     fresh: bool,
+    /// The poller's descriptor once more, which can be lent while nothing is borrowed.
+    descriptor: OwnedFd,
 }
 
 /// What the handles reach, and the loop itself.
@@ -209,6 +214,7 @@ impl EventLoop {
         static LOOPS: AtomicU64 = AtomicU64::new(0);
         current::check_free();
         let poller = Poller::new()?;
+        let descriptor = poller.duplicate()?;
         let mailbox = Arc::new(Mailbox::new(poller.waker()?));
         let lookups = Lookups::new(mailbox.clone());
         let core = Core::new(options, current::last_generation(), poller, lookups);
@@ -221,7 +227,7 @@ impl EventLoop {
         });
         current::set(inner.clone());
         let buffer = vec![0; READ_BUFFER].into_boxed_slice();
-        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true })
+        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, descriptor })
     }
 
     /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted. Not in

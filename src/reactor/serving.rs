@@ -315,6 +315,11 @@ impl Reactor {
         self.has_pending() || self.has_closing() || !self.ready.is_empty()
     }
 
+    /// Whether the kernel may have events that it announced already.
+    pub(crate) fn may_have_missed_events(&self) -> bool {
+        self.poller.may_hold_more()
+    }
+
     /// The next timer that is due, in Node's order (rule TM3).
     pub(crate) fn next_due(&mut self) -> Option<Due> {
         // Bounded by the timers that were armed when the phase began: none is due twice in it.

@@ -10,6 +10,8 @@
 //!   tokens must not be reused while anything may still carry them.
 //! - An interrupted wait loses nothing: what is ready stays ready.
 
+mod embedding;
+
 use std::cell::OnceCell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
