@@ -155,6 +155,35 @@ fn a_second_signal_resets() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
+/// Two loops on one thread: what each sees comes in its order, and neither waits for the other.
+#[test]
+fn an_epoll_loop_around_the_loop() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let output = Example::start("embedded_epoll", &[]).succeed();
+    let guest = ["guest: echo of 'one'", "guest: echo of 'two'", "guest: closed", "host: both are done"];
+    assert_lines(&output, &guest);
+    assert_lines(&output, &["host: 20.5 °C", "host: 20.7 °C", "host: 20.6 °C", "host: both are done"]);
+}
+
+#[test]
+fn a_mio_loop_around_the_loop() {
+    let output = Example::start("embedded_mio", &[]).succeed();
+    let expected = ["host: ping 1", "host: ping 2", "guest: 3 lines", "client: 3 lines were counted"];
+    assert_lines(&output, &expected);
+    assert_lines(&output, &["host: nothing is left"]);
+}
+
+#[test]
+fn frames_around_the_loop() {
+    let output = Example::start("frame_loop", &[]).succeed();
+    // Where a kick reaches the world depends on the machine; that the first comes after frame 15 does not.
+    let expected = ["frame 10: the ball is at 10", "player: kicks after 15 frames", "player: kicks after 45 frames"];
+    assert_lines(&output, &expected);
+    assert!(output.contains("frame 50: the ball is at ") && output.ends_with("player: gone\n"), "{output}");
+}
+
 #[test]
 fn usage_errors_are_2() {
     let cases: [(&str, &[&str], &str); 8] = [
