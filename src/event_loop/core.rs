@@ -18,6 +18,7 @@ use crate::event_loop::events::{Event, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, ListenerIds, OwnBuffer};
 use crate::event_loop::lookup::Lookups;
+use crate::event_loop::spinning::Spinning;
 use crate::event_loop::{EventLoopOptions, Phase, Position};
 use crate::reactor::bytes::{Outgoing, QueuedBytes};
 use crate::reactor::connection::ConnectionOptions;
@@ -46,6 +47,7 @@ pub(crate) struct Core {
     pub(super) last_lookup: u64,
     /// How long the resolver may take.
     pub(crate) lookup_timeout: Duration,
+    pub(super) spinning: Spinning,
     pub(super) graves: Vec<Grave>,
     /// Errors that wrap what users gave, for as long as anything of ours holds one: the last to let go runs their
     /// destructor, and that must be a grave.
@@ -113,6 +115,7 @@ impl Core {
             lookup_owners: BTreeMap::new(),
             last_lookup: 0,
             lookup_timeout: options.lookup_timeout,
+            spinning: Spinning::new(options.spin),
             graves: Vec::new(),
             foreign_errors: Vec::new(),
             unreported: None,

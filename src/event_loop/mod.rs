@@ -17,6 +17,7 @@
 //! | [`abort`] | abort signals |
 //! | [`descriptors`] | sockets that somebody else opened |
 //! | `embedding` | the loop within another loop |
+//! | `spinning` | polling without sleep before a wait |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! wherever user code returns early (a panic, an unhandled error, `stop()`), the phase and its queues say what remains,
@@ -43,6 +44,7 @@ pub(crate) mod options;
 pub(crate) mod pipes;
 pub(crate) mod position;
 mod registry;
+mod spinning;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -553,7 +555,7 @@ impl EventLoop {
         if let Some(limit) = limit {
             timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
         }
-        let polled = core.reactor.poll(timeout);
+        let polled = if core.spinning.is_off() { core.reactor.poll(timeout) } else { core.spin_and_poll(timeout) };
         let now = core.clock.now();
         core.reactor.set_now(now);
         polled.map_err(|error| Error::exception(Errno::from_io(&error), "poll"))

@@ -315,6 +315,11 @@ impl Reactor {
         self.has_pending() || self.has_closing() || !self.ready.is_empty()
     }
 
+    /// Whether the latest poll brought any events.
+    pub(crate) fn found_events(&self) -> bool {
+        self.poller.events().next().is_some()
+    }
+
     /// Whether the kernel may have events that it announced already.
     pub(crate) fn may_have_missed_events(&self) -> bool {
         self.poller.may_hold_more()
