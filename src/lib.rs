@@ -47,7 +47,8 @@
 //!   for it.
 //! - An `error` event that nobody listens for makes `run` return it, where Node would end the process.
 //! - State of your own belongs into the closures, or into the socket: [`Socket::set_data`](net::Socket::set_data).
-//! - Other threads hold a [`LoopHandle`] and post closures.
+//! - Other threads hold a [`LoopHandle`] and post closures. Other descriptors are [watched](watch()), and another loop can
+//!   [own the thread](EventLoop::has_pending).
 //!
 //! # Lifetimes
 //!
@@ -66,7 +67,7 @@
 //!
 //! | floor | module | what it is |
 //! |---|---|---|
-//! | 4 | [`net`], [`timers`] | what users call. Thin: each method is one call into the loop |
+//! | 4 | [`net`], [`timers`], `watches` | what users call. Thin: each method is one call into the loop |
 //! | 3 | `event_loop` | owns the reactor, turns it, and is the only place that enters user code (`event_loop/emit.rs`) |
 //! | 2 | `reactor` | servers, connections and timers as state machines: facts go in, decisions come out |
 //! | 1 | `sys` | every system call, every `unsafe`, every `cfg(target…)`, the clock |
@@ -135,6 +136,7 @@ pub mod porting;
 mod reactor;
 mod sys;
 pub mod timers;
+mod watches;
 
 pub use crate::error::Error;
 pub use crate::event_loop::events::{ErrorSource, Unhandled};
@@ -145,3 +147,4 @@ pub use crate::timers::{
     Immediate, Timer, clear_immediate, clear_interval, clear_timeout, next_tick, set_immediate, set_interval,
     set_timeout,
 };
+pub use crate::watches::{Interest, Readiness, Watch, watch};

@@ -19,6 +19,7 @@ use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, ListenerIds, OwnBuffer};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::spinning::Spinning;
+use crate::event_loop::watches::{Closures, OnReady};
 use crate::event_loop::{EventLoopOptions, Phase, Position};
 use crate::reactor::bytes::{Outgoing, QueuedBytes};
 use crate::reactor::connection::ConnectionOptions;
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(super) listener_ids: ListenerIds,
     pub(crate) callbacks: Callbacks,
     pub(crate) immediates: Immediates,
+    pub(super) watches: Closures,
     pub(crate) lookups: Lookups,
     /// Who waits for which lookup.
     pub(super) lookup_owners: BTreeMap<LookupId, PendingLookup>,
@@ -73,6 +75,7 @@ pub(crate) enum Grave {
     Data { _data: Box<dyn Any> },
     Error { _error: Error },
     OwnBuffer { _own: Box<OwnBuffer> },
+    Watch { _on_ready: OnReady },
 }
 
 /// A lookup that is not answered yet.
@@ -111,6 +114,7 @@ impl Core {
             listener_ids: ListenerIds::default(),
             callbacks: Callbacks::default(),
             immediates: Immediates::new(),
+            watches: Closures::default(),
             lookups,
             lookup_owners: BTreeMap::new(),
             last_lookup: 0,

@@ -18,6 +18,7 @@
 //! | [`descriptors`] | sockets that somebody else opened |
 //! | `embedding` | the loop within another loop |
 //! | `spinning` | polling without sleep before a wait |
+//! | [`watches`] | foreign descriptors in this loop |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! wherever user code returns early (a panic, an unhandled error, `stop()`), the phase and its queues say what remains,
@@ -45,6 +46,7 @@ pub(crate) mod pipes;
 pub(crate) mod position;
 mod registry;
 mod spinning;
+pub(crate) mod watches;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

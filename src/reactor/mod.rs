@@ -20,6 +20,7 @@
 //! | [`ticks`] | the deferred queue, and what a callback still owes |
 //! | [`ready`] | readiness that no new kernel event will announce |
 //! | [`serving`] | the poll and pending phases, one callback at a time |
+//! | [`watching`] | foreign descriptors |
 //! | [`properties`] | what can be asked of a connection |
 //! | [`text_decoder`] | the encodings of `setEncoding` |
 //! | [`bytes`] | outgoing bytes, and who waits for them |
@@ -52,6 +53,7 @@ pub(crate) mod text_decoder;
 pub(crate) mod ticks;
 pub(crate) mod timers;
 pub(crate) mod unix;
+pub(crate) mod watching;
 pub(crate) mod writing;
 
 use std::collections::VecDeque;
@@ -70,6 +72,7 @@ use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
 use crate::reactor::timers::{TimerKey, Timers};
+use crate::reactor::watching::Watches;
 use crate::sys::Poller;
 use crate::sys::Reserve;
 use crate::sys::Time;
@@ -143,6 +146,7 @@ pub(crate) enum Pending {
 pub(crate) struct Reactor {
     connections: Connections,
     servers: Slab<Server>,
+    watches: Watches,
     pub(crate) timers: Timers<TimerKind>,
     generations: Generations,
     poller: Poller,
@@ -178,6 +182,7 @@ impl Reactor {
         Reactor {
             connections: Connections::default(),
             servers: Slab::new(),
+            watches: Watches::default(),
             timers: Timers::new(),
             generations: Generations::after(last_generation),
             poller,
@@ -297,6 +302,7 @@ impl Reactor {
                 Step::AttemptNext { socket, epoch } => self.attempt_next(socket, epoch),
                 Step::StartConnectPath { socket, epoch, target } => self.start_connect_path(socket, epoch, target),
                 Step::TurnAway { stream } => drop(stream),
+                Step::Watched { watch } => self.watched(watch),
             }
         }
         None

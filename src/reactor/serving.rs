@@ -92,7 +92,9 @@ impl Reactor {
                 // It was there to end the wait.
                 continue;
             }
-            let readiness = if Token::is_server(event.token) {
+            let readiness = if Token::is_server(event.token) && Token::is_watch(event.token) {
+                self.watches.readiness_of(event.token)
+            } else if Token::is_server(event.token) {
                 let server = self.servers.get_mut(Token::index(event.token));
                 server.and_then(|server| {
                     let descriptor = server.listener.as_ref()?.descriptor;
@@ -135,6 +137,9 @@ impl Reactor {
     }
 
     fn serve_server(&mut self, token: u64) -> Served {
+        if Token::is_watch(token) {
+            return self.serve_watch(token);
+        }
         let index = Token::index(token);
         let budget = self.serving.budgets.accepts.max(1);
         // Bounded by the budget: each round spends one.

@@ -50,7 +50,7 @@ mod unix;
 
 pub(crate) use acceptor::{Acceptor, AcceptorOptions};
 pub(crate) use clock::{Clock, Time};
-pub(crate) use poller::{Poller, WAKE_TOKEN, Waker};
+pub(crate) use poller::{Directions, Poller, WAKE_TOKEN, Waker};
 pub(crate) use reserve::Reserve;
 pub use stream::Family;
 pub(crate) use stream::{ConnectStart, KeepAliveTimes, Stream, Transport};

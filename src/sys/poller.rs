@@ -12,6 +12,8 @@
 
 mod embedding;
 
+pub(crate) use embedding::Directions;
+
 use std::cell::OnceCell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
