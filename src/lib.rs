@@ -105,8 +105,8 @@
 //!    does a custom lookup that answers at once, with its `lookup` events; a reset that fails because a shutdown is under
 //!    way emits `error`. A listener that is running is never entered again: such an emission reaches it right after it
 //!    returned, with bytes of its own.
-//! 2. User code is entered from one file, with nothing borrowed: listeners, callbacks, timers, posts, the unhandled-error
-//!    hook, and every drop of what users gave. What is to be dropped goes to the graves, which are emptied before each
+//! 2. User code is entered from one file, with nothing borrowed: listeners, callbacks, timers, watches, posts, the
+//!    unhandled-error hook, and every drop of what users gave. What is to be dropped goes to the graves, which are emptied before each
 //!    tick drain and when the loop is dropped.
 //! 3. Slots live as the table above says. A descriptor is closed at Node's moment, its registration with it.
 //! 4. Per connection, from one connect or accept to its close: `close` once, `error` at most once and before it; after

@@ -1,5 +1,5 @@
-//! The one file from which user code is entered (law 2): listeners, callbacks, timers, posts, the unhandled-error hook,
-//! and every drop of what users gave us.
+//! The one file from which user code is entered (law 2): listeners, callbacks, timers, watches, posts, the unhandled-error
+//! hook, and every drop of what users gave us.
 //!
 //! What it may touch: the loop's [`Core`](crate::event_loop::core::Core), in short borrows between two entries. Invariant: nothing is borrowed while
 //! user code runs, except the one listener that is running, so every command may be given from anywhere.

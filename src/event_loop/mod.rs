@@ -238,7 +238,7 @@ impl EventLoop {
     /// Node, whose loop runs when the main script is over.
     ///
     /// What keeps it running are Node's rules: listening servers, sockets that read, requests in flight (a connect, a
-    /// lookup, a write, a shutdown), referenced timers and immediates, `close` events that are owed, and what
+    /// lookup, a write, a shutdown), referenced timers, immediates and watches, `close` events that are owed, and what
     /// [`keep_alive`](EventLoop::keep_alive) guards. It may be called again, and continues where it was.
     ///
     /// # Errors
