@@ -3,6 +3,9 @@
 //!
 //! May touch: the public API, the kernel's view of this process's eventfds, and the shared test support. Invariant: what is
 //! asserted are counts and orders. The tests of this file run one after the other, so that there is one eventfd to look at.
+//! Linux only, because the wake-ups are counted in `/proc`.
+
+#![cfg(target_os = "linux")]
 
 mod support;
 
@@ -129,7 +132,6 @@ fn wake_ups(eventfd: u32) -> u64 {
 }
 
 /// While nobody looks, a million posts wake the loop once; then they run, as many in a turn as documented.
-#[cfg(target_os = "linux")]
 #[test]
 fn a_million_posts_that_nobody_looks_at_are_one_wake_up() {
     let _turn = one_at_a_time();
@@ -151,7 +153,6 @@ fn a_million_posts_that_nobody_looks_at_are_one_wake_up() {
 }
 
 /// While the loop runs it is woken at most once for each time it found nothing: once a turn.
-#[cfg(target_os = "linux")]
 #[test]
 fn a_million_posts_to_a_running_loop_are_at_most_one_wake_up_a_turn() {
     let _turn = one_at_a_time();

@@ -6,7 +6,6 @@
 
 mod support;
 
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -133,66 +132,70 @@ fn nothing_to_wait_for_is_no_spinning() {
     });
 }
 
-/// How often this thread gave up its core to wait for something, by the kernel's count.
+/// By the kernel's count of sleeps, which only Linux keeps for each thread.
 #[cfg(target_os = "linux")]
-fn sleeps() -> i64 {
-    // SAFETY: all zeros are a valid value of this structure of numbers.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: `usage` is a valid place for the result.
-    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) }, 0, "getrusage");
-    usage.ru_nvcsw
-}
+mod sleeping {
+    use std::sync::mpsc;
 
-/// How often a loop sleeps while another thread posts to it, each post only after the one before was answered.
-#[cfg(target_os = "linux")]
-fn sleeps_in_conversation(options: EventLoopOptions, posts: usize) -> i64 {
-    support::within(support::DEADLINE, || {
-        let mut event_loop = EventLoop::with_options(options).expect("a loop");
-        let guard = event_loop.keep_alive();
-        let handle = event_loop.handle();
-        let poster = thread::spawn(move || {
-            for _ in 0..posts {
-                // Long enough for the loop to fall asleep, if it is one that does.
-                support::busy(MILLISECOND / 5);
-                let (answer, answered) = mpsc::channel();
-                assert!(handle.post(move || answer.send(()).expect("somebody waits")).is_ok());
-                answered.recv().expect("an answer");
-            }
-            handle.stop();
-        });
-        let before = sleeps();
-        event_loop.run().expect("run");
-        let slept = sleeps() - before;
-        poster.join().expect("a thread");
-        drop(guard);
-        slept
-    })
-}
+    use super::*;
 
-/// A loop that spins is awake when a post comes. One that does not sleeps before each, and an adaptive one soon stops to.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_loop_that_spins_does_not_sleep() {
-    const POSTS: i64 = 200;
-    let slept = sleeps_in_conversation(EventLoopOptions::new(), 200);
-    assert!(slept > POSTS / 2, "without spinning: {slept} sleeps for {POSTS} posts");
-    for options in [EventLoopOptions::new().spin_before_wait(HOUR), EventLoopOptions::new().spin_adaptively(HOUR)] {
-        let slept = sleeps_in_conversation(options.clone(), 200);
-        assert!(slept < POSTS / 4, "{options:?}: {slept} sleeps for {POSTS} posts");
+    /// How often this thread gave up its core to wait for something, by the kernel's count.
+    fn sleeps() -> i64 {
+        // SAFETY: all zeros are a valid value of this structure of numbers.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: `usage` is a valid place for the result.
+        assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) }, 0, "getrusage");
+        usage.ru_nvcsw
     }
-}
 
-/// Of two ways the last one given holds, and zero is none.
-#[cfg(target_os = "linux")]
-#[test]
-fn the_last_way_given_holds() {
-    const POSTS: i64 = 200;
-    let off = [
-        EventLoopOptions::new().spin_before_wait(HOUR).spin_adaptively(Duration::ZERO),
-        EventLoopOptions::new().spin_adaptively(HOUR).spin_before_wait(Duration::ZERO),
-    ];
-    for options in off {
-        let slept = sleeps_in_conversation(options, 200);
-        assert!(slept > POSTS / 2, "{slept} sleeps for {POSTS} posts");
+    /// How often a loop sleeps while another thread posts to it, each post only after the one before was answered.
+    fn sleeps_in_conversation(options: EventLoopOptions, posts: usize) -> i64 {
+        support::within(support::DEADLINE, || {
+            let mut event_loop = EventLoop::with_options(options).expect("a loop");
+            let guard = event_loop.keep_alive();
+            let handle = event_loop.handle();
+            let poster = thread::spawn(move || {
+                for _ in 0..posts {
+                    // Long enough for the loop to fall asleep, if it is one that does.
+                    support::busy(MILLISECOND / 5);
+                    let (answer, answered) = mpsc::channel();
+                    assert!(handle.post(move || answer.send(()).expect("somebody waits")).is_ok());
+                    answered.recv().expect("an answer");
+                }
+                handle.stop();
+            });
+            let before = sleeps();
+            event_loop.run().expect("run");
+            let slept = sleeps() - before;
+            poster.join().expect("a thread");
+            drop(guard);
+            slept
+        })
+    }
+
+    /// A loop that spins is awake when a post comes. One that does not sleeps before each, and an adaptive one soon stops to.
+    #[test]
+    fn a_loop_that_spins_does_not_sleep() {
+        const POSTS: i64 = 200;
+        let slept = sleeps_in_conversation(EventLoopOptions::new(), 200);
+        assert!(slept > POSTS / 2, "without spinning: {slept} sleeps for {POSTS} posts");
+        for options in [EventLoopOptions::new().spin_before_wait(HOUR), EventLoopOptions::new().spin_adaptively(HOUR)] {
+            let slept = sleeps_in_conversation(options.clone(), 200);
+            assert!(slept < POSTS / 4, "{options:?}: {slept} sleeps for {POSTS} posts");
+        }
+    }
+
+    /// Of two ways the last one given holds, and zero is none.
+    #[test]
+    fn the_last_way_given_holds() {
+        const POSTS: i64 = 200;
+        let off = [
+            EventLoopOptions::new().spin_before_wait(HOUR).spin_adaptively(Duration::ZERO),
+            EventLoopOptions::new().spin_adaptively(HOUR).spin_before_wait(Duration::ZERO),
+        ];
+        for options in off {
+            let slept = sleeps_in_conversation(options, 200);
+            assert!(slept > POSTS / 2, "{slept} sleeps for {POSTS} posts");
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! `watch`: foreign descriptors in the loop.
 //!
+//! Linux only, for its eventfds; what is asked of the system is the same on all of them.
+//!
 //! May touch: the public API, libc for eventfds, pipes and flags, and the shared test support. Invariant: descriptors are
 //! of the kernel's own making and driven from the test's thread, so that the order of events does not depend on a scheduler.
+
+#![cfg(target_os = "linux")]
 
 #[path = "../support/mod.rs"]
 mod support;
