@@ -28,6 +28,9 @@ const USAGE: &str = "usage: hand_over [--port PORT] [--threads THREADS]";
 /// How many clients the demonstration has.
 const CLIENTS: usize = 6;
 
+/// How long a name may be, in bytes, so that nobody makes a worker remember more.
+const LONGEST_LINE: usize = 256;
+
 /// How long they wait for an answer, which takes no time at all: only so that they never wait for ever.
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
 
@@ -118,9 +121,25 @@ fn adopt(stream: TcpStream, read_ahead: &[u8]) {
         Ok(socket) => socket,
         Err(error) => return eprintln!("hand_over: {error}"),
     };
+    socket.set_data(Vec::<u8>::new());
     socket.on_data(|socket, bytes| {
-        let name = String::from_utf8_lossy(bytes);
-        socket.end_data(format!("hello {}, this is worker {}", name.trim_end(), NUMBER.get()));
+        if socket.writable_ended() {
+            // It was answered; one line is enough.
+            return;
+        }
+        // A line may come in pieces.
+        let line = socket.with_data(|line: &mut Vec<u8>| {
+            line.extend_from_slice(bytes);
+            line.clone()
+        });
+        // The data is there, and nobody else uses it now.
+        let Ok(line) = line else { return };
+        if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+            let name = String::from_utf8_lossy(&line[..end]);
+            socket.end_data(format!("hello {name}, this is worker {}", NUMBER.get()));
+        } else if line.len() > LONGEST_LINE {
+            socket.destroy();
+        }
     });
     socket.on_error(|_, error| eprintln!("hand_over: {error}"));
     if !read_ahead.is_empty() {

@@ -221,11 +221,18 @@ fn foreign_peers_are_handed_over() {
     let mut service = Example::start("hand_over", &["--port", "0", "--threads", "1"]);
     for _ in 0..3 {
         let mut client = service.connect();
-        client.write_all(b"eve\n").expect("still connected");
+        // In pieces, and with something behind the line.
+        for piece in ["e", "ve", "\nnobody listens\n"] {
+            client.write_all(piece.as_bytes()).expect("still connected");
+        }
         let mut answer = String::new();
         client.read_to_string(&mut answer).expect("an orderly end");
         assert_eq!(answer, "hello eve, this is worker 0");
     }
+    let mut endless = service.connect();
+    endless.write_all(&[b'x'; 300]).expect("still connected");
+    // It ends in good order, or with a reset if something was still on its way.
+    assert!(endless.read(&mut [0]).map_or(true, |count| count == 0));
 }
 
 #[test]
