@@ -47,7 +47,8 @@
 //!   for it.
 //! - An `error` event that nobody listens for makes `run` return it, where Node would end the process.
 //! - State of your own belongs into the closures, or into the socket: [`Socket::set_data`](net::Socket::set_data).
-//! - Other threads hold a [`LoopHandle`] and post closures.
+//! - Other threads hold a [`LoopHandle`] and post closures. Other descriptors are [watched](watch()), and another loop can
+//!   [own the thread](EventLoop::has_pending).
 //!
 //! # Lifetimes
 //!
@@ -66,7 +67,7 @@
 //!
 //! | floor | module | what it is |
 //! |---|---|---|
-//! | 4 | [`net`], [`timers`] | what users call. Thin: each method is one call into the loop |
+//! | 4 | [`net`], [`timers`], `watches` | what users call. Thin: each method is one call into the loop |
 //! | 3 | `event_loop` | owns the reactor, turns it, and is the only place that enters user code (`event_loop/emit.rs`) |
 //! | 2 | `reactor` | servers, connections and timers as state machines: facts go in, decisions come out |
 //! | 1 | `sys` | every system call, every `unsafe`, every `cfg(target…)`, the clock |
@@ -104,8 +105,8 @@
 //!    does a custom lookup that answers at once, with its `lookup` events; a reset that fails because a shutdown is under
 //!    way emits `error`. A listener that is running is never entered again: such an emission reaches it right after it
 //!    returned, with bytes of its own.
-//! 2. User code is entered from one file, with nothing borrowed: listeners, callbacks, timers, posts, the unhandled-error
-//!    hook, and every drop of what users gave. What is to be dropped goes to the graves, which are emptied before each
+//! 2. User code is entered from one file, with nothing borrowed: listeners, callbacks, timers, watches, posts, the
+//!    unhandled-error hook, and every drop of what users gave. What is to be dropped goes to the graves, which are emptied before each
 //!    tick drain and when the loop is dropped.
 //! 3. Slots live as the table above says. A descriptor is closed at Node's moment, its registration with it.
 //! 4. Per connection, from one connect or accept to its close: `close` once, `error` at most once and before it; after
@@ -135,6 +136,7 @@ pub mod porting;
 mod reactor;
 mod sys;
 pub mod timers;
+mod watches;
 
 pub use crate::error::Error;
 pub use crate::event_loop::events::{ErrorSource, Unhandled};
@@ -145,3 +147,4 @@ pub use crate::timers::{
     Immediate, Timer, clear_immediate, clear_interval, clear_timeout, next_tick, set_immediate, set_interval,
     set_timeout,
 };
+pub use crate::watches::{Interest, Readiness, Watch, watch};

@@ -155,9 +155,89 @@ fn a_second_signal_resets() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
+/// Two loops on one thread: what each sees comes in its order, and neither waits for the other.
+#[test]
+fn an_epoll_loop_around_the_loop() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let output = Example::start("embedded_epoll", &[]).succeed();
+    let guest = ["guest: echo of 'one'", "guest: echo of 'two'", "guest: closed", "host: both are done"];
+    assert_lines(&output, &guest);
+    assert_lines(&output, &["host: 20.5 °C", "host: 20.7 °C", "host: 20.6 °C", "host: both are done"]);
+}
+
+#[test]
+fn a_mio_loop_around_the_loop() {
+    let output = Example::start("embedded_mio", &[]).succeed();
+    let expected = ["host: ping 1", "host: ping 2", "guest: 3 lines", "client: 3 lines were counted"];
+    assert_lines(&output, &expected);
+    assert_lines(&output, &["host: nothing is left"]);
+}
+
+#[test]
+fn frames_around_the_loop() {
+    let output = Example::start("frame_loop", &[]).succeed();
+    // Where a kick reaches the world depends on the machine; that the first comes after frame 15 does not.
+    let expected = ["frame 10: the ball is at 10", "player: kicks after 15 frames", "player: kicks after 45 frames"];
+    assert_lines(&output, &expected);
+    assert!(output.contains("frame 50: the ball is at ") && output.ends_with("player: gone\n"), "{output}");
+}
+
+/// Every thread's loop accepts, and together they accept everybody.
+#[test]
+fn several_loops_share_a_port() {
+    let output = Example::start("multi_core", &["--threads", "2"]).succeed();
+    assert_lines(&output, &["together: 64 connections"]);
+    let served: Vec<u32> = (0..2).map(|number| number_after(&output, &format!("loop {number}: "))).collect();
+    assert_eq!(served.iter().sum::<u32>(), 64, "{output}");
+    // One of 2^63 runs deals them all to the same.
+    assert!(served.iter().all(|served| *served > 0), "{output}");
+}
+
+#[test]
+fn several_loops_serve_foreign_peers() {
+    let mut service = Example::start("multi_core", &["--port", "0", "--threads", "3"]);
+    let mut clients: Vec<TcpStream> = (0..10).map(|_| service.connect()).collect();
+    for client in &mut clients {
+        client.write_all(b"hello").expect("still connected");
+        let mut echo = [0; 5];
+        client.read_exact(&mut echo).expect("the echo");
+        assert_eq!(&echo, b"hello");
+    }
+}
+
+/// One loop accepts, the others serve in turn.
+#[test]
+fn accepted_sockets_go_to_other_loops() {
+    let output = Example::start("hand_over", &["--threads", "3"]).succeed();
+    let answer = |client: usize| format!("client {client}: hello client {client}, this is worker {}", (client - 1) % 3);
+    let expected: Vec<String> = (1..=6).map(answer).chain([String::from("worker 2: stopped")]).collect();
+    assert_lines(&output, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn foreign_peers_are_handed_over() {
+    let mut service = Example::start("hand_over", &["--port", "0", "--threads", "1"]);
+    for _ in 0..3 {
+        let mut client = service.connect();
+        // In pieces, and with something behind the line.
+        for piece in ["e", "ve", "\nnobody listens\n"] {
+            client.write_all(piece.as_bytes()).expect("still connected");
+        }
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("an orderly end");
+        assert_eq!(answer, "hello eve, this is worker 0");
+    }
+    let mut endless = service.connect();
+    endless.write_all(&[b'x'; 300]).expect("still connected");
+    // It ends in good order, or with a reset if something was still on its way.
+    assert!(endless.read(&mut [0]).map_or(true, |count| count == 0));
+}
+
 #[test]
 fn usage_errors_are_2() {
-    let cases: [(&str, &[&str], &str); 8] = [
+    let cases: [(&str, &[&str], &str); 11] = [
         ("proxy", &["--port", "0"], "proxy: --to is missing"),
         ("proxy", &["--to", "here:1"], "proxy: --port is missing"),
         ("proxy", &["--port", "0", "--to", "here"], "proxy: --to: \"here\" is not HOST:PORT"),
@@ -166,6 +246,9 @@ fn usage_errors_are_2() {
         ("chat", &["--port", "65536"], "chat: --port: \"65536\" is not between 0 and 65535"),
         ("sigterm_drain", &["--port", "x"], "sigterm_drain: --port: \"x\" is not between 0 and 65535"),
         ("sigterm_drain", &["--self-test", "now"], "sigterm_drain: \"now\" is too much"),
+        ("multi_core", &["--threads", "0"], "multi_core: --threads: \"0\" is not between 1 and 1024"),
+        ("multi_core", &["--cores"], "multi_core: unknown argument \"--cores\""),
+        ("hand_over", &["--port", "-1"], "hand_over: --port: \"-1\" is not between 0 and 65535"),
     ];
     for (name, arguments, message) in cases {
         let (status, output, complaint) = Example::start(name, arguments).finish();
@@ -279,6 +362,13 @@ fn line(stream: &mut impl BufRead) -> String {
     let mut line = String::new();
     stream.read_line(&mut line).expect("a line in time");
     line
+}
+
+/// The number behind the first occurrence of `text`.
+fn number_after(output: &str, text: &str) -> u32 {
+    let (_, rest) = output.split_once(text).unwrap_or_else(|| panic!("{text:?} is missing in\n{output}"));
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
 }
 
 /// Every one of `expected` is the end of a line, in this order; other lines may lie between.

@@ -260,6 +260,7 @@ fn closures_are_called_in_one_file() {
             word: "generate",
             why: "makes the next buffer, within the caller's call or its callback",
         },
+        Exception { path: "watches.rs", word: "on_ready", why: adapter },
         Exception {
             path: "net/socket_state.rs",
             word: "f",

@@ -19,6 +19,8 @@ use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, ListenerKind, OwnBuffer};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::running::Running;
+use crate::event_loop::spinning::Spinning;
+use crate::event_loop::watches::{Closures, OnReady};
 use crate::event_loop::{EventLoopOptions, Phase, Position};
 use crate::reactor::bytes::{Outgoing, QueuedBytes};
 use crate::reactor::connection::ConnectionOptions;
@@ -42,12 +44,14 @@ pub(crate) struct Core {
     pub(super) running: Running,
     pub(crate) callbacks: Callbacks,
     pub(crate) immediates: Immediates,
+    pub(super) watches: Closures,
     pub(crate) lookups: Lookups,
     /// Who waits for which lookup.
     pub(super) lookup_owners: BTreeMap<LookupId, PendingLookup>,
     pub(super) last_lookup: u64,
     /// How long the resolver may take.
     pub(crate) lookup_timeout: Duration,
+    pub(super) spinning: Spinning,
     pub(super) graves: Vec<Grave>,
     /// Errors that wrap what users gave, for as long as anything of ours holds one: the last to let go runs their
     /// destructor, and that must be a grave.
@@ -76,6 +80,7 @@ pub(crate) enum Grave {
     Error { _error: Error },
     OwnBuffer { _own: Box<OwnBuffer> },
     Missed { _arguments: OwnedArguments },
+    Watch { _on_ready: OnReady },
 }
 
 /// A lookup that is not answered yet.
@@ -114,10 +119,12 @@ impl Core {
             running: Running::default(),
             callbacks: Callbacks::default(),
             immediates: Immediates::new(),
+            watches: Closures::default(),
             lookups,
             lookup_owners: BTreeMap::new(),
             last_lookup: 0,
             lookup_timeout: options.lookup_timeout,
+            spinning: Spinning::new(options.spin),
             graves: Vec::new(),
             foreign_errors: Vec::new(),
             unreported: None,
@@ -139,7 +146,7 @@ impl Core {
     #[inline(always)]
     pub(crate) fn poll(&mut self, wait: Wait) -> Result<(), Error> {
         self.turn += 1;
-        let polled = self.reactor.poll(wait);
+        let polled = if self.spinning.is_off() { self.reactor.poll(wait) } else { self.spin_and_poll(wait) };
         let now = self.clock.now();
         self.reactor.set_now(now);
         match polled {

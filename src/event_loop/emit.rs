@@ -1,5 +1,5 @@
-//! The one file from which user code is entered (law 2): listeners, callbacks, timers, posts, the unhandled-error hook,
-//! and every drop of what users gave us.
+//! The one file from which user code is entered (law 2): listeners, callbacks, timers, watches, posts, the unhandled-error
+//! hook, and every drop of what users gave us.
 //!
 //! What it may touch: the loop's [`Core`](crate::event_loop::core::Core), in short borrows between two entries. Invariant: nothing is borrowed while
 //! user code runs, except the one listener that is running, so every command may be given from anywhere.
@@ -19,9 +19,11 @@ use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, Table};
 use crate::event_loop::mailbox::Item;
 use crate::event_loop::stateless::Stateless;
+use crate::event_loop::watches::{OnReady, Readiness, Watch};
 use crate::reactor::reading::Received;
 use crate::reactor::ticks::{Emission, PlainEvent, Step};
 use crate::reactor::timers::TimerKey;
+use crate::reactor::watching::Found;
 use crate::reactor::{CallbackId, Handle};
 use crate::sys::Time;
 
@@ -141,6 +143,8 @@ impl Inner {
                 let arguments = Arguments::Dropped(Server::from_handle(server), &dropped);
                 self.emit_to_server(server, ServerEvent::Drop, &arguments);
             }
+            Emission::Watch { watch, found } => self.call_watch(watch, found),
+            Emission::WatchFailed { error } => return Err(error),
         }
         Ok(())
     }
@@ -355,6 +359,15 @@ impl Inner {
         }
     }
 
+    /// A foreign descriptor that is ready.
+    fn call_watch(&self, watch: Handle, found: Found) {
+        let Some(on_ready) = self.core.borrow_mut().borrow_watch(watch) else { return };
+        let mut running = RunningWatch { inner: self, watch, on_ready: Some(on_ready) };
+        if let Some(on_ready) = &mut running.on_ready {
+            on_ready(Watch::from_handle(watch), Readiness::new(found));
+        }
+    }
+
     /// The next immediate of the phase. False when there is none.
     pub(crate) fn call_next_immediate(&self) -> bool {
         let Some(callback) = self.core.borrow_mut().immediates.next() else { return false };
@@ -470,6 +483,21 @@ impl Drop for RunningTimer<'_> {
     fn drop(&mut self) {
         if let Some(closure) = self.closure.take() {
             self.inner.core.borrow_mut().timer_served(self.timer, self.callback, closure, self.started);
+        }
+    }
+}
+
+/// Gives a watch's closure back when it returned or panicked.
+struct RunningWatch<'a> {
+    inner: &'a Inner,
+    watch: Handle,
+    on_ready: Option<OnReady>,
+}
+
+impl Drop for RunningWatch<'_> {
+    fn drop(&mut self) {
+        if let Some(on_ready) = self.on_ready.take() {
+            self.inner.core.borrow_mut().return_watch(self.watch, on_ready);
         }
     }
 }

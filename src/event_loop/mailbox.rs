@@ -32,6 +32,10 @@ pub(crate) struct Answer {
     pub(crate) result: Addresses,
 }
 
+/// Room that is kept for items while there are none, so that posts which come one at a time allocate no queue each; that
+/// of a flood is given back.
+const MOST_KEPT: usize = 64;
+
 pub(crate) struct Mailbox {
     state: Mutex<State>,
     /// Items may wait: looked at without the lock in every turn.
@@ -122,7 +126,9 @@ impl Mailbox {
         let mut state = self.lock();
         let item = state.items.pop_front();
         if item.is_none() {
-            state.items = VecDeque::new();
+            if state.items.capacity() > MOST_KEPT {
+                state.items = VecDeque::new();
+            }
             // Under the lock: an arrival comes before, and would have been found, or after, and sees false.
             self.occupied.store(false, Ordering::Release);
         }

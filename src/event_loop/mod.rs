@@ -18,6 +18,9 @@
 //! | [`lookup`], [`custom_lookup`], `lookup_owners` | name lookup on threads of its own, or by the user |
 //! | [`abort`] | abort signals |
 //! | [`descriptors`] | sockets that somebody else opened |
+//! | `embedding` | the loop within another loop |
+//! | `spinning` | polling without sleep before a wait |
+//! | [`watches`] | foreign descriptors in this loop |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! nothing is borrowed while user code runs.
@@ -28,6 +31,7 @@ pub(crate) mod core;
 pub(crate) mod current;
 pub(crate) mod custom_lookup;
 pub(crate) mod descriptors;
+mod embedding;
 pub(crate) mod emit;
 pub(crate) mod event_details;
 pub(crate) mod events;
@@ -43,11 +47,14 @@ pub(crate) mod pipes;
 pub(crate) mod position;
 mod registry;
 mod running;
+mod spinning;
 mod stateless;
 mod turn;
+pub(crate) mod watches;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,6 +121,8 @@ pub struct EventLoop {
     stage: Stage,
     /// Rule M10: due timers run once before the first poll.
     fresh: bool,
+    /// The poller's descriptor once more, which can be lent while nothing is borrowed.
+    descriptor: OwnedFd,
 }
 
 /// What the handles reach, and the loop itself.
@@ -176,6 +185,7 @@ impl EventLoop {
         static LOOPS: AtomicU64 = AtomicU64::new(0);
         current::check_free();
         let poller = Poller::new()?;
+        let descriptor = poller.duplicate()?;
         let mailbox = Arc::new(Mailbox::new(poller.waker()?));
         let lookups = Lookups::new(mailbox.clone());
         let core = Core::new(options, current::last_generation(), poller, lookups);
@@ -188,14 +198,14 @@ impl EventLoop {
         });
         current::set(inner.clone());
         let buffer = Box::new([0; READ_BUFFER]);
-        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true })
+        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, descriptor })
     }
 
     /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted. Not in
     /// Node, whose loop runs when the main script is over.
     ///
     /// What keeps it running are Node's rules: listening servers, sockets that read, requests in flight (a connect, a
-    /// lookup, a write, a shutdown), referenced timers and immediates, `close` events that are owed, and what
+    /// lookup, a write, a shutdown), referenced timers, immediates and watches, `close` events that are owed, and what
     /// [`keep_alive`](EventLoop::keep_alive) guards. It may be called again, and continues where it was.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::event_loop::lookup;
+use crate::event_loop::spinning::Spin;
 
 /// How [`EventLoop::with_options`](crate::EventLoop::with_options) makes a loop. Not in Node, whose numbers are
 /// libuv's.
@@ -25,10 +26,11 @@ pub struct EventLoopOptions {
     pub(crate) accepts_per_turn: usize,
     pub(crate) reads_per_turn: usize,
     pub(crate) lookup_timeout: Duration,
+    pub(crate) spin: Spin,
 }
 
 impl EventLoopOptions {
-    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup. Not in Node.
+    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup, no spinning. Not in Node.
     ///
     /// ```
     /// use halfclose::{EventLoop, EventLoopOptions};
@@ -44,6 +46,7 @@ impl EventLoopOptions {
             // A megabyte at most before the next socket has its turn.
             reads_per_turn: 16,
             lookup_timeout: lookup::DEFAULT_TIMEOUT,
+            spin: Spin::Never,
         }
     }
 
@@ -96,6 +99,61 @@ impl EventLoopOptions {
     #[must_use]
     pub fn reads_per_turn(mut self, reads: usize) -> EventLoopOptions {
         self.reads_per_turn = reads;
+        self
+    }
+
+    /// Before the loop sleeps, it asks the kernel again and again for as long as `limit`: default zero, which is not at
+    /// all. Not in Node.
+    ///
+    /// To sleep and to be woken takes tens of microseconds, and every event that finds the loop asleep pays for it. A loop
+    /// that spins serves an event that comes within `limit` at once, and burns its core meanwhile, also when nothing ever
+    /// comes: up to `limit` before each sleep. With a limit of hours it never sleeps. It pays only where the thread has a
+    /// core to itself; [`spin_adaptively`](EventLoopOptions::spin_adaptively) is the modest way. Of the two the one given
+    /// last holds.
+    ///
+    /// Nothing else changes. The order of events is the same; timers, other threads and the timeout of
+    /// [`EventLoop::turn`](crate::EventLoop::turn) end the spinning as they end a sleep; a turn with a timeout of zero
+    /// does not spin.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, EventLoopOptions, set_timeout};
+    ///
+    /// let options = EventLoopOptions::new().spin_before_wait(Duration::from_micros(100));
+    /// let mut event_loop = EventLoop::with_options(options)?;
+    /// set_timeout(Duration::from_millis(1), || {}); // a tenth of the wait for it is spun through
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn spin_before_wait(mut self, limit: Duration) -> EventLoopOptions {
+        self.spin = if limit.is_zero() { Spin::Never } else { Spin::Always(limit) };
+        self
+    }
+
+    /// As [`spin_before_wait`](EventLoopOptions::spin_before_wait), and only while it pays: while at least 8 of the latest
+    /// 16 waits were ended by an event within `limit`. Default zero: no spinning. Not in Node.
+    ///
+    /// A wait begins when the loop has nothing left to do, and its length is measured whether the loop spins or sleeps.
+    /// Waits that a timer or the timeout of a turn ends before `limit` do not count. So a new loop sleeps; a stretch of
+    /// frequent events makes it spin from the ninth on; a single pause changes nothing; and a loop that falls silent spins
+    /// nine times in vain, then sleeps. Where events are rarer than `limit` it costs two looks at the clock for each.
+    ///
+    /// The time that it takes to be woken is part of a wait that was slept. A `limit` should therefore be about twice the
+    /// gap that is to be caught, and more than what a wake-up takes: 50 to 200 microseconds are usual.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, EventLoopOptions};
+    ///
+    /// let options = EventLoopOptions::new().spin_adaptively(Duration::from_micros(100));
+    /// let mut event_loop = EventLoop::with_options(options)?;
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn spin_adaptively(mut self, limit: Duration) -> EventLoopOptions {
+        self.spin = if limit.is_zero() { Spin::Never } else { Spin::Adaptive(limit) };
         self
     }
 }

@@ -16,7 +16,7 @@ pub enum Phase {
     Timers,
     /// Postponed results: shutdowns, connects that were refused at once.
     Pending,
-    /// Input, output, accepted and established connections, posted closures.
+    /// Input, output, accepted and established connections, watched descriptors, posted closures.
     Poll,
     /// Immediates: Node's check phase.
     Immediates,

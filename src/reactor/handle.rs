@@ -83,12 +83,27 @@ impl Generations {
 /// What a registration carries through the kernel: the kind of slot, its index, and the descriptor's generation.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Token {
-    Connection { index: usize, descriptor: Generation },
-    Server { index: usize, descriptor: Generation },
+    Connection {
+        index: usize,
+        descriptor: Generation,
+    },
+    Server {
+        index: usize,
+        descriptor: Generation,
+    },
+    /// A foreign descriptor, which has one generation for its slot and for itself.
+    Watch {
+        index: usize,
+        generation: Generation,
+    },
 }
 
 /// The highest bit of a packed token tells servers from connections.
 const SERVER_BIT: u64 = 1 << 63;
+
+/// The highest bit of a server's index tells watches from servers, of which there are never eight million. So connections,
+/// whose tokens are looked at most, are told from all others by one bit.
+const WATCH_BIT: u64 = 1 << (INDEX_BITS - 1);
 
 impl Token {
     /// The kind goes on top, then the generation, then the index.
@@ -96,6 +111,7 @@ impl Token {
         let (index, descriptor, kind) = match self {
             Token::Connection { index, descriptor } => (index, descriptor, 0),
             Token::Server { index, descriptor } => (index, descriptor, SERVER_BIT),
+            Token::Watch { index, generation } => (index | WATCH_BIT as usize, generation, SERVER_BIT),
         };
         kind | (descriptor.get() << INDEX_BITS) | (index as u64 & INDEX_MASK)
     }
@@ -109,6 +125,16 @@ impl Token {
         (packed & INDEX_MASK) as usize
     }
 
+    /// Of a token that [`Token::is_server`] takes for a server's: whether it is a watch's.
+    pub(crate) fn is_watch(packed: u64) -> bool {
+        packed & WATCH_BIT != 0
+    }
+
+    pub(crate) fn watch_index(packed: u64) -> usize {
+        Token::index(packed & !WATCH_BIT)
+    }
+
+    /// False for connections only.
     pub(crate) fn is_server(packed: u64) -> bool {
         packed & SERVER_BIT != 0
     }
@@ -155,5 +181,11 @@ mod tests {
         assert_eq!(Token::index(packed), 7);
         assert!(Token::matches(packed, first));
         assert!(!Token::matches(packed, second));
+        assert!(!Token::is_watch(packed));
+
+        let packed = Token::Watch { index: 7, generation: first }.pack();
+        assert!(Token::is_server(packed) && Token::is_watch(packed));
+        assert_eq!(Token::watch_index(packed), 7);
+        assert!(Token::matches(packed, first) && !Token::matches(packed, second));
     }
 }

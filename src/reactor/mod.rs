@@ -24,6 +24,7 @@
 //! | [`ticks`] | the deferred queue, and what a callback still owes |
 //! | [`ready`] | readiness that no new kernel event will announce |
 //! | [`serving`] | the poll and pending phases, one callback at a time |
+//! | [`watching`] | foreign descriptors |
 //! | [`properties`] | what can be asked of a connection |
 //! | [`text_decoder`] | the encodings of `setEncoding` |
 //! | [`bytes`] | outgoing bytes, and who waits for them |
@@ -60,6 +61,7 @@ pub(crate) mod ticks;
 pub(crate) mod timers;
 pub(crate) mod transmitting;
 pub(crate) mod unix;
+pub(crate) mod watching;
 pub(crate) mod writing;
 
 use std::collections::VecDeque;
@@ -78,6 +80,7 @@ use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
 use crate::reactor::timers::{TimerKey, Timers};
+use crate::reactor::watching::Watches;
 use crate::sys::Poller;
 use crate::sys::Reserve;
 use crate::sys::Time;
@@ -151,6 +154,7 @@ pub(crate) enum Pending {
 pub(crate) struct Reactor {
     connections: Connections,
     servers: Slab<Server>,
+    watches: Watches,
     pub(crate) timers: Timers<TimerKind>,
     generations: Generations,
     poller: Poller,
@@ -186,6 +190,7 @@ impl Reactor {
         Reactor {
             connections: Connections::default(),
             servers: Slab::new(),
+            watches: Watches::default(),
             timers: Timers::new(),
             generations: Generations::after(last_generation),
             poller,
@@ -316,6 +321,7 @@ impl Reactor {
                 Step::AttemptNext { socket, epoch } => self.attempt_next(socket, epoch),
                 Step::StartConnectPath { socket, epoch, target } => self.start_connect_path(socket, epoch, target),
                 Step::TurnAway { stream } => drop(stream),
+                Step::Watched { watch } => self.watched(watch),
             }
         }
         None

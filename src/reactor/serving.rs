@@ -17,6 +17,7 @@ use crate::reactor::handle::Token;
 use crate::reactor::reading::Received;
 use crate::reactor::ready::Announced;
 use crate::reactor::servers::Server;
+use crate::reactor::watching::Watches;
 use crate::reactor::{Due, Handle, Pending, Reactor, TimerKind};
 use crate::sys::{Event, Readiness, Wait};
 
@@ -109,7 +110,8 @@ impl Reactor {
     /// Something waits to be served: what the kernel said is noted at once, since it may be about the same descriptors.
     fn queue_events(&mut self) {
         for event in self.poller.events() {
-            let Some(announced) = announced_of(&mut self.servers, &mut self.connections, event.token) else { continue };
+            let found = announced_of(&mut self.servers, &mut self.connections, &mut self.watches, event.token);
+            let Some(announced) = found else { continue };
             announced.add(event.readiness);
             if !std::mem::replace(&mut announced.queued, true) {
                 self.ready.push_now(event.token);
@@ -154,7 +156,8 @@ impl Reactor {
     fn serve_one(&mut self, event: Event, buffer: &mut [u8]) -> Served {
         // Nobody has the waker's token: that event was there to end the wait.
         if self.serving.left.is_none() && event.readiness != Readiness::NONE {
-            if let Some(announced) = announced_of(&mut self.servers, &mut self.connections, event.token) {
+            let found = announced_of(&mut self.servers, &mut self.connections, &mut self.watches, event.token);
+            if let Some(announced) = found {
                 announced.add(event.readiness);
             }
         }
@@ -166,6 +169,9 @@ impl Reactor {
     }
 
     fn serve_server(&mut self, token: u64) -> Served {
+        if Token::is_watch(token) {
+            return self.serve_watch(token);
+        }
         let index = Token::index(token);
         let budget = self.serving.budgets.accepts.max(1);
         // Bounded by the budget: each round spends one.
@@ -351,6 +357,16 @@ impl Reactor {
         self.has_pending() || self.has_closing() || !self.ready.is_empty()
     }
 
+    /// Whether the latest poll brought any events.
+    pub(crate) fn found_events(&self) -> bool {
+        self.poller.events().next().is_some()
+    }
+
+    /// Whether the kernel may have events that it announced already.
+    pub(crate) fn may_have_missed_events(&self) -> bool {
+        self.poller.may_hold_more()
+    }
+
     /// The next timer that is due, in Node's order (rule TM3).
     pub(crate) fn next_due(&mut self) -> Option<Due> {
         // Bounded by the timers that were armed when the phase began: none is due twice in it.
@@ -378,10 +394,14 @@ impl Reactor {
 fn announced_of<'a>(
     servers: &'a mut Slab<Server>,
     connections: &'a mut Connections,
+    watches: &'a mut Watches,
     token: u64,
 ) -> Option<&'a mut Announced> {
     if !Token::is_server(token) {
         return connections.announced_of(token);
+    }
+    if Token::is_watch(token) {
+        return watches.announced_of(token);
     }
     let server = servers.get_mut(Token::index(token))?;
     let descriptor = server.listener.as_ref()?.descriptor;

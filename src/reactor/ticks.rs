@@ -16,6 +16,7 @@ use crate::reactor::admission::Ends;
 use crate::reactor::bytes::Completion;
 use crate::reactor::selecting::Route;
 use crate::reactor::target::{PathTarget, Target};
+use crate::reactor::watching::Found;
 use crate::reactor::{CallbackId, Handle, Internal};
 use crate::sys::Stream;
 
@@ -142,6 +143,8 @@ pub(crate) enum Step {
     StartConnectPath { socket: Handle, epoch: u32, target: Box<PathTarget> },
     /// After the `drop` listeners: the connection that was not let in is closed.
     TurnAway { stream: Stream },
+    /// After the callback of a watch: its descriptor is asked for again.
+    Watched { watch: Handle },
 }
 
 /// One entry into user code, or a question that only the listener tables can answer.
@@ -221,6 +224,15 @@ pub(crate) enum Emission {
     Dropped {
         server: Handle,
         ends: Box<Ends>,
+    },
+    /// A foreign descriptor is ready.
+    Watch {
+        watch: Handle,
+        found: Found,
+    },
+    /// A foreign descriptor cannot be watched any longer: `run` returns the error.
+    WatchFailed {
+        error: Error,
     },
 }
 

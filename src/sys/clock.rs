@@ -6,7 +6,7 @@
 //! of overflowing. A `u64` of nanoseconds lasts 584 years.
 
 use std::mem::MaybeUninit;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The monotonic clock of one event loop.
 #[derive(Debug)]
@@ -24,6 +24,14 @@ impl Clock {
     pub(crate) fn now(&self) -> Time {
         // It never goes backwards.
         Time(monotonic().wrapping_sub(self.origin))
+    }
+
+    /// `time` as an [`Instant`], never too early: up to the moment between two looks at the clock later, and now for what is
+    /// past. `None` when no `Instant` is so late.
+    pub(crate) fn instant_of(&self, time: Time) -> Option<Instant> {
+        // In this order: what passes between the two makes the result later.
+        let left = time.saturating_duration_since(self.now());
+        Instant::now().checked_add(left)
     }
 }
 
@@ -81,6 +89,11 @@ impl Wait {
     /// Without limit.
     pub(crate) const FOREVER: Self = Self(u64::MAX);
 
+    /// The longest time of it, `None` without limit.
+    pub(crate) fn limit(self) -> Option<Duration> {
+        if self == Self::FOREVER { None } else { Some(Duration::from_nanos(self.0)) }
+    }
+
     /// In whole milliseconds, as the kernel wants them; -1 is without limit. Rounded up: a wait that ended before its timer
     /// is due would be made again, without sleep. At most 24 days.
     #[inline]
@@ -111,6 +124,18 @@ mod tests {
         let second = clock.now();
         assert!(second >= first);
         assert!(second.saturating_duration_since(Time::ZERO) < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn an_instant_is_never_too_early() {
+        let clock = Clock::new();
+        let (before, now) = (Instant::now(), clock.now());
+        let later = clock.instant_of(now.saturating_add(Duration::from_secs(5))).unwrap();
+        assert!(later >= before + Duration::from_secs(5));
+        assert!(later < Instant::now() + Duration::from_secs(60));
+        assert!(clock.instant_of(Time::ZERO).unwrap() <= Instant::now());
+        // What the system makes of the end of time is its own business.
+        let _ = clock.instant_of(Time(u64::MAX));
     }
 
     #[test]

@@ -53,7 +53,7 @@ mod unix;
 pub(crate) use acceptor::{Acceptor, AcceptorOptions};
 pub(crate) use clock::{Clock, Time, Wait};
 pub(crate) use descriptor::Adopted;
-pub(crate) use poller::{Event, Poller, Readiness, Waker};
+pub(crate) use poller::{Directions, Event, Poller, Readiness, Waker};
 pub(crate) use reserve::Reserve;
 pub use stream::Family;
 pub(crate) use stream::{ConnectStart, KeepAliveTimes, Stream, Transport};

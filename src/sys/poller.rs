@@ -10,6 +10,10 @@
 //!   tokens must not be reused while anything may still carry them.
 //! - An interrupted wait loses nothing: what is ready stays ready.
 
+mod embedding;
+
+pub(crate) use embedding::Directions;
+
 use std::cell::OnceCell;
 use std::fmt;
 use std::io;

@@ -10,6 +10,7 @@ mod support;
 mod adopting;
 mod bound_socket;
 mod giving_back;
+mod handing_over;
 
 use std::net::{TcpListener, TcpStream};
 
