@@ -213,8 +213,14 @@ impl Core {
         self.command(|reactor| reactor.end(socket, chunk, callback));
     }
 
+    pub(crate) fn destroy(&mut self, socket: Handle) {
+        self.command(|reactor| reactor.send_batch(socket));
+        self.reactor.destroy(socket, None);
+    }
+
     pub(crate) fn destroy_with(&mut self, socket: Handle, error: Error) {
         self.keep_foreign(&error);
+        self.command(|reactor| reactor.send_batch(socket));
         self.reactor.destroy(socket, Some(error));
     }
 
@@ -241,6 +247,7 @@ impl Core {
         if self.reactor.live(socket).is_some_and(|connection| connection.is_unix()) {
             return Err(Error::invalid_handle_type());
         }
+        self.command(|reactor| reactor.send_batch(socket));
         if self.command(|reactor| reactor.reset_and_destroy(socket)) {
             self.command(|reactor| reactor.request(socket, Internal::Reset));
         }

@@ -122,6 +122,30 @@ impl ServerOptions {
         self
     }
 
+    /// Whether accepted sockets send the writes of one callback together, in one system call; default false. Not in
+    /// Node. What that changes is listed at [`Socket::set_batch_writes`](crate::net::Socket::set_batch_writes).
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::ServerOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let server = net::create_server_with(ServerOptions::new().batch_writes(true), |socket| {
+    ///     socket.write("head, ");
+    ///     socket.end_data("body"); // together
+    ///     socket.server().unwrap().close();
+    /// });
+    /// server.listen_with(("127.0.0.1", 0), |server| {
+    ///     net::connect(server.address().unwrap()).unwrap().resume();
+    /// })?;
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn batch_writes(mut self, on: bool) -> ServerOptions {
+        self.settings.connection.batch_writes = on;
+        self
+    }
+
     /// Peers that are not let in: their connections are closed without an event; default none. Mirrors `blockList` of
     /// [`net.createServer(options)`]. The list is copied, other than in Node; see
     /// [`Server::set_block_list`](crate::net::Server::set_block_list).

@@ -95,6 +95,7 @@ impl Reactor {
     /// What waits to be written cannot go along, and a shutdown that is due or under way has callbacks waiting for it.
     /// The caller may want a TCP connection only.
     pub(crate) fn detach(&mut self, socket: Handle, only_tcp: bool) -> Result<(Stream, Vec<u8>), Error> {
+        self.send_batch(socket);
         let Some(connection) = self.live(socket) else { return Err(Error::not_transferable()) };
         let unix = connection.link.stream().is_some_and(|stream| stream.transport() == Transport::Unix);
         if only_tcp && unix {

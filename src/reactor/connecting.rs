@@ -246,6 +246,7 @@ impl super::connection::Connection {
         self.write.need_drain = false;
         self.write.after_write_pending = false;
         self.write.shutting_down = false;
+        self.write.batch_open = false;
         self.write.length = 0;
     }
 }

@@ -342,6 +342,10 @@ pub(crate) struct WriteSide {
     pub(super) queue: Option<Box<WriteQueue>>,
     /// The `writable: false` option: this side is over from the start, in every connection.
     pub(super) disabled: bool,
+    /// `batch_writes`: the writes of one callback go out together.
+    pub(super) batches: bool,
+    /// The tick that sends what was collected is queued.
+    pub(super) batch_open: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -369,6 +373,8 @@ impl WriteSide {
             length: 0,
             queue: None,
             disabled: false,
+            batches: false,
+            batch_open: false,
         }
     }
 
@@ -437,7 +443,7 @@ impl WriteQueue {
         current.map_or(0, |current| current.length) + buffered + self.failing
     }
 
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.current.is_none() && self.buffered.is_empty() && self.end_callbacks.is_empty() && self.failing == 0
     }
 }
@@ -490,6 +496,7 @@ pub(crate) struct ConnectionOptions {
     pub(crate) block_list: Option<BlockList>,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
+    pub(crate) batch_writes: bool,
 }
 
 impl Default for ConnectionOptions {
@@ -505,6 +512,7 @@ impl Default for ConnectionOptions {
             block_list: None,
             readable: true,
             writable: true,
+            batch_writes: false,
         }
     }
 }
@@ -514,6 +522,7 @@ impl Connection {
         let mut connection = Connection::open(generation, options);
         connection.read.disabled = !options.readable;
         connection.write.disabled = !options.writable;
+        connection.write.batches = options.batch_writes;
         connection.read.phase = connection.read.first_phase();
         connection.write.phase = connection.write.first_phase();
         connection

@@ -9,6 +9,7 @@
 //! | [`selecting`] | from a lookup's addresses to the one that gets connected |
 //! | [`reading`] | the readable side in motion |
 //! | [`writing`] | the writable side in motion |
+//! | [`batching`] | writes that are held back to go out together |
 //! | [`plain`] | the usual way of a read and of a write |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
@@ -33,6 +34,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod adopting;
+pub(crate) mod batching;
 pub(crate) mod bytes;
 pub(crate) mod closing;
 pub(crate) mod connecting;
@@ -58,6 +60,7 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
+use crate::reactor::batching::Spares;
 use crate::reactor::bytes::QueuedBytes;
 use crate::reactor::closing::Closing;
 use crate::reactor::connection::{Connection, ConnectionOptions, Link};
@@ -164,6 +167,7 @@ pub(crate) struct Reactor {
     internal_requests: Vec<(Handle, u32, Internal)>,
     /// What users gave us to own and nothing needs any more. Dropping may run user code, so the event loop does it.
     graveyard: Vec<QueuedBytes>,
+    spares: Spares,
     /// Slots that were freed: their listeners and data go to the graveyard too.
     freed: Vec<Handle>,
     freed_servers: Vec<Handle>,
@@ -194,6 +198,7 @@ impl Reactor {
             requests: 0,
             internal_requests: Vec::new(),
             graveyard: Vec::new(),
+            spares: Spares::default(),
             freed: Vec::new(),
             freed_servers: Vec::new(),
             abandoned_lookups: Vec::new(),
@@ -331,12 +336,14 @@ impl Reactor {
             ConnectionTick::EmitClose => self.emit_detached_close(socket, epoch),
             ConnectionTick::Closed => self.mark_closed(socket, epoch),
             ConnectionTick::AfterWrite(completion) if !current => self.complete_now(socket, completion, None),
+            ConnectionTick::SendBatch if !current => {}
             ConnectionTick::WriteFailed(completion, error) if !current => {
                 self.complete_now(socket, completion, Some(&error));
             }
 
             ConnectionTick::AfterWrite(completion) => self.after_write(socket, completion),
             ConnectionTick::WriteFailed(completion, error) => self.write_failed(socket, completion, error),
+            ConnectionTick::SendBatch => self.batch_is_over(socket),
             ConnectionTick::Attempt(target) => self.attempt(socket, epoch, target),
             ConnectionTick::Finish => self.finish(socket, epoch),
             ConnectionTick::LookupFailed(error) if current => self.destroy(socket, Some(error)),

@@ -132,6 +132,7 @@ impl Connection {
             && write.phase == WritePhase::Open
             && write.queue.is_none()
             && write.corked == 0
+            && !write.batches
             && !write.need_drain
             && write.default_encoding == Encoding::Utf8
             && !self.idle.expired

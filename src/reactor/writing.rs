@@ -12,7 +12,7 @@
 use std::io::{self, IoSlice};
 
 use crate::error::Error;
-use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes, WriteRequest};
+use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes};
 use crate::reactor::connection::{CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
@@ -25,7 +25,7 @@ const MAX_SLICES: usize = 1024;
 
 /// When a write's outcome became known: within the call that made it, or in a later callback.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Moment {
+pub(super) enum Moment {
     Synchronous,
     Later,
 }
@@ -82,8 +82,9 @@ impl Reactor {
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
         connection.write.length += length;
         if connection.write.is_writing() || connection.write.corked > 0 || connection.errored.is_some() {
-            let bytes = take_queued(chunk);
-            connection.write.queue_mut().buffered.push_back(WriteRequest { bytes, callback, is_text });
+            self.hold_back(socket, chunk, callback, is_text);
+        } else if connection.collects() {
+            self.batch(socket, chunk, length, callback, is_text);
         } else {
             self.dispatch_chunk(socket, chunk, length, callback, is_text);
         }
@@ -102,7 +103,7 @@ impl Reactor {
     }
 
     /// Hands one chunk to the transport, within the call of `write()`.
-    fn dispatch_chunk<C: Outgoing>(
+    pub(super) fn dispatch_chunk<C: Outgoing>(
         &mut self,
         socket: Handle,
         chunk: &mut Option<C>,
@@ -210,7 +211,7 @@ impl Reactor {
 
     /// Gives a waiting write to the transport: queued chunks that follow a completed one, or what waited for the
     /// connection.
-    fn dispatch_current(&mut self, socket: Handle, mut current: CurrentWrite, moment: Moment) {
+    pub(super) fn dispatch_current(&mut self, socket: Handle, mut current: CurrentWrite, moment: Moment) {
         let now = self.now;
         let connection = &mut self.connections[socket.index()];
         let stream = match &connection.link {
@@ -252,7 +253,9 @@ impl Reactor {
 
     /// What is left of a write when its bytes are no longer needed.
     fn discard(&mut self, current: CurrentWrite) -> (usize, Completion) {
-        self.graveyard.extend(current.chunks);
+        for bytes in current.chunks {
+            self.reclaim(bytes);
+        }
         (current.length, current.completion)
     }
 
@@ -405,71 +408,10 @@ impl Reactor {
         }
     }
 
-    /// `clearBuffer`: everything that waits goes out as one gathered write.
-    fn clear_buffer(&mut self, socket: Handle) {
-        let connection = &mut self.connections[socket.index()];
-        if connection.destroyed || connection.write.corked > 0 {
-            return;
-        }
-        let Some(queue) = connection.write.queue.as_mut() else { return };
-        if queue.buffered.is_empty() {
-            return;
-        }
-        let requests = std::mem::take(&mut queue.buffered);
-        let several = requests.len() > 1;
-        // Several go out in one call, which counts them first.
-        let is_text = !several && requests.iter().all(|request| request.is_text);
-        let mut callbacks = Vec::new();
-        let mut chunks = Vec::with_capacity(requests.len());
-        for request in requests {
-            callbacks.extend(request.callback);
-            chunks.push(request.bytes);
-        }
-        let length = chunks.iter().map(QueuedBytes::len).sum();
-        let completion = match callbacks.pop() {
-            None => Completion::Nobody,
-            Some(callback) if !several => Completion::One(callback),
-            Some(callback) => {
-                callbacks.push(callback);
-                Completion::Group(callbacks)
-            }
-        };
-        let current = CurrentWrite {
-            state: CurrentState::InFlight,
-            is_text,
-            chunks,
-            first: 0,
-            offset: 0,
-            remaining: length,
-            length,
-            completion,
-        };
-        self.dispatch_current(socket, current, Moment::Synchronous);
-    }
-
     /// `setDefaultEncoding()`: for the writes that follow. Kept when the socket connects again.
     pub(crate) fn set_default_encoding(&mut self, socket: Handle, encoding: Encoding) {
         if let Some(connection) = self.live(socket) {
             connection.write.default_encoding = encoding;
-        }
-    }
-
-    /// `cork()`: writes are queued until the last `uncork()` (rule F15).
-    pub(crate) fn cork(&mut self, socket: Handle) {
-        if let Some(connection) = self.live(socket) {
-            connection.write.corked = connection.write.corked.saturating_add(1);
-        }
-    }
-
-    /// `uncork()`: the last one sends what was queued as one gathered write.
-    pub(crate) fn uncork(&mut self, socket: Handle) {
-        let Some(connection) = self.live(socket) else { return };
-        if connection.write.corked == 0 {
-            return;
-        }
-        connection.write.corked -= 1;
-        if !connection.write.is_writing() {
-            self.clear_buffer(socket);
         }
     }
 
@@ -514,6 +456,7 @@ impl Reactor {
             connection.write.corked = 1;
             self.uncork(socket);
         }
+        self.send_batch(socket);
         let connection = &mut self.connections[socket.index()];
         let mut error = refused;
         if error.is_none() {
@@ -651,7 +594,7 @@ impl Reactor {
     }
 }
 
-fn take_queued<C: Outgoing>(chunk: &mut Option<C>) -> QueuedBytes {
+pub(super) fn take_queued<C: Outgoing>(chunk: &mut Option<C>) -> QueuedBytes {
     chunk.take().map_or(QueuedBytes::Static(&[]), Outgoing::into_queued)
 }
 

@@ -1,0 +1,235 @@
+//! Writes that are held back to go out together: corked ones, the batches of `batch_writes`, and what queues up behind a
+//! write in flight.
+//!
+//! A batch is Node's idiom `socket.cork(); process.nextTick(() => socket.uncork())`, done by the library before the first
+//! write of a callback. Two things are kinder than the idiom: what is collected is sent at once when it reaches the
+//! high-water mark, so that `write()` answers what it would answer without a batch; and `destroy()` sends it before it
+//! closes, so that nothing is lost that would have been with the kernel.
+//!
+//! Short writes are copied, one behind the other, into a buffer that the loop keeps for this: one slice for the kernel, and
+//! no allocation in the steady state. Long ones keep the memory they came in.
+//!
+//! This module touches nothing outside the reactor. Invariant: `batch_open` is true exactly while the tick that sends the
+//! batch is queued; an open batch is never corked or in flight by itself, it is only what `buffered` holds.
+
+use std::mem;
+
+use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes, WriteRequest};
+use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, WriteQueue};
+use crate::reactor::ticks::ConnectionTick;
+use crate::reactor::writing::{Moment, take_queued};
+use crate::reactor::{CallbackId, Handle, Reactor};
+
+/// Up to this length a write is copied behind the one before it. Copying a page costs about what an allocation and one
+/// more slice for the kernel do.
+const SHORT: usize = 4096;
+
+/// How much is collected in one buffer: as much as the default high-water mark lets wait.
+const MOST_COLLECTED: usize = 65_536;
+
+/// How many requests a queue may have room for and still be kept for the next batch: 64 of 48 bytes.
+const MOST_SPARE_REQUESTS: usize = 64;
+
+/// What the loop keeps so that holding writes back allocates nothing in the steady state: one buffer, which is at most
+/// twice [`MOST_COLLECTED`] long, and one queue.
+#[derive(Default)]
+pub(crate) struct Spares {
+    buffer: Vec<u8>,
+    queue: Option<Box<WriteQueue>>,
+}
+
+impl Reactor {
+    /// `setBatchWrites`, which Node does not have. What was collected is sent when it is turned off.
+    pub(crate) fn set_batch_writes(&mut self, socket: Handle, on: bool) {
+        if let Some(connection) = self.live(socket) {
+            connection.write.batches = on;
+            if !on {
+                self.send_batch(socket);
+            }
+        }
+    }
+
+    /// A write of a socket that collects them, with nothing in its way. `write.length` counts it.
+    pub(super) fn batch<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: &mut Option<C>,
+        length: usize,
+        callback: Option<CallbackId>,
+        is_text: bool,
+    ) {
+        let write = &self.connections[socket.index()].write;
+        let full = write.length >= write.high_water_mark;
+        if full && !write.has_buffered() {
+            return self.dispatch_chunk(socket, chunk, length, callback, is_text);
+        }
+        self.hold_back(socket, chunk, callback, is_text);
+        if full {
+            return self.clear_buffer(socket);
+        }
+        let write = &mut self.connections[socket.index()].write;
+        if !mem::replace(&mut write.batch_open, true) {
+            self.defer(socket, ConnectionTick::SendBatch);
+        }
+    }
+
+    /// The tick that the first write of a batch queued.
+    pub(super) fn batch_is_over(&mut self, socket: Handle) {
+        self.send_batch(socket);
+        if let Some(connection) = self.live(socket) {
+            connection.write.batch_open = false;
+        }
+    }
+
+    /// Sends what was collected, if that is anything and nothing holds it back.
+    pub(crate) fn send_batch(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if connection.write.batch_open && !connection.write.is_writing() {
+            self.clear_buffer(socket);
+        }
+    }
+
+    /// `cork()`: writes are queued until the last `uncork()` (rule F15).
+    pub(crate) fn cork(&mut self, socket: Handle) {
+        if let Some(connection) = self.live(socket) {
+            connection.write.corked = connection.write.corked.saturating_add(1);
+        }
+    }
+
+    /// `uncork()`: the last one sends what was queued as one gathered write.
+    pub(crate) fn uncork(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if connection.write.corked == 0 {
+            return;
+        }
+        connection.write.corked -= 1;
+        if !connection.write.is_writing() {
+            self.clear_buffer(socket);
+        }
+    }
+
+    /// Queues one write behind all that waits. A short one joins the one before it, unless that has a callback: between
+    /// two callbacks it shows how much is left ([`Reactor::error_buffer`]).
+    pub(super) fn hold_back<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: &mut Option<C>,
+        callback: Option<CallbackId>,
+        is_text: bool,
+    ) {
+        let Reactor { connections, spares, .. } = self;
+        let write = &mut connections[socket.index()].write;
+        let queue = write.queue.get_or_insert_with(|| spares.queue.take().unwrap_or_default());
+        let bytes = chunk.as_ref().map_or(&[][..], |chunk| chunk.as_slice());
+        if bytes.len() > SHORT {
+            let bytes = take_queued(chunk);
+            return queue.buffered.push_back(WriteRequest { bytes, callback, is_text });
+        }
+        if let Some(WriteRequest { bytes: QueuedBytes::Collected(buffer), callback: last @ None, is_text }) =
+            queue.buffered.back_mut()
+        {
+            if buffer.len() + bytes.len() <= MOST_COLLECTED {
+                buffer.extend_from_slice(bytes);
+                *last = callback;
+                // As with any two writes that go out together, the queue has counted them.
+                *is_text = false;
+                return;
+            }
+        }
+        let mut buffer = mem::take(&mut spares.buffer);
+        buffer.extend_from_slice(bytes);
+        queue.buffered.push_back(WriteRequest { bytes: QueuedBytes::Collected(buffer), callback, is_text });
+    }
+
+    /// `clearBuffer`: everything that waits goes out as one gathered write.
+    pub(super) fn clear_buffer(&mut self, socket: Handle) {
+        let connection = &mut self.connections[socket.index()];
+        if connection.destroyed || connection.write.corked > 0 {
+            return;
+        }
+        let Some(queue) = connection.write.queue.as_mut() else { return };
+        match queue.buffered.len() {
+            0 => return,
+            1 => {
+                let Some(request) = queue.buffered.pop_front() else { return };
+                self.send_one(socket, request);
+            }
+            _ => {
+                let requests = mem::take(&mut queue.buffered);
+                self.dispatch_current(socket, CurrentWrite::gathered(requests), Moment::Synchronous);
+            }
+        }
+        self.spare_queue(socket);
+    }
+
+    /// The only write that waits, or several that were joined.
+    fn send_one(&mut self, socket: Handle, request: WriteRequest) {
+        let length = request.bytes.len();
+        let mut bytes = Some(request.bytes);
+        self.dispatch_chunk(socket, &mut bytes, length, request.callback, request.is_text);
+        if let Some(bytes) = bytes {
+            self.reclaim(bytes);
+        }
+    }
+
+    /// Bytes that nothing needs any more: ours are used again, the users' go where a drop may run their code.
+    pub(super) fn reclaim(&mut self, bytes: QueuedBytes) {
+        match bytes {
+            QueuedBytes::Collected(mut buffer) => {
+                let spare = &mut self.spares.buffer;
+                if buffer.capacity() > spare.capacity() && buffer.capacity() <= 2 * MOST_COLLECTED {
+                    buffer.clear();
+                    *spare = buffer;
+                }
+            }
+            QueuedBytes::Static(_) => {}
+            QueuedBytes::Owned(_) | QueuedBytes::Shared(_) => self.graveyard.push(bytes),
+        }
+    }
+
+    /// A queue in which nothing waits is kept for the next batch of whichever socket.
+    fn spare_queue(&mut self, socket: Handle) {
+        let Reactor { connections, spares, .. } = self;
+        let place = &mut connections[socket.index()].write.queue;
+        let Some(mut queue) = place.take_if(|queue| queue.is_idle()) else { return };
+        if spares.queue.is_none() && queue.buffered.capacity() <= MOST_SPARE_REQUESTS {
+            queue.last_size = 0;
+            spares.queue = Some(queue);
+        }
+    }
+}
+
+impl Connection {
+    /// Whether a write that nothing holds back is collected. Without a connection it fails, and does so at once.
+    pub(super) fn collects(&self) -> bool {
+        self.write.batches && !self.link.is_detached()
+    }
+
+    pub(crate) fn batches_writes(&self) -> bool {
+        self.write.batches
+    }
+}
+
+impl CurrentWrite {
+    /// Several requests as one write, whose callbacks are called together.
+    fn gathered(requests: impl IntoIterator<Item = WriteRequest>) -> CurrentWrite {
+        let mut callbacks = Vec::new();
+        let mut chunks = Vec::new();
+        for request in requests {
+            callbacks.extend(request.callback);
+            chunks.push(request.bytes);
+        }
+        let length = chunks.iter().map(QueuedBytes::len).sum();
+        CurrentWrite {
+            state: CurrentState::InFlight,
+            // Several go out in one call, which counts them first.
+            is_text: false,
+            chunks,
+            first: 0,
+            offset: 0,
+            remaining: length,
+            length,
+            completion: if callbacks.is_empty() { Completion::Nobody } else { Completion::Group(callbacks) },
+        }
+    }
+}
