@@ -5,9 +5,12 @@
 //! first; a peer of std sends the next chunk only when the one before was read, so that what is buffered does not
 //! depend on a scheduler.
 
+#[path = "../support/kernel.rs"]
+mod kernel;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod batching;
 mod corking;
 mod events;
 mod readable;
