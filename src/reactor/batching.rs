@@ -15,7 +15,9 @@
 use std::mem;
 
 use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes, WriteRequest};
-use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, WriteQueue};
+use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, WritePhase, WriteQueue};
+use crate::reactor::plain::Plainly;
+use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::ConnectionTick;
 use crate::reactor::writing::{Moment, take_queued};
 use crate::reactor::{CallbackId, Handle, Reactor};
@@ -139,6 +141,31 @@ impl Reactor {
         let mut buffer = mem::take(&mut spares.buffer);
         buffer.extend_from_slice(bytes);
         queue.buffered.push_back(WriteRequest { bytes: QueuedBytes::Collected(buffer), callback, is_text });
+    }
+
+    /// The short way of [`Reactor::hold_back`]: a write that joins the one before it and leaves the rest as it is.
+    pub(super) fn join_plainly(&mut self, socket: Handle, bytes: &[u8]) -> Plainly {
+        let Some(connection) = self.live(socket) else { return Plainly::Not };
+        let write = &mut connection.write;
+        let held_back = write.corked > 0 || write.batch_open;
+        let plain = held_back
+            && write.phase == WritePhase::Open
+            && write.default_encoding == Encoding::Utf8
+            && bytes.len() <= SHORT
+            && write.length + bytes.len() < write.high_water_mark
+            && !connection.destroyed
+            && connection.errored.is_none();
+        let last = write.queue.as_mut().filter(|_| plain).and_then(|queue| queue.buffered.back_mut());
+        let Some(WriteRequest { bytes: QueuedBytes::Collected(buffer), callback: None, is_text }) = last else {
+            return Plainly::Not;
+        };
+        if buffer.len() + bytes.len() > MOST_COLLECTED {
+            return Plainly::Not;
+        }
+        buffer.extend_from_slice(bytes);
+        *is_text = false;
+        write.length += bytes.len();
+        Plainly::Whole
     }
 
     /// `clearBuffer`: everything that waits goes out as one gathered write.

@@ -20,7 +20,7 @@ use crate::sys::Transport;
 
 /// How far the short way of a write led.
 pub(crate) enum Plainly {
-    /// The kernel has everything, and nothing else is to be done.
+    /// The kernel has everything, or the write was joined to the one before it, and nothing else is to be done.
     Whole,
     /// It was tried, and what it said is to be looked at.
     Otherwise(io::Result<usize>),
@@ -74,7 +74,7 @@ impl Reactor {
     #[inline]
     pub(crate) fn write_plainly(&mut self, socket: Handle, bytes: &[u8]) -> Plainly {
         let now = self.now;
-        let Some(connection) = self.connections.plain_writer(socket) else { return Plainly::Not };
+        let Some(connection) = self.connections.plain_writer(socket) else { return self.join_plainly(socket, bytes) };
         let Some(stream) = connection.open_stream() else { return Plainly::Not };
         let outcome = stream.write(bytes);
         connection.bytes_dispatched += bytes.len() as u64;
