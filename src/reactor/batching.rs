@@ -175,16 +175,13 @@ impl Reactor {
             return;
         }
         let Some(queue) = connection.write.queue.as_mut() else { return };
-        match queue.buffered.len() {
-            0 => return,
-            1 => {
-                let Some(request) = queue.buffered.pop_front() else { return };
-                self.send_one(socket, request);
-            }
-            _ => {
-                let requests = mem::take(&mut queue.buffered);
-                self.dispatch_current(socket, CurrentWrite::gathered(requests), Moment::Synchronous);
-            }
+        let Some(first) = queue.buffered.pop_front() else { return };
+        if queue.buffered.is_empty() {
+            self.send_one(socket, first);
+        } else {
+            let rest = mem::take(&mut queue.buffered);
+            let all = CurrentWrite::gathered(std::iter::once(first).chain(rest));
+            self.dispatch_current(socket, all, Moment::Synchronous);
         }
         self.spare_queue(socket);
     }

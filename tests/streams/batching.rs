@@ -257,11 +257,7 @@ fn end_sends_the_batch() {
         })
     };
     for options in [batching(), ConnectOptions::new()] {
-        play_end(options).assert_after(
-            "C",
-            "ready",
-            "| 0/2 ~ cb a | ~ end cb, finish | ~ end |x close(false)",
-        );
+        play_end(options).assert_after("C", "ready", "| 0/2 ~ cb a | ~ end cb, finish | ~ end |x close(false)");
     }
     let log = play_with(batching(), |log, client, _| {
         write(log, client, "a", "cb a");
@@ -380,11 +376,7 @@ fn a_write_in_flight_comes_before_the_batch() {
         client.on_drain(destroy_later);
         later(move || peer.flow());
     });
-    log.assert_after(
-        "C",
-        "ready",
-        "| 20000002/20000002 needs drain | drain, cb 1 ~ cb 2, cb 3 |x close(false)",
-    );
+    log.assert_after("C", "ready", "| 20000002/20000002 needs drain | drain, cb 1 ~ cb 2, cb 3 |x close(false)");
 }
 
 /// L5: what one callback writes while connecting goes out together with `connect`, as with the idiom.
