@@ -390,6 +390,46 @@ impl ListenOptions {
         self
     }
 
+    /// Leaves a connection to the kernel until the peer has sent something (`TCP_DEFER_ACCEPT`); default and zero: off.
+    /// Not in Node.
+    ///
+    /// It saves a wake-up per connection where the client speaks first. `limit` is how long a connection may be silent:
+    /// whole seconds, rounded up, which the kernel rounds up further to the time of one of its retransmissions (1, 3, 7,
+    /// 15 seconds and so on). Then the connection is accepted all the same.
+    ///
+    /// What it changes: `connection` comes with the peer's first bytes or its end, not when the connection is established.
+    /// Until then nothing here knows of it: the idle timeout does not run, [`max_connections`] does not count it, and it is
+    /// none of the [`backlog`](ListenOptions::backlog). A client that waits for the server to speak first waits for the
+    /// limit. The client itself sees no difference: it is connected at once.
+    ///
+    /// Linux only; it does nothing elsewhere, and for a path.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net, net::ListenOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let server = net::create_server(|socket| {
+    ///     socket.on_data(|_, bytes| assert_eq!(bytes, b"hello"));
+    ///     socket.server().unwrap().close();
+    /// });
+    /// let options = ListenOptions::new().host("127.0.0.1").defer_accept(Duration::from_secs(5));
+    /// server.listen_with(options, |server| {
+    ///     let client = net::connect(server.address().unwrap()).unwrap().resume();
+    ///     client.on_connect(|client| drop(client.end_data("hello")));
+    /// })?;
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`max_connections`]: crate::net::Server::set_max_connections
+    #[must_use]
+    pub fn defer_accept(mut self, limit: Duration) -> ListenOptions {
+        let defer_accept = Some(limit).filter(|limit| !limit.is_zero());
+        self.request.options = AcceptorOptions { defer_accept, ..self.request.options };
+        self
+    }
+
     /// Does nothing: there are no cluster workers here, which share a listening socket unless they say so. As in a
     /// process of Node's that is no such worker, a port that is in use is `EADDRINUSE` with it and without it. To share
     /// one, see [`reuse_port`](ListenOptions::reuse_port) and [`fd`](ListenOptions::fd). Mirrors `exclusive` of

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::reactor::connection::{Link, WritePhase};
 use crate::reactor::handle::Token;
 use crate::reactor::ready::Readiness;
+use crate::reactor::servers::begin_to_listen;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
 use crate::sys::{Acceptor, Stream, Transport};
@@ -73,7 +74,8 @@ impl Reactor {
         if let Some(name) = acceptor.as_ref().ok().and_then(Acceptor::name) {
             found.path = Some(name.path().to_owned());
         }
-        match acceptor.and_then(|acceptor| acceptor.listen(backlog).map(|()| acceptor)) {
+        let options = found.request.options;
+        match acceptor.and_then(|acceptor| begin_to_listen(&acceptor, backlog, options).map(|()| acceptor)) {
             Ok(acceptor) => {
                 let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
                 let address = acceptor.local_address().unwrap_or(unknown);

@@ -166,9 +166,14 @@ impl Reactor {
         let Some(found) = self.server_mut(server) else { return };
         let options = found.request.options;
         let backlog = found.request.backlog();
+        let inherited = found.options.connection.copied_options();
         let mut failure = None;
         for &address in candidates {
-            match Acceptor::tcp(address, options).and_then(|acceptor| acceptor.listen(backlog).map(|()| acceptor)) {
+            let bound = Acceptor::tcp(address, options).and_then(|mut acceptor| {
+                acceptor.hand_down(inherited);
+                begin_to_listen(&acceptor, backlog, options).map(|()| acceptor)
+            });
+            match bound {
                 Ok(acceptor) => return self.listening(server, acceptor, address),
                 Err(error) => {
                     let errno = Errno::from_io(&error);
@@ -353,7 +358,8 @@ impl Reactor {
         let found = &mut self.servers[server.index()];
         let settings = &found.options;
         let mut connection = Connection::new(generation, &settings.connection);
-        connection.set_options_of(&stream);
+        let inheritance = found.listener.as_ref().map(|listener| listener.acceptor.inheritance()).unwrap_or_default();
+        inheritance.complete(&stream, settings.connection.copied_options());
         let paused = settings.pause_on_connect;
         connection.server = Some(server);
         connection.counted_by_server = true;
@@ -396,6 +402,14 @@ impl Server {
     pub(crate) fn path(&self) -> Option<&Path> {
         if self.address().is_some() { None } else { self.path.as_deref() }
     }
+}
+
+/// The last step before connections come: only a socket of ours, or one that was given for this, may be told how.
+pub(super) fn begin_to_listen(acceptor: &Acceptor, backlog: i32, options: AcceptorOptions) -> io::Result<()> {
+    if let Some(limit) = options.defer_accept {
+        acceptor.defer_accept(limit)?;
+    }
+    acceptor.listen(backlog)
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {

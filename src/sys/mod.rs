@@ -41,6 +41,7 @@ mod acceptor;
 pub(crate) mod clock;
 pub(crate) mod descriptor;
 pub(crate) mod errno;
+mod inheritance;
 mod interface;
 mod poller;
 mod reserve;
@@ -50,6 +51,7 @@ mod unix;
 
 pub(crate) use acceptor::{Acceptor, AcceptorOptions};
 pub(crate) use clock::{Clock, Time};
+pub(crate) use inheritance::CopiedOptions;
 pub(crate) use poller::{Poller, WAKE_TOKEN, Waker};
 pub(crate) use reserve::Reserve;
 pub use stream::Family;

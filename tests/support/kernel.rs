@@ -52,6 +52,24 @@ pub(crate) fn backlog(descriptor: BorrowedFd<'_>) -> u32 {
     information.tcpi_sacked
 }
 
+/// `TCP_DEFER_ACCEPT`, in seconds; 0 is off.
+pub(crate) fn defer_accept(descriptor: BorrowedFd<'_>) -> libc::c_int {
+    let mut seconds: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("a small integer");
+    // SAFETY: the pointers are to an integer and a length that live longer than the call, and the length is its size.
+    let outcome = unsafe {
+        libc::getsockopt(
+            descriptor.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw mut seconds).cast(),
+            &raw mut length,
+        )
+    };
+    assert_eq!(outcome, 0, "TCP_DEFER_ACCEPT");
+    seconds
+}
+
 /// How many segments with data were sent. With `TCP_NODELAY`, and as long as nothing waits to be sent, one call that
 /// writes a few bytes makes one.
 pub(crate) fn segments_sent(descriptor: BorrowedFd<'_>) -> u32 {
