@@ -393,11 +393,13 @@ impl ListenOptions {
     /// Leaves a connection to the kernel until the peer has sent something (`TCP_DEFER_ACCEPT`); default and zero: off.
     /// Not in Node.
     ///
-    /// It saves a wake-up per connection where the client speaks first. `limit` is how long a connection may be silent:
+    /// It saves a wake-up per connection where the client speaks first: what it said is read in the turn in which it is
+    /// accepted. `limit` is how long a connection may be silent:
     /// whole seconds, rounded up, which the kernel rounds up further to the time of one of its retransmissions (1, 3, 7,
     /// 15 seconds and so on). Then the connection is accepted all the same.
     ///
-    /// What it changes: `connection` comes with the peer's first bytes or its end, not when the connection is established.
+    /// What it changes: `connection` comes with the peer's first bytes or its end, not when the connection is established,
+    /// and `data` in the next callback, before the immediates that a `connection` listener sets.
     /// Until then nothing here knows of it: the idle timeout does not run, [`max_connections`] does not count it, and it is
     /// none of the [`backlog`](ListenOptions::backlog). A client that waits for the server to speak first waits for the
     /// limit. The client itself sees no difference: it is connected at once.

@@ -75,7 +75,7 @@ impl Reactor {
             found.path = Some(name.path().to_owned());
         }
         let options = found.request.options;
-        match acceptor.and_then(|acceptor| begin_to_listen(&acceptor, backlog, options).map(|()| acceptor)) {
+        match acceptor.and_then(|mut acceptor| begin_to_listen(&mut acceptor, backlog, options).map(|()| acceptor)) {
             Ok(acceptor) => {
                 let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
                 let address = acceptor.local_address().unwrap_or(unknown);
@@ -113,6 +113,8 @@ impl Reactor {
         if ending || writing || decoding || !matches!(connection.link, Link::Open { .. }) {
             return Err(Error::not_transferable());
         }
+        self.pay_end(socket);
+        let connection = &mut self.connections[socket.index()];
         let Link::Open { stream, .. } = std::mem::replace(&mut connection.link, Link::Detached) else {
             return Err(Error::not_transferable());
         };

@@ -247,6 +247,7 @@ impl super::connection::Connection {
         self.write.after_write_pending = false;
         self.write.shutting_down = false;
         self.write.batch_open = false;
+        self.write.end_owed = false;
         self.write.length = 0;
     }
 }

@@ -346,6 +346,8 @@ pub(crate) struct WriteSide {
     pub(super) batches: bool,
     /// The tick that sends what was collected is queued.
     pub(super) batch_open: bool,
+    /// The close that is about to come ends this side for the peer.
+    pub(super) end_owed: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -375,6 +377,7 @@ impl WriteSide {
             disabled: false,
             batches: false,
             batch_open: false,
+            end_owed: false,
         }
     }
 

@@ -171,7 +171,7 @@ impl Reactor {
         for &address in candidates {
             let bound = Acceptor::tcp(address, options).and_then(|mut acceptor| {
                 acceptor.hand_down(inherited);
-                begin_to_listen(&acceptor, backlog, options).map(|()| acceptor)
+                begin_to_listen(&mut acceptor, backlog, options).map(|()| acceptor)
             });
             match bound {
                 Ok(acceptor) => return self.listening(server, acceptor, address),
@@ -361,6 +361,7 @@ impl Reactor {
         let inheritance = found.listener.as_ref().map(|listener| listener.acceptor.inheritance()).unwrap_or_default();
         inheritance.complete(&stream, settings.connection.copied_options());
         let paused = settings.pause_on_connect;
+        let deferred = found.listener.as_ref().is_some_and(|listener| listener.acceptor.is_deferring());
         connection.server = Some(server);
         connection.counted_by_server = true;
         connection.peer = peer;
@@ -373,6 +374,12 @@ impl Reactor {
         connection.idle.last_activity = self.now;
         if paused {
             connection.read.flow = Flow::Stopped;
+        }
+        if deferred && !paused {
+            // Its first bytes are there: they are read in this turn, as the next callback of this phase.
+            connection.readiness.readable = true;
+            connection.readiness.queued = true;
+            self.ready.push_now(token);
         }
         self.connections.insert(connection);
         if !paused {
@@ -405,7 +412,7 @@ impl Server {
 }
 
 /// The last step before connections come: only a socket of ours, or one that was given for this, may be told how.
-pub(super) fn begin_to_listen(acceptor: &Acceptor, backlog: i32, options: AcceptorOptions) -> io::Result<()> {
+pub(super) fn begin_to_listen(acceptor: &mut Acceptor, backlog: i32, options: AcceptorOptions) -> io::Result<()> {
     if let Some(limit) = options.defer_accept {
         acceptor.defer_accept(limit)?;
     }

@@ -13,7 +13,7 @@ use std::io::{self, IoSlice};
 
 use crate::error::Error;
 use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes};
-use crate::reactor::connection::{CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
+use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
 use crate::reactor::{CallbackId, Handle, Internal, Pending, Reactor};
@@ -523,12 +523,22 @@ impl Reactor {
             return;
         }
         connection.write.shutting_down = false;
-        if let Link::Open { stream, .. } = &connection.link {
+        if connection.ends_with_its_close() {
+            connection.write.end_owed = true;
+        } else if let Link::Open { stream, .. } = &connection.link {
             // Node does not look at the result: a peer that is gone already counts as success (rule L60).
             let _ = stream.shutdown_write();
         }
         self.requests -= 1;
         self.shut_down_done(socket);
+    }
+
+    /// The descriptor goes elsewhere instead of being closed: now its peer is to see the end that it is owed.
+    pub(super) fn pay_end(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if let (true, Link::Open { stream, .. }) = (std::mem::take(&mut connection.write.end_owed), &connection.link) {
+            let _ = stream.shutdown_write();
+        }
     }
 
     /// `onFinish`
@@ -591,6 +601,16 @@ impl Reactor {
         if let Some(callback) = callback {
             self.ticks.push(Tick::Complete { owner, callback, error });
         }
+    }
+}
+
+impl Connection {
+    /// Whether the connection is closed right after `finish`, in the same callback, so that shutdown(2) would only send a
+    /// little earlier what close(2) sends: the peer's end was read, which leaves nothing that could make the close a reset.
+    /// Only for descriptors that were accepted here: of others somebody may have a second one, which keeps a connection
+    /// open that is only closed.
+    fn ends_with_its_close(&self) -> bool {
+        self.read.phase == ReadPhase::EndEmitted && self.server.is_some() && !self.read.disabled
     }
 }
 

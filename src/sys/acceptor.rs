@@ -26,6 +26,7 @@ pub(crate) struct Acceptor {
     descriptor: OwnedFd,
     transport: Transport,
     inheritance: Inheritance,
+    deferring: bool,
 }
 
 impl Acceptor {
@@ -37,6 +38,7 @@ impl Acceptor {
             descriptor: new_socket(family.domain())?,
             transport: Transport::Tcp,
             inheritance: Inheritance::default(),
+            deferring: false,
         };
         let socket = acceptor.socket();
         socket.set_reuse_address(true)?;
@@ -68,6 +70,7 @@ impl Acceptor {
             descriptor,
             transport: Transport::Unix,
             inheritance: Inheritance::default(),
+            deferring: false,
         })
     }
 
@@ -79,7 +82,7 @@ impl Acceptor {
     /// Takes over a socket that is bound, non-blocking and closed on exec already. Without a name the file of a unix socket
     /// is somebody else's.
     pub(super) fn from_bound(descriptor: OwnedFd, name: Option<Box<BoundName>>, transport: Transport) -> Self {
-        Self { name, descriptor, transport, inheritance: Inheritance::default() }
+        Self { name, descriptor, transport, inheritance: Inheritance::default(), deferring: false }
     }
 
     /// The name that it was bound to here.
@@ -99,7 +102,7 @@ impl Acceptor {
 
     /// Leaves a connection to the kernel until its first bytes are there, or it was silent for about `limit`: whole
     /// seconds, rounded up. Linux can do that for TCP; elsewhere nothing happens.
-    pub(crate) fn defer_accept(&self, limit: Duration) -> io::Result<()> {
+    pub(crate) fn defer_accept(&mut self, limit: Duration) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if self.transport == Transport::Tcp {
             let seconds = limit.as_secs().saturating_add(u64::from(limit.subsec_nanos() > 0));
@@ -119,9 +122,15 @@ impl Acceptor {
             if outcome != 0 {
                 return Err(io::Error::last_os_error());
             }
+            self.deferring = true;
         }
         let _ = limit;
         Ok(())
+    }
+
+    /// Whether the connections that it accepts have something to read, as a rule.
+    pub(crate) fn is_deferring(&self) -> bool {
+        self.deferring
     }
 
     /// What the sockets that it accepts have already.

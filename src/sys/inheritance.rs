@@ -7,8 +7,6 @@
 //! Invariant: what an acceptor hands down is fixed before it listens. A connection is copied when it is established, which
 //! may be long before it is accepted, so a later change could not be told from what was there.
 
-use std::time::Duration;
-
 use socket2::SockRef;
 
 use super::stream::{KeepAliveTimes, Stream, set_keep_alive};
@@ -72,10 +70,8 @@ impl Inheritance {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn system_times(socket: &SockRef<'_>) -> Option<KeepAliveTimes> {
-    let known = |time: std::io::Result<Duration>| time.ok();
-    Some(KeepAliveTimes {
-        delay: known(socket.tcp_keepalive_time())?,
-        interval: Some(known(socket.tcp_keepalive_interval())?),
-        count: Some(socket.tcp_keepalive_retries().ok()?),
-    })
+    let delay = socket.tcp_keepalive_time().ok()?;
+    let interval = socket.tcp_keepalive_interval().ok()?;
+    let count = socket.tcp_keepalive_retries().ok()?;
+    Some(KeepAliveTimes { delay, interval: Some(interval), count: Some(count) })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use halfclose::net::{ListenOptions, ServerOptions, Socket};
-use halfclose::{net, set_timeout};
+use halfclose::{net, set_immediate, set_timeout};
 
 use crate::support::{self, Log, RawPeer, loopback, port_of, watch_data_bytes, watch_server, watch_socket};
 
@@ -73,7 +73,7 @@ fn an_end_is_something_to_tell() {
         peer
     });
     log.assert_of("srv", "listening | paused | connection | ~ close");
-    log.assert_of("S", "~ end | ~ finish |x close(false)");
+    log.assert_of("S", "end | ~ finish |x close(false)");
 }
 
 /// A peer that says nothing is accepted when the limit is over, here within two retransmissions.
@@ -109,4 +109,38 @@ fn it_is_set_on_a_given_socket_and_ignored_for_a_path() {
         event_loop.run().expect("no unhandled error");
     });
     log.assert_of("srv", "listening ~ close");
+}
+
+/// What the peer said is read in the turn in which it is accepted, before the immediates of the `connection` listener.
+/// A paused connection is not read.
+#[test]
+fn the_first_bytes_are_read_in_the_turn_of_the_connection() {
+    for (deferred, paused, sequence) in [
+        (LONG, false, "connection | data(hello) | immediate"),
+        (Duration::ZERO, false, "connection | immediate | data(hello)"),
+        (LONG, true, "connection | immediate"),
+    ] {
+        let log = Log::new();
+        support::test(|event_loop| {
+            let options = ServerOptions::new().pause_on_connect(paused);
+            let server = net::create_server_with(options, move |socket| {
+                log.add("S", "connection");
+                watch_data_bytes(&log, "S", socket);
+                set_immediate(move || log.add("S", "immediate"));
+                socket.server().expect("its server").close();
+                set_timeout(PAUSE, move || {
+                    socket.destroy();
+                });
+            });
+            server.once_listening(|server| {
+                let mut peer = RawPeer::connect(loopback(port_of(server)));
+                // It is all here before the server looks.
+                peer.write(b"hello");
+                server.once_close(move |_| peer.close());
+            });
+            server.listen(ListenOptions::new().host("127.0.0.1").defer_accept(deferred)).expect("listen");
+            event_loop.run().expect("no unhandled error");
+        });
+        log.assert_of("S", sequence);
+    }
 }
