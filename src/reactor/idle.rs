@@ -33,7 +33,7 @@ impl Reactor {
             return;
         }
         let generation = self.generations.next().get();
-        let kind = TimerKind::Idle(socket);
+        let kind = TimerKind::Idle(socket.index());
         let key = self.timers.insert(generation, timeout.min(MAX_TIMEOUT), kind, false, now);
         self.connections[socket.index()].idle.timer = Some(key);
     }
@@ -50,12 +50,12 @@ impl Reactor {
     }
 
     /// The timer expired. True when `timeout` is to be emitted.
-    pub(super) fn idle_expired(&mut self, socket: Handle, timer: TimerKey) -> bool {
+    pub(super) fn idle_expired(&mut self, slot: usize, timer: TimerKey) -> bool {
         let now = self.now;
-        let Some(connection) = self.connections.get_mut(socket.index()) else { return false };
-        if connection.generation != socket.generation() || connection.idle.timer != Some(timer) {
+        let Some(connection) = self.connections.get_mut(slot).filter(|found| found.idle.timer == Some(timer)) else {
             return false;
-        }
+        };
+        let socket = Handle::new(slot, connection.generation);
         let last_activity = connection.idle.last_activity;
         let timeout = self.timers.duration(timer).unwrap_or_default();
         if last_activity.saturating_add(timeout) > now {

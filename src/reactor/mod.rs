@@ -17,7 +17,7 @@
 //! | [`admission`] | who is let in |
 //! | [`adopting`] | descriptors that come in from outside, and go out again |
 //! | [`idle`] | the idle timeout |
-//! | [`timers`] | Node's timer lists |
+//! | [`timers`], [`timer_kind`] | Node's timer lists, and what is in them |
 //! | [`ticks`] | the deferred queue, and what a callback still owes |
 //! | [`ready`] | readiness that no new kernel event will announce |
 //! | [`serving`] | the poll and pending phases, one callback at a time |
@@ -52,6 +52,7 @@ pub(crate) mod serving;
 pub(crate) mod target;
 pub(crate) mod text_decoder;
 pub(crate) mod ticks;
+pub(crate) mod timer_kind;
 pub(crate) mod timers;
 pub(crate) mod unix;
 pub(crate) mod writing;
@@ -72,6 +73,7 @@ use crate::reactor::selecting::LookupId;
 use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
+pub(crate) use crate::reactor::timer_kind::TimerKind;
 use crate::reactor::timers::{TimerKey, Timers};
 use crate::sys::Poller;
 use crate::sys::Reserve;
@@ -80,20 +82,6 @@ use crate::sys::Time;
 /// A one-shot callback that the event loop keeps: the reactor knows only its number.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct CallbackId(pub(crate) u32);
-
-/// What a timer is for.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum TimerKind {
-    /// The user's, once or again and again.
-    Once(CallbackId),
-    Every(CallbackId),
-    /// A socket's idle timeout.
-    Idle(Handle),
-    /// The time that one of several addresses has.
-    Attempt(Handle),
-    /// The time that the resolver has.
-    Lookup(LookupId),
-}
 
 /// A timer that is due.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -107,7 +95,7 @@ pub(crate) enum Due {
     /// Its `connectionAttemptTimeout` event lies there.
     Attempt,
     /// The resolver did not answer.
-    Lookup(LookupId),
+    Lookup(TimerKey),
 }
 
 /// What Node registers as a listener of its own, because its place among the user's listeners shows (rules L5, L8,

@@ -321,17 +321,17 @@ impl Reactor {
         while let Some((timer, kind)) = self.timers.pop_due() {
             match kind {
                 TimerKind::Once(callback) | TimerKind::Every(callback) => return Some(Due::User { timer, callback }),
-                TimerKind::Idle(socket) => {
-                    if self.idle_expired(socket, timer) {
+                TimerKind::Idle(slot) => {
+                    if self.idle_expired(slot, timer) {
                         return Some(Due::Idle);
                     }
                 }
-                TimerKind::Attempt(socket) => {
-                    if self.attempt_expired(socket, timer) {
+                TimerKind::Attempt(slot) => {
+                    if self.attempt_expired(slot, timer) {
                         return Some(Due::Attempt);
                     }
                 }
-                TimerKind::Lookup(lookup) => return Some(Due::Lookup(lookup)),
+                TimerKind::Lookup => return Some(Due::Lookup(timer)),
             }
         }
         None
