@@ -9,7 +9,9 @@
 
 use socket2::SockRef;
 
-use super::stream::{KeepAliveTimes, Stream, set_keep_alive};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::stream::set_keep_alive;
+use super::stream::{KeepAliveTimes, Stream};
 
 /// The options of one connection that the kernel can copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,12 +2,14 @@
 //! Node, so the sequences here are those of the idiom (F15, F16), or of no batch at all where the documentation says that
 //! a batch changes nothing.
 
+#[cfg(target_os = "linux")]
 use std::cell::Cell;
 use std::rc::Rc;
 
 use halfclose::net::{ConnectOptions, ServerOptions, Socket, SocketOptions};
 use halfclose::{next_tick, set_immediate};
 
+#[cfg(target_os = "linux")]
 use crate::kernel;
 use crate::support::{self, Log, callback};
 use crate::{MORE_THAN_THE_KERNEL_TAKES, Peer, destroy_later, later, play, play_from_start, play_with};
@@ -104,6 +106,7 @@ fn every_callback_has_its_own_batch() {
 }
 
 /// How many segments leave a client that does `message`, and what arrives.
+#[cfg(target_os = "linux")]
 fn segments_of(options: ConnectOptions, message: fn(Socket)) -> u32 {
     let count = Rc::new(Cell::new(0));
     let seen = count.clone();
@@ -122,6 +125,7 @@ fn segments_of(options: ConnectOptions, message: fn(Socket)) -> u32 {
 }
 
 /// Eight small writes are one system call, with `cork` and with a batch, and eight without.
+#[cfg(target_os = "linux")]
 #[test]
 fn eight_small_writes_are_one_call() {
     fn eight(client: Socket) {
