@@ -232,8 +232,14 @@ impl Core {
         self.command(|reactor| reactor.end(socket, chunk, callback));
     }
 
+    pub(crate) fn destroy(&mut self, socket: Handle) {
+        self.command(|reactor| reactor.send_batch(socket));
+        self.reactor.destroy(socket, None);
+    }
+
     pub(crate) fn destroy_with(&mut self, socket: Handle, error: Error) {
         self.keep_foreign(&error);
+        self.command(|reactor| reactor.send_batch(socket));
         self.reactor.destroy(socket, Some(error));
     }
 
@@ -260,6 +266,7 @@ impl Core {
         if self.reactor.live(socket).is_some_and(|connection| connection.is_unix()) {
             return Err(Error::invalid_handle_type());
         }
+        self.command(|reactor| reactor.send_batch(socket));
         if self.command(|reactor| reactor.reset_and_destroy(socket)) {
             self.command(|reactor| reactor.request(socket, Internal::Reset));
         }
@@ -432,7 +439,7 @@ impl Core {
         let Some(kind) = self.reactor.timers.remove(timer) else { return };
         match kind {
             TimerKind::Once(id) | TimerKind::Every(id) => self.bury_callback(id),
-            TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup(_) => {}
+            TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup => {}
         }
     }
 
@@ -487,7 +494,7 @@ impl Core {
         match kind {
             TimerKind::Every(_) => self.reactor.timers.arm(timer, started),
             TimerKind::Once(_) if !self.reactor.timers.armed(timer) => self.clear_timer(timer),
-            TimerKind::Once(_) | TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup(_) => {}
+            TimerKind::Once(_) | TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup => {}
         }
     }
 

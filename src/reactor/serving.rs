@@ -118,6 +118,14 @@ impl Reactor {
         self.poller.advance_to_end();
     }
 
+    /// Puts a token behind all that this phase serves. What the kernel said is noted then: it stands before it.
+    pub(super) fn serve_in_this_phase(&mut self, token: u64) {
+        if self.ready.has_nothing_now() {
+            self.queue_events();
+        }
+        self.ready.push_now(token);
+    }
+
     /// What is served now: first what waited, then the fresh events.
     #[inline]
     pub(super) fn current_event(&self) -> Option<Event> {
@@ -357,17 +365,17 @@ impl Reactor {
         while let Some((timer, kind)) = self.timers.pop_due() {
             match kind {
                 TimerKind::Once(callback) | TimerKind::Every(callback) => return Some(Due::User { timer, callback }),
-                TimerKind::Idle(socket) => {
-                    if self.idle_expired(socket, timer) {
+                TimerKind::Idle(slot) => {
+                    if self.idle_expired(slot, timer) {
                         return Some(Due::Idle);
                     }
                 }
-                TimerKind::Attempt(socket) => {
-                    if self.attempt_expired(socket, timer) {
+                TimerKind::Attempt(slot) => {
+                    if self.attempt_expired(slot, timer) {
                         return Some(Due::Attempt);
                     }
                 }
-                TimerKind::Lookup(lookup) => return Some(Due::Lookup(lookup)),
+                TimerKind::Lookup => return Some(Due::Lookup(timer)),
             }
         }
         None
