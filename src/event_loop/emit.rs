@@ -18,7 +18,7 @@ use crate::event_loop::events::{
 use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, Table};
 use crate::event_loop::mailbox::Item;
-use crate::event_loop::stateless::Stateless;
+use crate::event_loop::stateless::{DataListener, Stateless};
 use crate::reactor::reading::Received;
 use crate::reactor::ticks::{Emission, PlainEvent, Step};
 use crate::reactor::timers::TimerKey;
@@ -169,7 +169,7 @@ impl Inner {
 
     /// The same for what the listener's own commands emitted while it ran.
     #[cold]
-    fn deliver_missed_bytes(&self, listener: fn(Socket, &[u8]), socket: Handle, number: u64) -> bool {
+    fn deliver_missed_bytes(&self, listener: DataListener, socket: Handle, number: u64) -> bool {
         self.deliver_missed(socket, number, |arguments| {
             if let Arguments::Data(socket, bytes, _) = *arguments {
                 listener(socket, bytes);

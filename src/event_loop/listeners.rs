@@ -15,7 +15,7 @@ use std::rc::Rc;
 use crate::event_loop::events::{Arguments, Event, SocketEvent};
 use crate::event_loop::handles::Socket;
 use crate::event_loop::pipes::Pipe;
-use crate::event_loop::stateless::Stateless;
+use crate::event_loop::stateless::{DataListener, Stateless};
 use crate::reactor::text_decoder::TextDecoder;
 use crate::reactor::{Handle, Internal};
 
@@ -83,7 +83,7 @@ pub(crate) struct Table {
 enum SoleData {
     #[default]
     None,
-    Stateless(fn(Socket, &[u8]), u64),
+    Stateless(DataListener, u64),
     Captured(Rc<Listener>, u64),
 }
 
@@ -282,7 +282,7 @@ impl Attachment {
 
     /// The only listener to `data`, if it has no captures and does not want text, and its number.
     #[inline]
-    pub(crate) fn sole_stateless(&self) -> Option<(fn(Socket, &[u8]), u64)> {
+    pub(crate) fn sole_stateless(&self) -> Option<(DataListener, u64)> {
         match self.table.sole_data {
             SoleData::Stateless(listener, number) if !self.wants_text() => Some((listener, number)),
             SoleData::Stateless(..) | SoleData::Captured(..) | SoleData::None => None,
