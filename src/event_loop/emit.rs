@@ -212,12 +212,7 @@ impl Inner {
 
     /// Reads into the buffer that the user gave, and tells its callback (rule F51).
     pub(crate) fn read_into_own_buffer(&self, socket: Handle) {
-        let taken = self
-            .core
-            .borrow_mut()
-            .sockets
-            .get_mut(socket)
-            .and_then(|attachment| attachment.extras_if_any()?.own_buffer.take());
+        let taken = self.core.borrow_mut().sockets.extras_if_any(socket).and_then(|extras| extras.own_buffer.take());
         let Some(own) = taken else { return };
         let mut reading = OwnReading { inner: self, socket, own: Some(own), go_on: true };
         let Some(own) = &mut reading.own else { return };
