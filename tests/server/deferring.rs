@@ -144,3 +144,38 @@ fn the_first_bytes_are_read_in_the_turn_of_the_connection() {
         log.assert_of("S", sequence);
     }
 }
+
+/// They are read behind what was ready in the same turn: a newcomer does not overtake.
+#[test]
+fn the_first_bytes_stand_behind_what_was_ready_already() {
+    let log = Log::new();
+    support::test(|event_loop| {
+        let mut names = vec!["second", "first"];
+        let server = net::create_server(move |socket| {
+            let name = names.pop().expect("two connections");
+            log.add("S", name);
+            socket.on_data(move |_, bytes| log.add("S", format_args!("{name}: {}", String::from_utf8_lossy(bytes))));
+        });
+        server.listen(ListenOptions::new().host("127.0.0.1").port(0).defer_accept(LONG)).expect("listen");
+        event_loop.turn(Some(Duration::ZERO)).expect("no unhandled error");
+        let connect = || {
+            let mut peer = RawPeer::connect(loopback(port_of(server)));
+            peer.write(b"hello");
+            peer
+        };
+        let mut first = connect();
+        for _ in 0..2 {
+            // The second turn takes what the kernel says of a connection that is new to it.
+            event_loop.turn(Some(Duration::ZERO)).expect("no unhandled error");
+        }
+        // So now it tells of the server before it tells of that connection.
+        let second = connect();
+        first.write(b"again");
+        event_loop.turn(Some(Duration::ZERO)).expect("no unhandled error");
+        first.close();
+        second.close();
+        server.close();
+        event_loop.run().expect("no unhandled error");
+    });
+    log.assert_of("S", "first | first: hello | second | first: again | second: hello");
+}
