@@ -70,7 +70,7 @@
 //! | 4 | [`net`], [`timers`], `watches` | what users call. Thin: each method is one call into the loop |
 //! | 3 | `event_loop` | owns the reactor, turns it, and is the only place that enters user code (`event_loop/emit.rs`) |
 //! | 2 | `reactor` | servers, connections and timers as state machines: facts go in, decisions come out |
-//! | 1 | `sys` | every system call, every `unsafe`, every `cfg(target…)`, the clock |
+//! | 1 | `sys` | every system call, every `unsafe` (one file of `event_loop` has some too), every `cfg(target…)`, the clock |
 //!
 //! `error` and `addresses` lie below all of them: the vocabulary of failures, with Node's codes and messages, and addresses
 //! as values, the block list among them.
@@ -113,7 +113,8 @@
 //!    `close` only callbacks that are owed. Bytes that a consumer was attached for arrive once, in order, before `end`.
 //! 5. No loop over things that users can change remembers "next" across a callback.
 //! 6. Every loop has a bound, written beside it. Exceptions: the tick queue, and the users' own recursion.
-//! 7. All `unsafe`, `libc` and `cfg(target…)` live in `sys`.
+//! 7. All `unsafe`, `libc` and `cfg(target…)` live in `sys`, but for one file of `event_loop`, which calls listeners without captures
+//!    by their code.
 //! 8. A stale handle or token is inert everywhere. A panic in a listener leaves the loop usable: the rest of that emission
 //!    is skipped, the listener stays registered (a `once` is consumed), the socket is consistent, nothing leaks.
 //! 9. The clock is read after every wait, when a timer is armed, and when the timer phase begins; activity stamps use the

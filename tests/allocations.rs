@@ -207,6 +207,46 @@ fn both_ends_of_an_echo_allocate_nothing_per_message() {
     });
 }
 
+/// Eight short writes that go out together are kept in memory that the loop keeps for the next time.
+#[test]
+fn writes_that_are_held_back_allocate_nothing_per_message() {
+    fn eight(socket: Socket, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            socket.write(part);
+        }
+    }
+    fn corked(socket: Socket, bytes: &[u8]) {
+        socket.cork();
+        eight(socket, bytes);
+        socket.uncork();
+    }
+    for (batch, message) in [(true, eight as fn(Socket, &[u8])), (false, corked), (true, corked)] {
+        support::test(|event_loop| {
+            let window = Rc::new(Window::default());
+            let seen = window.clone();
+            let server = net::create_server_with(ServerOptions::new().batch_writes(batch), move |socket| {
+                let window = seen.clone();
+                socket.on_data(move |socket, bytes| {
+                    message(socket, bytes);
+                    window.pass(WARM_UP, COUNTED);
+                });
+                socket.on_close(|socket, _| {
+                    socket.server().expect("the accepting server").close();
+                });
+            });
+            server.once_listening(move |server| {
+                let address = loopback(port_of(server));
+                support::in_thread(move || take_turns(address, 1, 64));
+            });
+            server.listen(("127.0.0.1", 0)).expect("listen");
+            event_loop.run().expect("no unhandled error");
+            server.release();
+            assert!(window.messages.get() >= WARM_UP + COUNTED, "the window has ended");
+            assert_eq!(window.end.get() - window.begin.get(), 0);
+        });
+    }
+}
+
 /// Text that is sent as it is costs what bytes cost: UTF-8, and ASCII in `Latin1`, as the default or its own.
 #[test]
 fn text_that_needs_no_change_allocates_nothing() {

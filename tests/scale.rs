@@ -74,6 +74,10 @@ fn allocated() -> usize {
     ALLOCATED.load(Ordering::Relaxed)
 }
 
+/// How many crowds may come until one adds nothing to the heap. The queues of a turn have room for the most that were ever
+/// ready at once, which is a matter of timing: one crowd may need more than the one before. What is lost is lost each time.
+const MOST_CROWDS: usize = 5;
+
 #[track_caller]
 fn assert_no_growth(before: usize, what: &str) {
     let growth = allocated().saturating_sub(before);
@@ -219,12 +223,15 @@ fn five_thousand_connections_leave_nothing_behind() {
         assert_eq!((event_loop.connections(), event_loop.servers(), event_loop.timers()), (0, 0, 0));
         assert_eq!(support::open_descriptors(), descriptors_of_the_loop);
 
-        // The loop may keep what it reserved for so many connections, but the next crowd finds it and adds nothing.
-        let heap_after_the_first = allocated();
-        drop(serve(&mut event_loop, connections, 1));
-        assert_eq!((event_loop.connections(), event_loop.servers(), event_loop.timers()), (0, 0, 0));
-        assert_eq!(support::open_descriptors(), descriptors_of_the_loop);
-        assert_no_growth(heap_after_the_first, "a second crowd");
+        // The loop may keep what it reserved for so many connections, but a later crowd finds it and adds nothing.
+        let adds_nothing = (0..MOST_CROWDS).any(|_| {
+            let heap_before = allocated();
+            drop(serve(&mut event_loop, connections, 1));
+            assert_eq!((event_loop.connections(), event_loop.servers(), event_loop.timers()), (0, 0, 0));
+            assert_eq!(support::open_descriptors(), descriptors_of_the_loop);
+            allocated().saturating_sub(heap_before) <= HARNESS
+        });
+        assert!(adds_nothing, "each crowd leaves more on the heap");
 
         drop(event_loop);
         assert_eq!(support::open_descriptors(), descriptors_at_first);

@@ -194,6 +194,74 @@ fn s35_accepted_sockets_get_the_options_of_the_server() {
     });
 }
 
+/// S35: what is set on a server that listens holds for the next connection, whatever the listening socket hands down.
+#[test]
+fn s35_options_that_change_while_listening() {
+    fn everything(server: Server) {
+        server.set_no_delay(true).set_keep_alive(true).set_keep_alive_initial_delay(Duration::from_secs(5));
+    }
+    fn nothing(server: Server) {
+        server.set_no_delay(false).set_keep_alive(false);
+    }
+    fn another_delay(server: Server) {
+        server.set_keep_alive_initial_delay(Duration::from_secs(9));
+    }
+    fn no_delay_of_its_own(server: Server) {
+        server.set_keep_alive_initial_delay(Duration::ZERO);
+    }
+    let untouched = ConnectionOptions::untouched;
+    let all = |seconds| ConnectionOptions { no_delay: true, ..ConnectionOptions::kept_alive_after(seconds) };
+    let five = Duration::from_secs(5);
+    let full = || ServerOptions::new().no_delay(true).keep_alive(true).keep_alive_initial_delay(five);
+    let rows = [
+        (ServerOptions::new(), everything as fn(Server), all(5)),
+        (full(), everything, all(5)),
+        (full(), nothing, untouched()),
+        (full(), another_delay, all(9)),
+        // The times are the system's then, not those that were handed down.
+        (full(), no_delay_of_its_own, ConnectionOptions { no_delay: true, keep_alive: true, ..untouched() }),
+        (ServerOptions::new().keep_alive(true), nothing, untouched()),
+        (ServerOptions::new().no_delay(true), nothing, untouched()),
+    ];
+    for (row, (options, change, expected)) in rows.into_iter().enumerate() {
+        support::test(|event_loop| {
+            let server = net::create_server_with(options, move |socket| {
+                assert_eq!(ConnectionOptions::of_socket(socket), expected, "row {row}");
+                socket.destroy().server().expect("its server").close();
+            });
+            server.once_listening(move |server| {
+                change(server);
+                net::connect(server.address().expect("it listens")).expect("valid").resume();
+            });
+            server.listen(("127.0.0.1", 0)).expect("listen");
+            event_loop.run().expect("no unhandled error");
+        });
+    }
+}
+
+/// S35: a listening socket that somebody else made is left as it is; what it accepts gets the options all the same.
+#[test]
+fn s35_an_adopted_listening_socket_is_left_as_it_is() {
+    support::test(|event_loop| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let same = listener.try_clone().expect("a second descriptor");
+        let options =
+            ServerOptions::new().no_delay(true).keep_alive(true).keep_alive_initial_delay(Duration::from_secs(5));
+        let server = net::create_server_with(options, move |socket| {
+            let expected = ConnectionOptions { no_delay: true, ..ConnectionOptions::kept_alive_after(5) };
+            assert_eq!(ConnectionOptions::of_socket(socket), expected);
+            socket.destroy().server().expect("its server").close();
+        });
+        server.once_listening(move |server| {
+            let shared = ConnectionOptions::of(std::os::fd::AsFd::as_fd(&same));
+            assert_eq!(shared, ConnectionOptions::untouched());
+            net::connect(server.address().expect("it listens")).expect("valid").resume();
+        });
+        server.listen(ListenOptions::new().fd(listener)).expect("listen");
+        event_loop.run().expect("no unhandled error");
+    });
+}
+
 /// One way to make a socket that keeps its connection alive after a delay.
 type Make = fn(Duration) -> Socket;
 

@@ -16,7 +16,7 @@ use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::custom_lookup::LookupRequest;
 use crate::event_loop::events::{Event, OwnedArguments, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
-use crate::event_loop::listeners::{Action, Attachment, Attachments, Entry, ListenerKind, OwnBuffer};
+use crate::event_loop::listeners::{Action, Attachments, Entry, LeftBehind, ListenerKind, OwnBuffer};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::running::Running;
 use crate::event_loop::spinning::Spinning;
@@ -28,7 +28,6 @@ use crate::reactor::selecting::{LookupId, Route};
 use crate::reactor::servers::{ListenRequest, ServerSettings};
 use crate::reactor::serving::Budgets;
 use crate::reactor::target::{Local, PathTarget, Target};
-use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
@@ -71,7 +70,7 @@ pub(crate) struct Core {
 
 /// What waits to be dropped with nothing borrowed. The fields are there for their destructors.
 pub(crate) enum Grave {
-    Attachment { _attachment: Attachment },
+    Attachment { _left: LeftBehind },
     Entry { _entry: Entry },
     Callback { _callback: Callback },
     Immediate { _callback: Box<dyn FnOnce()> },
@@ -204,8 +203,8 @@ impl Core {
 
     /// A socket has its slot: listeners of the slot's previous owner are gone by now.
     pub(crate) fn attach(&mut self, socket: Handle) {
-        if let Some(attachment) = self.sockets.open(socket) {
-            self.graves.push(Grave::Attachment { _attachment: attachment });
+        if let Some(left) = self.sockets.open(socket) {
+            self.graves.push(Grave::Attachment { _left: left });
         }
     }
 
@@ -239,8 +238,14 @@ impl Core {
         self.command(|reactor| reactor.end(socket, chunk, callback));
     }
 
+    pub(crate) fn destroy(&mut self, socket: Handle) {
+        self.command(|reactor| reactor.send_batch(socket));
+        self.reactor.destroy(socket, None);
+    }
+
     pub(crate) fn destroy_with(&mut self, socket: Handle, error: Error) {
         self.keep_foreign(&error);
+        self.command(|reactor| reactor.send_batch(socket));
         self.reactor.destroy(socket, Some(error));
     }
 
@@ -267,6 +272,7 @@ impl Core {
         if self.reactor.live(socket).is_some_and(|connection| connection.is_unix()) {
             return Err(Error::invalid_handle_type());
         }
+        self.command(|reactor| reactor.send_batch(socket));
         if self.command(|reactor| reactor.reset_and_destroy(socket)) {
             self.command(|reactor| reactor.request(socket, Internal::Reset));
         }
@@ -330,8 +336,8 @@ impl Core {
 
     pub(crate) fn new_server(&mut self, settings: ServerSettings) -> Handle {
         let server = self.reactor.new_server(settings);
-        if let Some(attachment) = self.servers.open(server) {
-            self.graves.push(Grave::Attachment { _attachment: attachment });
+        if let Some(left) = self.servers.open(server) {
+            self.graves.push(Grave::Attachment { _left: left });
         }
         server
     }
@@ -353,8 +359,8 @@ impl Core {
 
     /// Puts data into the socket's slot; what was there, or what finds no slot, is buried.
     pub(crate) fn set_data(&mut self, socket: Handle, data: Box<dyn Any>) {
-        let refused = match self.sockets.get_mut(socket) {
-            Some(attachment) => attachment.extras_mut().data.replace(data),
+        let refused = match self.sockets.extras_mut(socket) {
+            Some(extras) => extras.data.replace(data),
             None => Some(data),
         };
         self.graves.extend(refused.map(|data| Grave::Data { _data: data }));
@@ -362,7 +368,7 @@ impl Core {
 
     /// Puts data back after `with_data`, unless the closure set new data meanwhile.
     pub(crate) fn return_data(&mut self, socket: Handle, data: Box<dyn Any>) {
-        let place = self.sockets.get_mut(socket).map(|attachment| &mut attachment.extras_mut().data);
+        let place = self.sockets.extras_mut(socket).map(|extras| &mut extras.data);
         match place {
             Some(place) if place.is_none() => *place = Some(data),
             Some(_) | None => self.graves.push(Grave::Data { _data: data }),
@@ -373,8 +379,8 @@ impl Core {
 
     pub(crate) fn use_own_buffer(&mut self, socket: Handle, own: OwnBuffer) {
         let own = Box::new(own);
-        let refused = match self.sockets.get_mut(socket) {
-            Some(attachment) => attachment.extras_mut().own_buffer.replace(own),
+        let refused = match self.sockets.extras_mut(socket) {
+            Some(extras) => extras.own_buffer.replace(own),
             None => Some(own),
         };
         self.reactor.use_own_buffer(socket);
@@ -385,7 +391,7 @@ impl Core {
         if !go_on {
             self.reactor.stop_receiving(socket);
         }
-        let place = self.sockets.get_mut(socket).map(|attachment| &mut attachment.extras_mut().own_buffer);
+        let place = self.sockets.extras_mut(socket).map(|extras| &mut extras.own_buffer);
         match place {
             Some(place) if place.is_none() => *place = Some(own),
             Some(_) | None => self.graves.push(Grave::OwnBuffer { _own: own }),
@@ -396,14 +402,12 @@ impl Core {
 
     /// Somebody listens to text: UTF-8, unless `set_encoding` says otherwise.
     pub(crate) fn listen_to_text(&mut self, socket: Handle) {
-        if let Some(attachment) = self.sockets.get_mut(socket) {
-            attachment.extras_mut().text.get_or_insert_with(|| Box::new(TextDecoder::new(Encoding::Utf8)));
-        }
+        self.sockets.want_text(socket);
     }
 
     /// The text of these bytes, if anybody listens to text. With an encoding set they are its UTF-8 already.
     pub(crate) fn text_for_listeners(&mut self, socket: Handle, bytes: &[u8]) -> Option<String> {
-        let decoder = self.sockets.get_mut(socket)?.extras_if_any()?.text.as_mut()?;
+        let decoder = self.sockets.extras_if_any(socket)?.text.as_mut()?;
         let decoded = self.reactor.live(socket).is_some_and(|connection| connection.encoding().is_some());
         if decoded {
             return Some(String::from_utf8_lossy(bytes).into_owned());
@@ -414,7 +418,7 @@ impl Core {
     }
 
     pub(crate) fn held_text(&mut self, socket: Handle) -> Option<String> {
-        let decoder = self.sockets.get_mut(socket)?.extras_if_any()?.text.as_mut()?;
+        let decoder = self.sockets.extras_if_any(socket)?.text.as_mut()?;
         let mut text = String::new();
         decoder.end(&mut text);
         Some(text)
@@ -439,7 +443,7 @@ impl Core {
         let Some(kind) = self.reactor.timers.remove(timer) else { return };
         match kind {
             TimerKind::Once(id) | TimerKind::Every(id) => self.bury_callback(id),
-            TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup(_) => {}
+            TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup => {}
         }
     }
 
@@ -494,7 +498,7 @@ impl Core {
         match kind {
             TimerKind::Every(_) => self.reactor.timers.arm(timer, started),
             TimerKind::Once(_) if !self.reactor.timers.armed(timer) => self.clear_timer(timer),
-            TimerKind::Once(_) | TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup(_) => {}
+            TimerKind::Once(_) | TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup => {}
         }
     }
 
@@ -563,14 +567,14 @@ impl Core {
         for socket in sockets {
             let missed = self.running.forget(socket);
             self.graves.extend(missed.map(|arguments| Grave::Missed { _arguments: arguments }));
-            let attachment = self.sockets.close(socket);
-            self.graves.extend(attachment.map(|attachment| Grave::Attachment { _attachment: attachment }));
+            let left = self.sockets.close(socket);
+            self.graves.extend(left.map(|left| Grave::Attachment { _left: left }));
         }
         for server in servers {
             let missed = self.running.forget(server);
             self.graves.extend(missed.map(|arguments| Grave::Missed { _arguments: arguments }));
-            let attachment = self.servers.close(server);
-            self.graves.extend(attachment.map(|attachment| Grave::Attachment { _attachment: attachment }));
+            let left = self.servers.close(server);
+            self.graves.extend(left.map(|left| Grave::Attachment { _left: left }));
         }
         self.sockets.shrink();
         self.servers.shrink();

@@ -18,7 +18,7 @@ use crate::event_loop::events::{
 use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, Table};
 use crate::event_loop::mailbox::Item;
-use crate::event_loop::stateless::Stateless;
+use crate::event_loop::stateless::{DataListener, Stateless};
 use crate::event_loop::watches::{OnReady, Readiness, Watch};
 use crate::reactor::reading::Received;
 use crate::reactor::ticks::{Emission, PlainEvent, Step};
@@ -173,7 +173,7 @@ impl Inner {
 
     /// The same for what the listener's own commands emitted while it ran.
     #[cold]
-    fn deliver_missed_bytes(&self, listener: fn(Socket, &[u8]), socket: Handle, number: u64) -> bool {
+    fn deliver_missed_bytes(&self, listener: DataListener, socket: Handle, number: u64) -> bool {
         self.deliver_missed(socket, number, |arguments| {
             if let Arguments::Data(socket, bytes, _) = *arguments {
                 listener(socket, bytes);
@@ -216,12 +216,7 @@ impl Inner {
 
     /// Reads into the buffer that the user gave, and tells its callback (rule F51).
     pub(crate) fn read_into_own_buffer(&self, socket: Handle) {
-        let taken = self
-            .core
-            .borrow_mut()
-            .sockets
-            .get_mut(socket)
-            .and_then(|attachment| attachment.extras_if_any()?.own_buffer.take());
+        let taken = self.core.borrow_mut().sockets.extras_if_any(socket).and_then(|extras| extras.own_buffer.take());
         let Some(own) = taken else { return };
         let mut reading = OwnReading { inner: self, socket, own: Some(own), go_on: true };
         let Some(own) = &mut reading.own else { return };

@@ -15,8 +15,8 @@ use std::rc::Rc;
 use crate::event_loop::events::{Arguments, Event, SocketEvent};
 use crate::event_loop::handles::Socket;
 use crate::event_loop::pipes::Pipe;
-use crate::event_loop::stateless::Stateless;
-use crate::reactor::text_decoder::TextDecoder;
+use crate::event_loop::stateless::{DataListener, Stateless};
+use crate::reactor::text_decoder::{Encoding, TextDecoder};
 use crate::reactor::{Handle, Internal};
 
 /// Names one registration: what `on_…` and `once_…` return, for `off` and `prepend`. Not in Node, where the function
@@ -70,6 +70,8 @@ pub(crate) struct Table {
     /// The number of the latest registration.
     last_number: u64,
     sole_data: SoleData,
+    /// Whether somebody listens to text: what comes is to be decoded first, so that no listener is the only one.
+    wants_text: bool,
     /// Whether other sockets may have this very table: it was made by adding lasting listeners without captures one
     /// after the other to the empty one.
     is_common: bool,
@@ -83,7 +85,7 @@ pub(crate) struct Table {
 enum SoleData {
     #[default]
     None,
-    Stateless(fn(Socket, &[u8]), u64),
+    Stateless(DataListener, u64),
     Captured(Rc<Listener>, u64),
 }
 
@@ -111,12 +113,19 @@ pub(crate) enum Action {
     },
 }
 
-/// What users attached to one slot of the reactor.
+/// The listeners of one slot of the reactor.
 pub(crate) struct Attachment {
     owner: Option<Handle>,
     table: Rc<Table>,
-    /// What few sockets have.
-    extras: Option<Box<Extras>>,
+}
+
+/// The bytes of that: every idle connection has one.
+const _: () = assert!(size_of::<Attachment>() <= 16);
+
+/// What an owner leaves behind when its slot is freed: to be dropped with nothing borrowed.
+pub(crate) struct LeftBehind {
+    _attachment: Attachment,
+    _extras: Option<Box<Extras>>,
 }
 
 /// What users can attach to a socket besides listeners.
@@ -136,6 +145,8 @@ pub(crate) struct Extras {
 #[derive(Default)]
 pub(crate) struct Attachments {
     slots: Vec<Attachment>,
+    /// What few sockets have, by slot as well: as long as the last of them needs. Where none has any it costs nothing.
+    extras: Vec<Option<Box<Extras>>>,
     common: CommonTables,
 }
 
@@ -195,21 +206,26 @@ impl ListenerId {
 
 impl Attachments {
     /// A slot has a new owner; what the old one left behind is handed back.
-    pub(crate) fn open(&mut self, owner: Handle) -> Option<Attachment> {
+    pub(crate) fn open(&mut self, owner: Handle) -> Option<LeftBehind> {
         let index = owner.index();
         let empty = &self.common.empty;
         if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, || Attachment::new(None, Rc::clone(empty)));
+            self.slots.resize_with(index + 1, || Attachment { owner: None, table: Rc::clone(empty) });
         }
-        let old = std::mem::replace(&mut self.slots[index], Attachment::new(Some(owner), Rc::clone(empty)));
-        old.owner.is_some().then_some(old)
+        let new = Attachment { owner: Some(owner), table: Rc::clone(empty) };
+        let old = std::mem::replace(&mut self.slots[index], new);
+        if old.owner.is_some() { Some(LeftBehind { _attachment: old, _extras: self.take_extras(index) }) } else { None }
     }
 
     /// The owner's slot was freed.
-    pub(crate) fn close(&mut self, owner: Handle) -> Option<Attachment> {
-        let empty = Rc::clone(&self.common.empty);
-        let slot = self.get_mut(owner)?;
-        Some(std::mem::replace(slot, Attachment::new(None, empty)))
+    pub(crate) fn close(&mut self, owner: Handle) -> Option<LeftBehind> {
+        let empty = Attachment { owner: None, table: Rc::clone(&self.common.empty) };
+        let old = std::mem::replace(self.get_mut(owner)?, empty);
+        Some(LeftBehind { _attachment: old, _extras: self.take_extras(owner.index()) })
+    }
+
+    fn take_extras(&mut self, index: usize) -> Option<Box<Extras>> {
+        self.extras.get_mut(index)?.take()
     }
 
     #[inline]
@@ -220,6 +236,39 @@ impl Attachments {
 
     pub(crate) fn get_mut(&mut self, owner: Handle) -> Option<&mut Attachment> {
         self.slots.get_mut(owner.index()).filter(|slot| slot.owner == Some(owner))
+    }
+
+    /// The extras, if there are any.
+    pub(crate) fn extras(&self, owner: Handle) -> Option<&Extras> {
+        self.get(owner)?;
+        self.extras.get(owner.index())?.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn extras_if_any(&mut self, owner: Handle) -> Option<&mut Extras> {
+        self.get(owner)?;
+        self.extras.get_mut(owner.index())?.as_deref_mut()
+    }
+
+    /// The extras, with room for them from now on; none when the owner is gone.
+    pub(crate) fn extras_mut(&mut self, owner: Handle) -> Option<&mut Extras> {
+        self.get(owner)?;
+        let index = owner.index();
+        if index >= self.extras.len() {
+            self.extras.resize_with(index + 1, || None);
+        }
+        Some(self.extras[index].get_or_insert_default())
+    }
+
+    /// Somebody listens to text from now on: UTF-8.
+    pub(crate) fn want_text(&mut self, owner: Handle) {
+        let Some(extras) = self.extras_mut(owner) else { return };
+        if extras.text.is_none() {
+            extras.text = Some(Box::new(TextDecoder::new(Encoding::Utf8)));
+            if let Some(attachment) = self.get_mut(owner) {
+                attachment.change(|table| table.wants_text = true);
+            }
+        }
     }
 
     /// Adds a listener behind all others, a bystander before them. Hands it back when its owner is gone.
@@ -243,29 +292,17 @@ impl Attachments {
             // A quarter: so that a count going up and down does not allocate each time.
             self.slots.shrink_to(self.slots.len() * 2);
         }
+        // Bounded by the slots, too.
+        while matches!(self.extras.last(), Some(None)) {
+            self.extras.pop();
+        }
+        if self.extras.len() * 4 < self.extras.capacity() {
+            self.extras.shrink_to(self.extras.len() * 2);
+        }
     }
 }
 
 impl Attachment {
-    fn new(owner: Option<Handle>, table: Rc<Table>) -> Attachment {
-        Attachment { owner, table, extras: None }
-    }
-
-    /// The extras, if there are any.
-    pub(crate) fn extras(&self) -> Option<&Extras> {
-        self.extras.as_deref()
-    }
-
-    /// The same, to be changed.
-    pub(crate) fn extras_if_any(&mut self) -> Option<&mut Extras> {
-        self.extras.as_deref_mut()
-    }
-
-    /// The extras, with room for them from now on.
-    pub(crate) fn extras_mut(&mut self) -> &mut Extras {
-        self.extras.get_or_insert_default()
-    }
-
     /// The table as it is now, for one emission.
     pub(crate) fn table(&self) -> &Rc<Table> {
         &self.table
@@ -280,26 +317,21 @@ impl Attachment {
         result
     }
 
-    /// The only listener to `data`, if it has no captures and does not want text, and its number.
+    /// The only listener to `data`, if it has no captures and nobody wants text, and its number.
     #[inline]
-    pub(crate) fn sole_stateless(&self) -> Option<(fn(Socket, &[u8]), u64)> {
+    pub(crate) fn sole_stateless(&self) -> Option<(DataListener, u64)> {
         match self.table.sole_data {
-            SoleData::Stateless(listener, number) if !self.wants_text() => Some((listener, number)),
-            SoleData::Stateless(..) | SoleData::Captured(..) | SoleData::None => None,
+            SoleData::Stateless(listener, number) => Some((listener, number)),
+            SoleData::Captured(..) | SoleData::None => None,
         }
     }
 
     /// The same for one with captures.
     pub(crate) fn sole_captured(&self) -> Option<(Rc<Listener>, u64)> {
         match &self.table.sole_data {
-            SoleData::Captured(listener, number) if !self.wants_text() => Some((Rc::clone(listener), *number)),
-            SoleData::Stateless(..) | SoleData::Captured(..) | SoleData::None => None,
+            SoleData::Captured(listener, number) => Some((Rc::clone(listener), *number)),
+            SoleData::Stateless(..) | SoleData::None => None,
         }
-    }
-
-    #[inline]
-    fn wants_text(&self) -> bool {
-        self.extras.as_ref().is_some_and(|extras| extras.text.is_some())
     }
 
     /// Puts one registration in front of all others. False when there is none of this number.
@@ -340,6 +372,7 @@ impl Clone for Table {
             entries: self.entries.clone(),
             last_number: self.last_number,
             sole_data: self.sole_data.clone(),
+            wants_text: self.wants_text,
             is_common: false,
             longer: RefCell::default(),
         }
@@ -359,6 +392,10 @@ impl Table {
     }
 
     fn find_sole_data(&mut self) {
+        if self.wants_text {
+            self.sole_data = SoleData::None;
+            return;
+        }
         let data = Event::Socket(SocketEvent::Data);
         let mut found = self.entries.iter().filter(|entry| entry.event == data);
         self.sole_data = match (found.next(), found.next()) {

@@ -11,6 +11,7 @@ use crate::event_loop::current;
 use crate::event_loop::mailbox::{Addresses, Answer};
 use crate::reactor::TimerKind;
 use crate::reactor::selecting::LookupId;
+use crate::reactor::timers::TimerKey;
 use crate::sys::resolver::{LookupFailure, Query};
 
 /// In bytes: what libuv has room for. A longer name is refused within the call, and Node tells it in a tick.
@@ -41,8 +42,7 @@ impl Core {
         let generation = self.reactor.next_generation().get();
         let now = self.clock.now();
         // The request keeps the loop alive, the timer need not.
-        let kind = TimerKind::Lookup(id);
-        let deadline = self.reactor.timers.insert(generation, self.lookup_timeout, kind, false, now);
+        let deadline = self.reactor.timers.insert(generation, self.lookup_timeout, TimerKind::Lookup, false, now);
         if let Some(pending) = self.lookup_owners.get_mut(&id) {
             pending.deadline = Some(deadline);
         }
@@ -71,7 +71,9 @@ impl Core {
     }
 
     /// The resolver did not answer in time. It may still do so, to nobody.
-    pub(crate) fn lookup_expired(&mut self, id: LookupId) {
+    pub(crate) fn lookup_expired(&mut self, timer: TimerKey) {
+        let found = self.lookup_owners.iter().find(|(_, pending)| pending.deadline == Some(timer));
+        let Some((&id, _)) = found else { return };
         self.lookup_finished(Answer { id, result: Err(LookupFailure::AGAIN) });
     }
 

@@ -16,12 +16,15 @@ use std::ptr::{self, NonNull};
 use crate::event_loop::events::Arguments;
 use crate::event_loop::handles::Socket;
 
+/// What a listener to `data` without captures is called by when there are bytes and no text.
+pub(crate) type DataListener = fn(Socket, &[u8]);
+
 /// A closure that has no captures and nothing to drop.
 #[derive(Copy, Clone)]
 pub(crate) struct Stateless {
     call: fn(&Arguments<'_>),
     /// The same for `data`, without the detour of the arguments.
-    call_data: Option<fn(Socket, &[u8])>,
+    call_data: Option<DataListener>,
 }
 
 impl Stateless {
@@ -50,7 +53,7 @@ impl Stateless {
     }
 
     /// What a listener to `data` is called by when there are bytes and no text.
-    pub(crate) fn for_data(self) -> Option<fn(Socket, &[u8])> {
+    pub(crate) fn for_data(self) -> Option<DataListener> {
         self.call_data
     }
 
@@ -94,14 +97,11 @@ fn call_data<F: FnMut(Socket, &[u8]) + 'static>(socket: Socket, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
     use crate::reactor::Handle;
     use crate::reactor::handle::Generations;
-
-    thread_local! {
-        static CALLS: Cell<u32> = const { Cell::new(0) };
-    }
 
     fn socket() -> Socket {
         Socket::from_handle(Handle::new(0, Generations::after(0).next()))
@@ -110,13 +110,15 @@ mod tests {
     /// Under Miri this is the proof of the `unsafe` above: `cargo +nightly miri test stateless`.
     #[test]
     fn a_closure_without_captures_is_called_through_its_code_alone() {
-        let Ok(stateless) = Stateless::new(|_: &Arguments<'_>| CALLS.set(CALLS.get() + 1)) else {
-            unreachable!("it captures nothing")
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let closure = |_: &Arguments<'_>| {
+            CALLS.fetch_add(1, Ordering::Relaxed);
         };
+        let stateless = Stateless::new(closure).ok().unwrap();
         stateless.call(&Arguments::Socket(socket()));
         let copy = stateless;
         copy.call(&Arguments::Close(socket(), true));
-        assert_eq!(CALLS.get(), 2);
+        assert_eq!(CALLS.load(Ordering::Relaxed), 2);
         assert!(stateless.is(copy));
     }
 
@@ -140,18 +142,20 @@ mod tests {
         let closure = Stateless::new(closure).err().unwrap();
         closure(&Arguments::Socket(socket()));
 
+        static DROPS: AtomicU32 = AtomicU32::new(0);
         struct Loud;
         impl Drop for Loud {
             fn drop(&mut self) {
-                CALLS.set(CALLS.get() + 100);
+                DROPS.fetch_add(1, Ordering::Relaxed);
             }
         }
         let loud = Loud;
         let closure = move |_: &Arguments<'_>| {
             let _ = &loud;
         };
-        let before = CALLS.get();
-        drop(Stateless::new(closure).err().unwrap());
-        assert_eq!(CALLS.get(), before + 100);
+        let closure = Stateless::new(closure).err().unwrap();
+        assert_eq!(DROPS.load(Ordering::Relaxed), 0);
+        drop(closure);
+        assert_eq!(DROPS.load(Ordering::Relaxed), 1);
     }
 }

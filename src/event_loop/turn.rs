@@ -252,7 +252,7 @@ impl EventLoop {
             match due {
                 None => return Ok(Progress::Done),
                 Some(Due::Idle | Due::Attempt) => {}
-                Some(Due::Lookup(lookup)) => self.inner.core.borrow_mut().lookup_expired(lookup),
+                Some(Due::Lookup(timer)) => self.inner.core.borrow_mut().lookup_expired(timer),
                 Some(Due::User { timer, callback }) => self.inner.call_timer(timer, callback),
             }
             self.finish_callback()?;

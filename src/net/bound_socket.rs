@@ -332,7 +332,7 @@ impl BoundSocketOptions {
         let port = self.port.unwrap_or(0);
         let mut address = descriptors::parse_address(host).ok_or_else(|| Error::not_numeric(host))?;
         address.set_port(port);
-        let options = AcceptorOptions { ipv6_only, reuse_port: self.reuse_port.unwrap_or(false) };
+        let options = AcceptorOptions { ipv6_only, reuse_port: self.reuse_port.unwrap_or(false), defer_accept: None };
         let failed = |errno| Error::with_host_port(errno, "bind", host, port, None);
         descriptors::bind(address, options).map_err(failed)
     }

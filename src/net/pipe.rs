@@ -134,10 +134,7 @@ impl Socket {
     pub fn pipe_with(self, destination: Socket, options: PipeOptions) -> Socket {
         let pipe = Pipe::new(destination);
         let registered = current::with(|core| {
-            core.sockets
-                .get_mut(self.handle)
-                .map(|attachment| attachment.extras_mut().pipes.push(pipe.clone()))
-                .is_some()
+            core.sockets.extras_mut(self.handle).map(|extras| extras.pipes.push(pipe.clone())).is_some()
         });
         if registered != Some(true) {
             return destination;
@@ -218,7 +215,7 @@ impl Socket {
     /// [`socket.unpipe(destination)`]: https://nodejs.org/api/stream.html#readableunpipedestination
     pub fn unpipe(self, destination: Socket) -> Socket {
         let taken = current::with(|core| {
-            let pipes = &mut core.sockets.get_mut(self.handle)?.extras_if_any()?.pipes;
+            let pipes = &mut core.sockets.extras_if_any(self.handle)?.pipes;
             let position = pipes.iter().position(|pipe| pipe.destination == destination)?;
             pipes.remove(position);
             Some(pipes.is_empty())
@@ -252,7 +249,7 @@ impl Socket {
     /// [`socket.unpipe()`]: https://nodejs.org/api/stream.html#readableunpipedestination
     pub fn unpipe_all(self) -> Socket {
         let taken = current::with(|core| {
-            core.sockets.get_mut(self.handle)?.extras_if_any().map(|extras| std::mem::take(&mut extras.pipes))
+            core.sockets.extras_if_any(self.handle).map(|extras| std::mem::take(&mut extras.pipes))
         });
         let pipes = taken.flatten().unwrap_or_default();
         if pipes.is_empty() {
@@ -347,7 +344,7 @@ impl Pipe {
     fn drained(&self, source: Socket) {
         self.awaits_drain.set(false);
         let anyone_waits = current::with(|core| {
-            let pipes = &core.sockets.get(source.handle)?.extras()?.pipes;
+            let pipes = &core.sockets.extras(source.handle)?.pipes;
             Some(pipes.iter().any(|pipe| pipe.awaits_drain.get()))
         });
         if anyone_waits.flatten() == Some(false) && source.listens_to_data() {
@@ -370,8 +367,7 @@ impl Pipe {
     /// Whether this very pipe is in the source's list no longer: a source may be piped into one destination twice.
     fn left_the_list(&self, source: Socket) -> bool {
         let listed = current::with(|core| {
-            let attachment = core.sockets.get(source.handle)?;
-            Some(attachment.extras()?.pipes.iter().any(|pipe| std::ptr::eq(Rc::as_ptr(pipe), self)))
+            Some(core.sockets.extras(source.handle)?.pipes.iter().any(|pipe| std::ptr::eq(Rc::as_ptr(pipe), self)))
         });
         !self.over.get() && listed.flatten() != Some(true)
     }

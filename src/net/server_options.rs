@@ -122,6 +122,30 @@ impl ServerOptions {
         self
     }
 
+    /// Whether accepted sockets send the writes of one callback together, in one system call; default false. Not in
+    /// Node. What that changes is listed at [`Socket::set_batch_writes`](crate::net::Socket::set_batch_writes).
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::ServerOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let server = net::create_server_with(ServerOptions::new().batch_writes(true), |socket| {
+    ///     socket.write("head, ");
+    ///     socket.end_data("body"); // together
+    ///     socket.server().unwrap().close();
+    /// });
+    /// server.listen_with(("127.0.0.1", 0), |server| {
+    ///     net::connect(server.address().unwrap()).unwrap().resume();
+    /// })?;
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn batch_writes(mut self, on: bool) -> ServerOptions {
+        self.settings.connection.batch_writes = on;
+        self
+    }
+
     /// Peers that are not let in: their connections are closed without an event; default none. Mirrors `blockList` of
     /// [`net.createServer(options)`]. The list is copied, other than in Node; see
     /// [`Server::set_block_list`](crate::net::Server::set_block_list).
@@ -363,6 +387,48 @@ impl ListenOptions {
     #[must_use]
     pub fn reuse_port(mut self, on: bool) -> ListenOptions {
         self.request.options = AcceptorOptions { reuse_port: on, ..self.request.options };
+        self
+    }
+
+    /// Leaves a connection to the kernel until the peer has sent something (`TCP_DEFER_ACCEPT`); default and zero: off.
+    /// Not in Node.
+    ///
+    /// It saves a wake-up per connection where the client speaks first: what it said is read in the turn in which it is
+    /// accepted. `limit` is how long a connection may be silent:
+    /// whole seconds, rounded up, which the kernel rounds up further to the time of one of its retransmissions (1, 3, 7,
+    /// 15 seconds and so on). Then the connection is accepted all the same.
+    ///
+    /// What it changes: `connection` comes with the peer's first bytes or its end, not when the connection is established,
+    /// and `data` in the next callback, before the immediates that a `connection` listener sets.
+    /// Until then nothing here knows of it: the idle timeout does not run, [`max_connections`] does not count it, and it is
+    /// none of the [`backlog`](ListenOptions::backlog). A client that waits for the server to speak first waits for the
+    /// limit. The client itself sees no difference: it is connected at once.
+    ///
+    /// Linux only; it does nothing elsewhere, and for a path.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net, net::ListenOptions};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let server = net::create_server(|socket| {
+    ///     socket.on_data(|_, bytes| assert_eq!(bytes, b"hello"));
+    ///     socket.server().unwrap().close();
+    /// });
+    /// let options = ListenOptions::new().host("127.0.0.1").defer_accept(Duration::from_secs(5));
+    /// server.listen_with(options, |server| {
+    ///     let client = net::connect(server.address().unwrap()).unwrap().resume();
+    ///     client.on_connect(|client| drop(client.end_data("hello")));
+    /// })?;
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    ///
+    /// [`max_connections`]: crate::net::Server::set_max_connections
+    #[must_use]
+    pub fn defer_accept(mut self, limit: Duration) -> ListenOptions {
+        let defer_accept = Some(limit).filter(|limit| !limit.is_zero());
+        self.request.options = AcceptorOptions { defer_accept, ..self.request.options };
         self
     }
 

@@ -298,6 +298,34 @@ impl Server {
         self.write_setting(|settings| settings.connection.no_delay = on)
     }
 
+    /// Whether accepted sockets send the writes of one callback together; default false. Not in Node, see
+    /// [`ServerOptions::batch_writes`](crate::net::ServerOptions::batch_writes).
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Server};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// assert!(!Server::new().batch_writes());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn batch_writes(self) -> bool {
+        self.setting(|settings| settings.connection.batch_writes)
+    }
+
+    /// Sets [`batch_writes`](Server::batch_writes) for the connections to come. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Server};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let server = Server::new().set_batch_writes(true);
+    /// assert!(server.batch_writes());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn set_batch_writes(self, on: bool) -> Server {
+        self.write_setting(|settings| settings.connection.batch_writes = on)
+    }
+
     /// Whether accepted sockets are probed when they are idle (`SO_KEEPALIVE`); default false. Mirrors
     /// `server.keepAlive`, see [`net.createServer(options)`].
     ///

@@ -561,7 +561,7 @@ impl Socket {
     ///
     /// [`socket.destroy()`]: https://nodejs.org/api/net.html#socketdestroyerror
     pub fn destroy(self) -> Socket {
-        current::with(|core| core.reactor.destroy(self.handle, None));
+        current::with(|core| core.destroy(self.handle));
         self
     }
 

@@ -161,6 +161,24 @@ macro_rules! socket_setters {
                 self
             }
 
+            /// Send the writes of one callback together, in one system call; default false. Not in Node. What that
+            /// changes is listed at [`Socket::set_batch_writes`](crate::net::Socket::set_batch_writes).
+            ///
+            /// ```
+            /// use halfclose::{EventLoop, net};
+            ///
+            /// let event_loop = EventLoop::new()?;
+            #[doc = concat!("let options = net::", stringify!($options), "::new().batch_writes(true);")]
+            #[doc = concat!("let socket = ", $make, ";")]
+            /// assert!(socket.batch_writes());
+            /// # Ok::<(), halfclose::Error>(())
+            /// ```
+            #[must_use]
+            pub fn batch_writes(mut self, on: bool) -> Self {
+                self.$($field.)*connection.batch_writes = on;
+                self
+            }
+
             /// Probe the connection when it is idle (`SO_KEEPALIVE`); set when it is established; default false.
             /// Mirrors `keepAlive` of [`new net.Socket(options)`].
             ///

@@ -104,6 +104,86 @@ impl Socket {
         self
     }
 
+    /// Sends the writes of one callback together, in one system call, instead of each at once. Not in Node, whose idiom
+    /// for it is `socket.cork(); process.nextTick(() => socket.uncork())`: this does that before the first write of a
+    /// callback.
+    ///
+    /// Off by default. It can be turned on and off at any time, and is kept when the socket connects again. It pays for
+    /// programs that make a message of several small writes; one large write per callback is only delayed by it.
+    ///
+    /// What it changes:
+    ///
+    /// - A write is queued, and sent with the others in a tick that the first of them queues. Ticks that were queued
+    ///   before it can add to the batch; what is written later belongs to the next one. Writes from outside of
+    ///   [`run`](crate::EventLoop::run) and [`turn`](crate::EventLoop::turn) go out when that is next called.
+    /// - Until then [`writable_length`](Socket::writable_length) counts what was written. [`Socket::bytes_written`] does
+    ///   in any case.
+    /// - Callbacks of [`write_with`](Socket::write_with) follow one tick later than without it, those of one batch
+    ///   together.
+    /// - That the connection broke is learned when the batch is sent, and told one tick later: the write itself returned
+    ///   true.
+    /// - What is written while connecting takes its place among the `connect` listeners in that tick: a listener that is
+    ///   added after the write, in the same callback, is called before the bytes go out.
+    ///
+    /// What it does not change:
+    ///
+    /// - What [`write`](Socket::write) returns, and when `drain` comes: what was collected is sent at once when it
+    ///   reaches [`writable_high_water_mark`](Socket::writable_high_water_mark), so no write is refused that the kernel
+    ///   would have taken.
+    /// - [`end`](Socket::end), [`destroy_soon`](Socket::destroy_soon), [`destroy`](Socket::destroy),
+    ///   [`reset_and_destroy`](Socket::reset_and_destroy), [`into_std`](Socket::into_std) and the last
+    ///   [`uncork`](Socket::uncork) send what was collected first, within the call; so does turning it off. `finish` and
+    ///   `close` come when they would have come.
+    /// - A [`cork`](Socket::cork) holds until its [`uncork`](Socket::uncork), also beyond the tick.
+    /// - The order of bytes, callbacks and events.
+    /// - What a write after `end`, after `destroy` or without a connection leads to.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use halfclose::{EventLoop, net::Socket, next_tick};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = Socket::from_std(TcpStream::connect(listener.local_addr()?)?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// socket.set_batch_writes(true);
+    /// for part in ["a ", "message ", "in ", "parts"] {
+    ///     assert!(socket.write(part));
+    /// }
+    /// assert_eq!(socket.writable_length(), 18);
+    /// next_tick(move || {
+    ///     assert_eq!(socket.writable_length(), 0, "the kernel has everything");
+    ///     socket.destroy();
+    /// });
+    /// event_loop.run()?;
+    ///
+    /// let mut received = String::new();
+    /// peer.read_to_string(&mut received)?;
+    /// assert_eq!(received, "a message in parts");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_batch_writes(self, on: bool) -> Socket {
+        current::with(|core| core.command(|reactor| reactor.set_batch_writes(self.handle, on)));
+        self
+    }
+
+    /// Whether the writes of one callback are sent together; false on a freed handle. Not in Node, see
+    /// [`set_batch_writes`](Socket::set_batch_writes).
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new();
+    /// assert!(!socket.batch_writes());
+    /// assert!(socket.set_batch_writes(true).batch_writes());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn batch_writes(self) -> bool {
+        self.ask(false, |connection| connection.batches_writes())
+    }
+
     /// Probes the connection after it was idle for `initial_delay` (`SO_KEEPALIVE`). Mirrors [`socket.setKeepAlive()`].
     ///
     /// Off by default. Whole seconds count, the rest is cut off; zero leaves the times to the system. With a delay, ten

@@ -82,7 +82,7 @@ impl Socket {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     pub fn with_data<T: 'static, R>(self, f: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
-        let taken = current::with(|core| core.sockets.get_mut(self.handle)?.extras_if_any()?.data.take()).flatten();
+        let taken = current::with(|core| core.sockets.extras_if_any(self.handle)?.data.take()).flatten();
         let Some(data) = taken else { return Err(Error::socket_data("there is none, or it is in use")) };
         let mut borrowed = BorrowedData { socket: self, data: Some(data) };
         match borrowed.data.as_mut().and_then(|data| data.downcast_mut::<T>()) {

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::reactor::connection::{Link, WritePhase};
 use crate::reactor::handle::Token;
 use crate::reactor::ready::Announced;
+use crate::reactor::servers::begin_to_listen;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
 use crate::sys::{Acceptor, Adopted, Stream, Transport};
@@ -76,7 +77,8 @@ impl Reactor {
         if let Some(name) = acceptor.as_ref().ok().and_then(Acceptor::name) {
             found.path = Some(name.path().to_owned());
         }
-        match acceptor.and_then(|acceptor| acceptor.listen(backlog).map(|()| acceptor)) {
+        let options = found.request.options;
+        match acceptor.and_then(|mut acceptor| begin_to_listen(&mut acceptor, backlog, options).map(|()| acceptor)) {
             Ok(acceptor) => {
                 let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
                 let address = acceptor.local_address().unwrap_or(unknown);
@@ -98,6 +100,7 @@ impl Reactor {
     /// What waits to be written cannot go along, and a shutdown that is due or under way has callbacks waiting for it.
     /// The caller may want a TCP connection only.
     pub(crate) fn detach(&mut self, socket: Handle, only_tcp: bool) -> Result<(Stream, Vec<u8>), Error> {
+        self.send_batch(socket);
         let Some(connection) = self.live(socket) else { return Err(Error::not_transferable()) };
         let unix = connection.stream().is_some_and(|stream| stream.transport() == Transport::Unix);
         if only_tcp && unix {
@@ -113,6 +116,8 @@ impl Reactor {
         if ending || writing || decoding || !matches!(connection.link, Link::Open { .. }) {
             return Err(Error::not_transferable());
         }
+        self.pay_end(socket);
+        let connection = &mut self.connections[socket.index()];
         let Link::Open { stream } = std::mem::replace(&mut connection.link, Link::Detached) else {
             return Err(Error::not_transferable());
         };

@@ -20,6 +20,8 @@ pub(crate) trait Outgoing {
 pub(crate) enum QueuedBytes {
     Owned(Vec<u8>),
     Static(&'static [u8]),
+    /// Short writes one after the other, in a buffer of the loop's ([`super::batching`]).
+    Collected(Vec<u8>),
     /// Shared with other owners, or of a type that users brought.
     Shared(Box<dyn AsRef<[u8]>>),
 }
@@ -27,7 +29,7 @@ pub(crate) enum QueuedBytes {
 impl QueuedBytes {
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
-            QueuedBytes::Owned(bytes) => bytes,
+            QueuedBytes::Owned(bytes) | QueuedBytes::Collected(bytes) => bytes,
             QueuedBytes::Static(bytes) => bytes,
             QueuedBytes::Shared(bytes) => (**bytes).as_ref(),
         }

@@ -250,6 +250,8 @@ impl super::connection::Connection {
         self.write.set_need_drain(false);
         self.write.set_after_write_pending(false);
         self.write.set_shutting_down(false);
+        self.write.set_batch_open(false);
+        self.write.set_end_owed(false);
     }
 }
 

@@ -295,6 +295,12 @@ flags! {
         shutting_down set_shutting_down,
         /// The `writable: false` option: this side is over from the start, in every connection.
         disabled set_disabled,
+        /// `batch_writes`: the writes of one callback go out together.
+        batches set_batches,
+        /// The tick that sends what was collected is queued.
+        batch_open set_batch_open,
+        /// The close that is about to come ends this side for the peer.
+        end_owed set_end_owed,
     }
 }
 
@@ -415,6 +421,7 @@ pub(crate) struct ConnectionOptions {
     pub(crate) block_list: Option<BlockList>,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
+    pub(crate) batch_writes: bool,
 }
 
 impl Default for ConnectionOptions {
@@ -430,6 +437,7 @@ impl Default for ConnectionOptions {
             block_list: None,
             readable: true,
             writable: true,
+            batch_writes: false,
         }
     }
 }
@@ -457,6 +465,7 @@ impl Connection {
         connection.set_keep_alive(options.keep_alive);
         connection.read.set_disabled(!options.readable);
         connection.write.set_disabled(!options.writable);
+        connection.write.set_batches(options.batch_writes);
         connection.read.phase = connection.read.first_phase();
         connection.write.phase = connection.write.first_phase();
         let settings = Settings::of(options);

@@ -37,7 +37,7 @@ impl Reactor {
         connection.set_timeout_is_zero(timeout.is_zero());
         let mut apart = None;
         if !timeout.is_zero() {
-            let kind = TimerKind::Idle(socket);
+            let kind = TimerKind::Idle(socket.index());
             let timer = timers.insert(socket.generation().get(), timeout.min(MAX_TIMEOUT), kind, false, now);
             connection.idle_timer = Some(timer.place());
             apart = Some(timeout).filter(|&timeout| timers.duration(timer) != Some(timeout));
@@ -68,12 +68,12 @@ impl Reactor {
     }
 
     /// The timer expired. True when `timeout` is to be emitted.
-    pub(super) fn idle_expired(&mut self, socket: Handle, timer: TimerKey) -> bool {
+    pub(super) fn idle_expired(&mut self, slot: usize, timer: TimerKey) -> bool {
         let now = self.now;
-        let Some(connection) = self.connections.get_mut(socket.index()) else { return false };
-        if connection.handle != socket || connection.idle_timer() != Some(timer) {
+        let Some(connection) = self.connections.get_mut(slot).filter(|found| found.idle_timer() == Some(timer)) else {
             return false;
-        }
+        };
+        let socket = connection.handle;
         let last_activity = connection.last_activity;
         let timeout = self.timers.duration(timer).unwrap_or_default();
         if last_activity.saturating_add(timeout) > now {

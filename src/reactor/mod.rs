@@ -13,6 +13,7 @@
 //! | [`reading`] | the readable side in motion |
 //! | [`writing`] | the writable side in motion |
 //! | [`transmitting`] | what remains of a write, offered to the kernel |
+//! | [`batching`] | writes that are held back to go out together |
 //! | [`plain`] | the usual way of a read and of a write |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
@@ -20,7 +21,7 @@
 //! | [`admission`] | who is let in |
 //! | [`adopting`] | descriptors that come in from outside, and go out again |
 //! | [`idle`] | the idle timeout |
-//! | [`timers`] | Node's timer lists |
+//! | [`timers`], [`timer_kind`] | Node's timer lists, and what is in them |
 //! | [`ticks`] | the deferred queue, and what a callback still owes |
 //! | [`ready`] | readiness that no new kernel event will announce |
 //! | [`serving`] | the poll and pending phases, one callback at a time |
@@ -38,6 +39,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod adopting;
+pub(crate) mod batching;
 pub(crate) mod bytes;
 pub(crate) mod closing;
 pub(crate) mod connecting;
@@ -58,6 +60,7 @@ pub(crate) mod serving;
 pub(crate) mod target;
 pub(crate) mod text_decoder;
 pub(crate) mod ticks;
+pub(crate) mod timer_kind;
 pub(crate) mod timers;
 pub(crate) mod transmitting;
 pub(crate) mod unix;
@@ -68,6 +71,7 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
+use crate::reactor::batching::Spares;
 use crate::reactor::bytes::QueuedBytes;
 use crate::reactor::closing::Closing;
 use crate::reactor::connection::{Connection, ConnectionOptions, Link};
@@ -79,6 +83,7 @@ use crate::reactor::selecting::LookupId;
 use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
+pub(crate) use crate::reactor::timer_kind::TimerKind;
 use crate::reactor::timers::{TimerKey, Timers};
 use crate::reactor::watching::Watches;
 use crate::sys::Poller;
@@ -88,20 +93,6 @@ use crate::sys::Time;
 /// A one-shot callback that the event loop keeps: the reactor knows only its number.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct CallbackId(pub(crate) u32);
-
-/// What a timer is for.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum TimerKind {
-    /// The user's, once or again and again.
-    Once(CallbackId),
-    Every(CallbackId),
-    /// A socket's idle timeout.
-    Idle(Handle),
-    /// The time that one of several addresses has.
-    Attempt(Handle),
-    /// The time that the resolver has.
-    Lookup(LookupId),
-}
 
 /// A timer that is due.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -115,7 +106,7 @@ pub(crate) enum Due {
     /// Its `connectionAttemptTimeout` event lies there.
     Attempt,
     /// The resolver did not answer.
-    Lookup(LookupId),
+    Lookup(TimerKey),
 }
 
 /// What Node registers as a listener of its own, because its place among the user's listeners shows (rules L5, L8,
@@ -176,6 +167,7 @@ pub(crate) struct Reactor {
     internal_requests: Vec<(Handle, u32, Internal)>,
     /// What users gave us to own and nothing needs any more. Dropping may run user code, so the event loop does it.
     graveyard: Vec<QueuedBytes>,
+    spares: Spares,
     /// Slots that were freed: their listeners and data go to the graveyard too.
     freed: Vec<Handle>,
     freed_servers: Vec<Handle>,
@@ -207,6 +199,7 @@ impl Reactor {
             requests: 0,
             internal_requests: Vec::new(),
             graveyard: Vec::new(),
+            spares: Spares::default(),
             freed: Vec::new(),
             freed_servers: Vec::new(),
             abandoned_lookups: Vec::new(),
@@ -356,12 +349,14 @@ impl Reactor {
             ConnectionTick::EmitClose => self.emit_detached_close(socket, epoch),
             ConnectionTick::Closed => self.mark_closed(socket, epoch),
             ConnectionTick::AfterWrite(completion) if !current => self.complete_now(socket, completion, None),
+            ConnectionTick::SendBatch if !current => {}
             ConnectionTick::WriteFailed(completion, error) if !current => {
                 self.complete_now(socket, completion, Some(&error));
             }
 
             ConnectionTick::AfterWrite(completion) => self.after_write(socket, completion),
             ConnectionTick::WriteFailed(completion, error) => self.write_failed(socket, completion, error),
+            ConnectionTick::SendBatch => self.batch_is_over(socket),
             ConnectionTick::Attempt(target) => self.attempt(socket, epoch, target),
             ConnectionTick::Finish => self.finish(socket, epoch),
             ConnectionTick::LookupFailed(error) if current => self.destroy(socket, Some(error)),

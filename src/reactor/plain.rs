@@ -32,7 +32,7 @@ pub(crate) enum ReadPlainly {
 
 /// How far the short way of a write led.
 pub(crate) enum Plainly {
-    /// The kernel has everything, and nothing else is to be done.
+    /// The kernel has everything, or the write was joined to the one before it, and nothing else is to be done.
     Whole,
     /// It was tried, and what it said is to be looked at.
     Otherwise(io::Result<usize>),
@@ -93,7 +93,7 @@ impl Reactor {
     /// The usual case, in one piece: nothing waits, and the kernel takes it all.
     #[inline]
     pub(crate) fn write_plainly(&mut self, socket: Handle, bytes: &[u8]) -> Plainly {
-        let Some(connection) = self.connections.plain_writer(socket) else { return Plainly::Not };
+        let Some(connection) = self.connections.plain_writer(socket) else { return self.join_plainly(socket, bytes) };
         let Some(stream) = connection.open_stream() else { return Plainly::Not };
         let outcome = stream.write_whole(bytes);
         connection.bytes_dispatched += bytes.len() as u64;
@@ -151,6 +151,7 @@ impl Connection {
         matches!(self.link, Link::Open { .. })
             && write.phase == WritePhase::Open
             && self.queue().is_none()
+            && !write.batches()
             && !write.need_drain()
             && self.settings().default_encoding == Encoding::Utf8
             && !self.idle_expired()

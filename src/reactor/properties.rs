@@ -8,11 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::reactor::connection::{Connection, Flow, Link, ReadPhase, WriteQueue};
+use crate::reactor::connection::{Connection, ConnectionOptions, Flow, Link, ReadPhase, WriteQueue};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
-use crate::sys::{BoundName, KeepAliveTimes, Stream};
+use crate::sys::{BoundName, CopiedOptions, KeepAliveTimes, Stream};
 
 impl Connection {
     pub(crate) fn is_destroyed(&self) -> bool {
@@ -165,6 +165,16 @@ impl Connection {
             interval: settings.keep_alive_interval.map(seconds),
             count: settings.keep_alive_count,
         })
+    }
+}
+
+impl ConnectionOptions {
+    /// Those that an accepted socket can have from its acceptor.
+    pub(super) fn copied_options(&self) -> CopiedOptions {
+        let delay = Duration::from_secs(self.keep_alive_initial_delay.as_secs());
+        let times =
+            (self.keep_alive && !delay.is_zero()).then_some(KeepAliveTimes { delay, interval: None, count: None });
+        CopiedOptions { no_delay: self.no_delay, keep_alive: self.keep_alive, times }
     }
 }
 

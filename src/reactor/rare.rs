@@ -244,12 +244,15 @@ impl Connection {
 
     /// Gives the box back when nothing is in it.
     pub(super) fn release_rare(&mut self) {
-        let Some(rare) = &mut self.rare else { return };
+        drop(self.take_empty_rare());
+    }
+
+    /// The box, when nothing is in it.
+    pub(super) fn take_empty_rare(&mut self) -> Option<Box<Rare>> {
+        let rare = self.rare.as_mut()?;
         rare.incoming.shrink();
         rare.settings.take_if(|settings| settings.are_default());
-        if rare.is_nothing() {
-            self.rare = None;
-        }
+        self.rare.take_if(|rare| rare.is_nothing())
     }
 
     /// Counts the connections of one socket: a tick of an earlier one does nothing to a later one.

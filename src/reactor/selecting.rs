@@ -273,7 +273,7 @@ impl Reactor {
         }
         let timeout = selection.attempt_timeout;
         let generation = self.generations.next().get();
-        let timer = self.timers.insert(generation, timeout, TimerKind::Attempt(socket), true, now);
+        let timer = self.timers.insert(generation, timeout, TimerKind::Attempt(socket.index()), true, now);
         if let Some(selection) = self.selection(socket, epoch) {
             selection.timer = Some(timer);
         }
@@ -299,9 +299,10 @@ impl Reactor {
 
     /// The time of an attempt is over: it is given up, and the next address follows (rule C24). Node closes the
     /// descriptor after the listeners; here it is closed before, so that nothing of it can be met in them.
-    pub(super) fn attempt_expired(&mut self, socket: Handle, timer: TimerKey) -> bool {
+    pub(super) fn attempt_expired(&mut self, slot: usize, timer: TimerKey) -> bool {
         self.timers.remove(timer);
-        let Some(connection) = self.live(socket) else { return false };
+        let Some(connection) = self.connections.get_mut(slot) else { return false };
+        let socket = connection.handle;
         let epoch = connection.epoch();
         let Some(Rare { outbound, attempt, .. }) = connection.rare.as_deref_mut() else { return false };
         let Some(selection) = outbound.as_mut().and_then(|outbound| outbound.selection.as_mut()) else { return false };

@@ -166,9 +166,14 @@ impl Reactor {
         let Some(found) = self.server_mut(server) else { return };
         let options = found.request.options;
         let backlog = found.request.backlog();
+        let inherited = found.options.connection.copied_options();
         let mut failure = None;
         for &address in candidates {
-            match Acceptor::tcp(address, options).and_then(|acceptor| acceptor.listen(backlog).map(|()| acceptor)) {
+            let bound = Acceptor::tcp(address, options).and_then(|mut acceptor| {
+                acceptor.hand_down(inherited);
+                begin_to_listen(&mut acceptor, backlog, options).map(|()| acceptor)
+            });
+            match bound {
                 Ok(acceptor) => return self.listening(server, acceptor, address),
                 Err(error) => {
                     let errno = Errno::from_io(&error);
@@ -356,8 +361,10 @@ impl Reactor {
         let found = &mut self.servers[server.index()];
         let settings = &found.options;
         let mut connection = Connection::new(socket, &settings.connection);
-        connection.set_options_of(&stream);
+        let inheritance = found.listener.as_ref().map(|listener| listener.acceptor.inheritance()).unwrap_or_default();
+        inheritance.complete(&stream, settings.connection.copied_options());
         let paused = settings.pause_on_connect;
+        let deferred = found.listener.as_ref().is_some_and(|listener| listener.acceptor.is_deferring());
         connection.server = Some(server);
         connection.set_counted_by_server(true);
         connection.set_peer(peer);
@@ -370,7 +377,14 @@ impl Reactor {
         if paused {
             connection.read.flow = Flow::Stopped;
         }
+        if deferred && !paused {
+            // Its first bytes are there: they are read in this turn, as the next callback of this phase.
+            connection.announced = Announced { queued: true, ..Announced::readable() };
+        }
         self.connections.insert(connection);
+        if deferred && !paused {
+            self.serve_in_this_phase(token);
+        }
         if !paused {
             self.read_zero(socket);
         }
@@ -398,6 +412,14 @@ impl Server {
     pub(crate) fn path(&self) -> Option<&Path> {
         if self.address().is_some() { None } else { self.path.as_deref() }
     }
+}
+
+/// The last step before connections come: only a socket of ours, or one that was given for this, may be told how.
+pub(super) fn begin_to_listen(acceptor: &mut Acceptor, backlog: i32, options: AcceptorOptions) -> io::Result<()> {
+    if let Some(limit) = options.defer_accept {
+        acceptor.defer_accept(limit)?;
+    }
+    acceptor.listen(backlog)
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {

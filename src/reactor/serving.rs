@@ -62,6 +62,11 @@ impl Serving {
         self.left = Some(self.budgets.reads.max(1) - 1);
     }
 
+    /// The descriptor had its only step.
+    pub(super) fn spend_all(&mut self) {
+        self.left = Some(0);
+    }
+
     fn next_token(&mut self) {
         self.left = None;
         self.progress = Progress::Reading;
@@ -118,6 +123,14 @@ impl Reactor {
             }
         }
         self.poller.advance_to_end();
+    }
+
+    /// Puts a token behind all that this phase serves. What the kernel said is noted then: it stands before it.
+    pub(super) fn serve_in_this_phase(&mut self, token: u64) {
+        if self.ready.has_nothing_now() {
+            self.queue_events();
+        }
+        self.ready.push_now(token);
     }
 
     /// What is served now: first what waited, then the fresh events.
@@ -208,7 +221,7 @@ impl Reactor {
                 return Served::Nothing;
             }
             // If it won it is connected now, and as below its input waits for the next turn.
-            self.serving.left = Some(0);
+            self.serving.spend_all();
             self.serving.progress = Progress::Done;
             return Served::Callback;
         }
@@ -373,17 +386,17 @@ impl Reactor {
         while let Some((timer, kind)) = self.timers.pop_due() {
             match kind {
                 TimerKind::Once(callback) | TimerKind::Every(callback) => return Some(Due::User { timer, callback }),
-                TimerKind::Idle(socket) => {
-                    if self.idle_expired(socket, timer) {
+                TimerKind::Idle(slot) => {
+                    if self.idle_expired(slot, timer) {
                         return Some(Due::Idle);
                     }
                 }
-                TimerKind::Attempt(socket) => {
-                    if self.attempt_expired(socket, timer) {
+                TimerKind::Attempt(slot) => {
+                    if self.attempt_expired(slot, timer) {
                         return Some(Due::Attempt);
                     }
                 }
-                TimerKind::Lookup(lookup) => return Some(Due::Lookup(lookup)),
+                TimerKind::Lookup => return Some(Due::Lookup(timer)),
             }
         }
         None

@@ -64,6 +64,8 @@ pub(crate) enum ConnectionTick {
     AutoEnd,
     /// `afterWriteTick`
     AfterWrite(Completion),
+    /// No function of Node's: the end of a batch, where `process.nextTick(() => socket.uncork())` would be.
+    SendBatch,
     /// `onwriteError`
     WriteFailed(Completion, Error),
     /// `errorBuffer`

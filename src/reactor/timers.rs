@@ -12,10 +12,12 @@
 //! - A list's expiry is never later than the moment its first timer is due, unless [`Timers::arm`] put that timer
 //!   behind later starts, which then went away. It may be earlier, after a cancel or a refresh; then the list is queued
 //!   again when its turn comes.
-//! - Every list is in the queue exactly once, and `next` is the queue's first place.
-//! - At most one list of a duration is shared (found through `by_duration`); an unshared list holds one timer.
-//! - A list is empty only between the pop of its last timer and the next `pop_due`, or the removal of that timer.
-//!   It waits there because a callback that arms its own duration again must find it, as in Node.
+//! - Every list that has a timer is in the queue, once, and `next` is the queue's first place.
+//! - A duration has one shared list (found through `by_duration`), from its first timer to its last, armed or not: so a
+//!   timer need not store its duration. An unshared list holds one timer, and is gone with it.
+//! - A list without timers is queued only between the pop of its last timer and the next `pop_due`, or the removal of that
+//!   timer. It waits there because a callback that arms its own duration again must find it, as in Node, where a list
+//!   that is out of the queue is none.
 //! - No position is remembered between two calls: callbacks may insert, remove or refresh anything.
 //! - A key of a removed timer matches no entry, and every call with it does nothing.
 //!
@@ -23,6 +25,7 @@
 //! unreferenced. Here no cancel leaves an empty list behind, so unused durations cost neither memory nor wakeups.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
@@ -41,7 +44,7 @@ const WALK_LIMIT: usize = 32;
 const NONE: u32 = u32::MAX;
 
 /// All timers of one loop. `K` says what a timer is for; it is handed back when the timer is due.
-pub(crate) struct Timers<K: Copy> {
+pub(crate) struct Timers<K: Compact> {
     entries: Slab<Entry<K>>,
     lists: Slab<List>,
     /// The shared lists. A tree, because durations may come from outside and a keyed hash would need random numbers.
@@ -55,7 +58,7 @@ pub(crate) struct Timers<K: Copy> {
     now: Time,
 }
 
-impl<K: Copy> Timers<K> {
+impl<K: Compact> Timers<K> {
     pub(crate) fn new() -> Self {
         Timers {
             entries: Slab::new(),
@@ -88,16 +91,17 @@ impl<K: Copy> Timers<K> {
         let index = u32::try_from(vacant.key()).unwrap_or(NONE);
         assert!(index < TimerKey::INDEX_LIMIT, "more than 2^24 - 1 timers");
         let key = TimerKey::new(index, generation);
+        let list = shared_list(&mut self.lists, &mut self.by_duration, duration.max(MINIMUM_DURATION));
         vacant.insert(Entry {
             key,
-            kind,
-            duration: duration.max(MINIMUM_DURATION),
             start: now,
             previous: NONE,
             next: NONE,
-            list: NONE,
-            referenced,
+            kind: kind.compact(),
+            place: ListPlace::new(list, referenced),
+            of: PhantomData,
         });
+        self.list_mut(list).timers += 1;
         self.arm(key, now);
         key
     }
@@ -105,15 +109,23 @@ impl<K: Copy> Timers<K> {
     /// Cancels a timer and forgets it.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<K> {
         let entry = self.entry(key)?;
-        let (kind, duration, list) = (entry.kind, entry.duration, entry.list);
-        if list != NONE {
+        let kind = entry.kind();
+        let place = entry.place;
+        if place.armed() {
             self.unlink(key.index());
-            self.free_if_empty(list);
-        } else if let Some(&served) = self.by_duration.get(&duration) {
-            // The timer may be the last one that its list served. Nobody will refresh it any more.
-            self.free_if_empty(served);
         }
+        // If it is not armed it may be the last one that its list served. Nobody will refresh it any more.
+        self.leave_queue_if_empty(place.list());
+        let shared = self.at(key.index()).place.list();
         self.entries.remove(key.index() as usize);
+        let list = self.list_mut(shared);
+        list.timers -= 1;
+        if list.timers == 0 {
+            let duration = list.duration;
+            self.leave_queue_if_empty(shared);
+            self.by_duration.remove(&duration);
+            self.lists.remove(shared as usize);
+        }
         Some(kind)
     }
 
@@ -124,7 +136,7 @@ impl<K: Copy> Timers<K> {
 
     /// What the timer is for; `None` once it was removed.
     pub(crate) fn kind(&self, key: TimerKey) -> Option<K> {
-        self.entry(key).map(|entry| entry.kind)
+        self.entry(key).map(Entry::kind)
     }
 
     /// Arms the timer at the tail of its list, from wherever it is: Node's `refresh()` with `start` the time now (TM5),
@@ -145,16 +157,16 @@ impl<K: Copy> Timers<K> {
     /// again from it, a moment in the past. At the tail it would wait behind timers that started after it, and
     /// fire late by up to its whole duration.
     pub(crate) fn arm_at(&mut self, key: TimerKey, start: Time) {
-        let Some(duration) = self.duration(key) else {
+        if self.entry(key).is_none() {
             return;
-        };
+        }
         let list = self.leave_for_shared_list(key.index(), start);
         let mut after = self.list(list).tail;
         let mut steps = 0;
         // Bounded by `WALK_LIMIT`.
         while after != NONE && self.at(after).start > start {
             if steps == WALK_LIMIT {
-                let own = self.new_list(duration, start.saturating_add(duration), false);
+                let own = self.new_list_of_its_own(list, start);
                 self.link_after(key.index(), own, NONE, start);
                 return;
             }
@@ -165,7 +177,7 @@ impl<K: Copy> Timers<K> {
     }
 
     pub(crate) fn duration(&self, key: TimerKey) -> Option<Duration> {
-        self.entry(key).map(|entry| entry.duration)
+        self.entry(key).map(|entry| self.list(entry.place.list()).duration)
     }
 
     /// Whether the timer keeps the loop alive while it is armed.
@@ -173,9 +185,9 @@ impl<K: Copy> Timers<K> {
         let Some(entry) = self.entry_mut(key) else {
             return;
         };
-        let counted = entry.counted();
-        entry.referenced = referenced;
-        match (counted, entry.counted()) {
+        let counted = entry.place.counted();
+        entry.place.set_referenced(referenced);
+        match (counted, entry.place.counted()) {
             (false, true) => self.referenced_count += 1,
             (true, false) => self.referenced_count -= 1,
             (false, false) | (true, true) => {}
@@ -183,11 +195,11 @@ impl<K: Copy> Timers<K> {
     }
 
     pub(crate) fn referenced(&self, key: TimerKey) -> bool {
-        self.entry(key).is_some_and(|entry| entry.referenced)
+        self.entry(key).is_some_and(|entry| entry.place.referenced())
     }
 
     pub(crate) fn armed(&self, key: TimerKey) -> bool {
-        self.entry(key).is_some_and(|entry| entry.list != NONE)
+        self.entry(key).is_some_and(|entry| entry.place.armed())
     }
 
     /// The number of timers that are armed and referenced: while there is one, the loop is alive.
@@ -223,12 +235,13 @@ impl<K: Copy> Timers<K> {
                 return None;
             }
             let list = self.list(place.list);
-            let (head, duration, shared) = (list.head, list.duration, list.shared);
+            let (head, duration, shared) = (list.head, list.duration, list.is_shared());
             if head == NONE {
-                self.free_if_empty(place.list);
+                self.leave_queue_if_empty(place.list);
                 continue;
             }
-            let Entry { key, kind, start, .. } = *self.at(head);
+            let entry = self.at(head);
+            let (key, kind, start) = (entry.key, entry.kind(), entry.start);
             let due = start.saturating_add(duration);
             if due > self.now {
                 self.requeue(place.list, due);
@@ -236,7 +249,7 @@ impl<K: Copy> Timers<K> {
             }
             self.unlink(head);
             if !shared {
-                self.free_if_empty(place.list);
+                self.leave_queue_if_empty(place.list);
             }
             return Some((key, kind));
         }
@@ -267,32 +280,34 @@ impl<K: Copy> Timers<K> {
         &mut self.lists[list as usize]
     }
 
-    /// Takes the timer out of the list it is in, and finds or makes the shared list of its duration. If it is in that
-    /// list already, the list stays queued as it is, even when nothing is left in it for the moment.
+    /// Takes the timer out of the list it is in, and gives the shared list of its duration, which is queued then. If it was in
+    /// that list already, the list stays queued as it is, even when nothing is left in it for the moment.
     fn leave_for_shared_list(&mut self, index: u32, start: Time) -> u32 {
-        let Entry { duration, list: current, .. } = *self.at(index);
-        if current != NONE {
-            let shared = self.list(current).shared;
+        let place = self.at(index).place;
+        if place.armed() {
+            let shared = self.list(place.list()).is_shared();
             self.unlink(index);
             if shared {
-                return current;
+                return place.list();
             }
-            self.free_if_empty(current);
+            self.leave_queue_if_empty(place.list());
         }
-        match self.by_duration.get(&duration) {
-            Some(&list) => list,
-            None => self.new_list(duration, start.saturating_add(duration), true),
+        let shared = self.at(index).place.list();
+        if !self.list(shared).queued {
+            let expiry = start.saturating_add(self.list(shared).duration);
+            self.enqueue(shared, expiry);
         }
+        shared
     }
 
     fn link_after(&mut self, index: u32, list: u32, after: u32, start: Time) {
         let before = if after == NONE { self.list(list).head } else { self.at(after).next };
         let entry = self.at_mut(index);
         entry.start = start;
-        entry.list = list;
+        entry.place.arm(list);
         entry.previous = after;
         entry.next = before;
-        let counted = entry.counted();
+        let counted = entry.place.counted();
         self.referenced_count += usize::from(counted);
         self.set_next(list, after, index);
         self.set_previous(list, before, index);
@@ -303,12 +318,18 @@ impl<K: Copy> Timers<K> {
         }
     }
 
-    /// Takes an armed timer out of its list, and leaves the list alone even if it is empty now.
+    /// Takes an armed timer out of its list, and leaves the list alone even if it is empty now. The timer is one of the
+    /// shared list of its duration then.
     fn unlink(&mut self, index: u32) {
+        let list = self.at(index).place.list();
+        let shared = match self.list(list).own_timer_of {
+            NONE => list,
+            shared => shared,
+        };
         let entry = self.at_mut(index);
-        let counted = entry.counted();
-        let (list, previous, next) = (entry.list, entry.previous, entry.next);
-        entry.list = NONE;
+        let counted = entry.place.counted();
+        let (previous, next) = (entry.previous, entry.next);
+        entry.place.disarm(shared);
         entry.previous = NONE;
         entry.next = NONE;
         self.referenced_count -= usize::from(counted);
@@ -332,41 +353,45 @@ impl<K: Copy> Timers<K> {
         }
     }
 
-    fn new_list(&mut self, duration: Duration, expiry: Time, shared: bool) -> u32 {
-        let id = self.take_list_id();
-        let list = self.lists.insert(List { duration, expiry, id, head: NONE, tail: NONE, shared });
+    /// A list for one timer, next to the shared one of its duration.
+    fn new_list_of_its_own(&mut self, shared: u32, start: Time) -> u32 {
+        let duration = self.list(shared).duration;
         // A list has a timer, or just had one: there are fewer than twice 2^24 of them.
-        let list = list as u32;
-        if shared {
-            self.by_duration.insert(duration, list);
-        }
-        self.queue.insert(Place { expiry, id, list });
-        self.next = self.queue.first().copied();
+        let list = self.lists.insert(List { own_timer_of: shared, ..List::new(duration) }) as u32;
+        self.enqueue(list, start.saturating_add(duration));
         list
     }
 
-    fn free_if_empty(&mut self, list: u32) {
-        if self.list(list).head != NONE {
+    fn enqueue(&mut self, list: u32, expiry: Time) {
+        let id = self.take_list_id();
+        let queued = self.list_mut(list);
+        queued.expiry = expiry;
+        queued.id = id;
+        queued.queued = true;
+        self.queue.insert(Place { expiry, id, list });
+        self.next = self.queue.first().copied();
+    }
+
+    /// The last timer has left: the list is out of the queue, and gone if it was one timer's own.
+    fn leave_queue_if_empty(&mut self, list: u32) {
+        let empty = self.list_mut(list);
+        if empty.head != NONE || !empty.queued {
             return;
         }
-        let List { duration, expiry, id, shared, .. } = self.lists.remove(list as usize);
-        if shared {
-            self.by_duration.remove(&duration);
+        empty.queued = false;
+        let place = Place { expiry: empty.expiry, id: empty.id, list };
+        if !empty.is_shared() {
+            self.lists.remove(list as usize);
         }
-        self.queue.remove(&Place { expiry, id, list });
+        self.queue.remove(&place);
         self.next = self.queue.first().copied();
     }
 
     /// Node takes the later of `expiry` and the moment after now; a timer that is not due yet satisfies that by itself.
     fn requeue(&mut self, list: u32, expiry: Time) {
-        let id = self.take_list_id();
-        let moved = self.list_mut(list);
-        let old = Place { expiry: moved.expiry, id: moved.id, list };
-        moved.expiry = expiry;
-        moved.id = id;
-        self.queue.remove(&old);
-        self.queue.insert(Place { expiry, id, list });
-        self.next = self.queue.first().copied();
+        let moved = self.list(list);
+        self.queue.remove(&Place { expiry: moved.expiry, id: moved.id, list });
+        self.enqueue(list, expiry);
     }
 
     fn take_list_id(&mut self) -> u64 {
@@ -408,33 +433,107 @@ impl TimerKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerPlace(NonZeroU32);
 
-/// One timer. Links are 32-bit indices instead of options to keep an armed timer within a cache line.
+/// What a timer is for, in 32 bits.
+pub(crate) trait Compact: Copy {
+    fn compact(self) -> u32;
+    fn expand(compact: u32) -> Self;
+}
+
+/// One timer, in half a cache line: a million of them are 32 megabytes. Links are 32-bit indices, and the duration is the
+/// list's.
 struct Entry<K> {
     key: TimerKey,
-    kind: K,
-    duration: Duration,
     start: Time,
     previous: u32,
     next: u32,
-    /// The list it is armed in, or `NONE`.
-    list: u32,
-    referenced: bool,
+    kind: u32,
+    place: ListPlace,
+    of: PhantomData<K>,
 }
 
-impl<K> Entry<K> {
-    fn counted(&self) -> bool {
-        self.referenced && self.list != NONE
+impl<K: Compact> Entry<K> {
+    fn kind(&self) -> K {
+        K::expand(self.kind)
     }
 }
 
-/// Armed timers of one duration.
+/// The list of a timer, and how it belongs to it. A timer that is not armed belongs to the shared list of its duration
+/// without being in it.
+#[derive(Clone, Copy)]
+struct ListPlace(u32);
+
+impl ListPlace {
+    const ARMED: u32 = 1 << 31;
+    const REFERENCED: u32 = 1 << 30;
+    const LIST: u32 = Self::REFERENCED - 1;
+
+    fn new(list: u32, referenced: bool) -> ListPlace {
+        let mut place = ListPlace(list);
+        place.set_referenced(referenced);
+        place
+    }
+
+    fn list(self) -> u32 {
+        self.0 & Self::LIST
+    }
+
+    fn armed(self) -> bool {
+        self.0 & Self::ARMED != 0
+    }
+
+    fn referenced(self) -> bool {
+        self.0 & Self::REFERENCED != 0
+    }
+
+    fn counted(self) -> bool {
+        self.armed() && self.referenced()
+    }
+
+    fn set_referenced(&mut self, referenced: bool) {
+        self.0 = if referenced { self.0 | Self::REFERENCED } else { self.0 & !Self::REFERENCED };
+    }
+
+    fn arm(&mut self, list: u32) {
+        self.0 = (self.0 & Self::REFERENCED) | Self::ARMED | list;
+    }
+
+    fn disarm(&mut self, shared: u32) {
+        self.0 = (self.0 & Self::REFERENCED) | shared;
+    }
+}
+
+/// Timers of one duration.
 struct List {
     duration: Duration,
+    /// Where it stands in the queue, while it is queued.
     expiry: Time,
     id: u64,
     head: u32,
     tail: u32,
-    shared: bool,
+    /// How many timers have this duration, armed or not. Counted by the shared list.
+    timers: u32,
+    /// The shared list, if this one is a timer's own; else `NONE`.
+    own_timer_of: u32,
+    queued: bool,
+}
+
+impl List {
+    fn new(duration: Duration) -> List {
+        List {
+            duration,
+            expiry: Time::ZERO,
+            id: 0,
+            head: NONE,
+            tail: NONE,
+            timers: 0,
+            own_timer_of: NONE,
+            queued: false,
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.own_timer_of == NONE
+    }
 }
 
 /// Where a list stands in the queue: by expiry, and of equal ones the list queued first.
@@ -443,6 +542,11 @@ struct Place {
     expiry: Time,
     id: u64,
     list: u32,
+}
+
+/// The shared list of a duration.
+fn shared_list(lists: &mut Slab<List>, by_duration: &mut BTreeMap<Duration, u32>, duration: Duration) -> u32 {
+    *by_duration.entry(duration).or_insert_with(|| lists.insert(List::new(duration)) as u32)
 }
 
 #[cfg(test)]

@@ -171,6 +171,7 @@ impl Reactor {
     pub(super) fn serve_watch(&mut self, token: u64) -> Served {
         let Some(watched) = self.watches.named(token) else { return Served::Nothing };
         let Some(found) = watched.take_found() else { return Served::Nothing };
+        self.serving.spend_all();
         let watch = Handle::new(Token::watch_index(token), watched.generation);
         self.ticks.then(Step::Watched { watch });
         self.ticks.then_emit(Emission::Watch { watch, found });

@@ -12,8 +12,8 @@
 use std::io;
 
 use crate::error::Error;
-use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes, WriteRequest};
-use crate::reactor::connection::{CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
+use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes};
+use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
 use crate::reactor::transmitting::transmit;
@@ -23,7 +23,7 @@ use crate::sys::errno::Errno;
 
 /// When a write's outcome became known: within the call that made it, or in a later callback.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Moment {
+pub(super) enum Moment {
     Synchronous,
     Later,
 }
@@ -79,10 +79,9 @@ impl Reactor {
         }
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
         if connection.is_writing() || connection.writable_corked() > 0 || connection.errored().is_some() {
-            let bytes = take_queued(chunk);
-            let queue = connection.queue_or_new();
-            queue.length += length;
-            queue.buffered.push_back(WriteRequest { bytes, callback, is_text });
+            self.hold_back(socket, chunk, length, callback, is_text);
+        } else if connection.collects() {
+            self.batch(socket, chunk, length, callback, is_text);
         } else {
             self.dispatch_chunk(socket, chunk, length, callback, is_text);
         }
@@ -101,7 +100,7 @@ impl Reactor {
     }
 
     /// Hands one chunk to the transport, within the call of `write()`. It is counted when it has to wait.
-    fn dispatch_chunk<C: Outgoing>(
+    pub(super) fn dispatch_chunk<C: Outgoing>(
         &mut self,
         socket: Handle,
         chunk: &mut Option<C>,
@@ -211,7 +210,7 @@ impl Reactor {
 
     /// Gives a waiting write to the transport: queued chunks that follow a completed one, or what waited for the
     /// connection.
-    fn dispatch_current(&mut self, socket: Handle, mut current: CurrentWrite, moment: Moment) {
+    pub(super) fn dispatch_current(&mut self, socket: Handle, mut current: CurrentWrite, moment: Moment) {
         let now = self.now;
         let connection = &mut self.connections[socket.index()];
         let stream = match &connection.link {
@@ -253,7 +252,9 @@ impl Reactor {
 
     /// What is left of a write when its bytes are no longer needed.
     fn discard(&mut self, current: CurrentWrite) -> (usize, Completion) {
-        self.graveyard.extend(current.chunks);
+        for bytes in current.chunks {
+            self.reclaim(bytes);
+        }
         (current.length, current.completion)
     }
 
@@ -409,48 +410,6 @@ impl Reactor {
         }
     }
 
-    /// `clearBuffer`: everything that waits goes out as one gathered write.
-    fn clear_buffer(&mut self, socket: Handle) {
-        let connection = &mut self.connections[socket.index()];
-        if connection.destroyed() || connection.writable_corked() > 0 {
-            return;
-        }
-        let Some(queue) = connection.queue_mut() else { return };
-        if queue.buffered.is_empty() {
-            return;
-        }
-        let requests = std::mem::take(&mut queue.buffered);
-        let several = requests.len() > 1;
-        // Several go out in one call, which counts them first.
-        let is_text = !several && requests.iter().all(|request| request.is_text);
-        let mut callbacks = Vec::new();
-        let mut chunks = Vec::with_capacity(requests.len());
-        for request in requests {
-            callbacks.extend(request.callback);
-            chunks.push(request.bytes);
-        }
-        let length = chunks.iter().map(QueuedBytes::len).sum();
-        let completion = match callbacks.pop() {
-            None => Completion::Nobody,
-            Some(callback) if !several => Completion::One(callback),
-            Some(callback) => {
-                callbacks.push(callback);
-                Completion::Group(callbacks)
-            }
-        };
-        let current = CurrentWrite {
-            state: CurrentState::InFlight,
-            is_text,
-            chunks,
-            first: 0,
-            offset: 0,
-            remaining: length,
-            length,
-            completion,
-        };
-        self.dispatch_current(socket, current, Moment::Synchronous);
-    }
-
     /// `setDefaultEncoding()`: for the writes that follow. Kept when the socket connects again.
     pub(crate) fn set_default_encoding(&mut self, socket: Handle, encoding: Encoding) {
         if let Some(connection) = self.live(socket) {
@@ -459,25 +418,6 @@ impl Reactor {
                 connection.settings_mut().default_encoding = encoding;
             }
         }
-    }
-
-    /// `cork()`: writes are queued until the last `uncork()` (rule F15).
-    pub(crate) fn cork(&mut self, socket: Handle) {
-        if let Some(connection) = self.live(socket) {
-            let queue = connection.queue_or_new();
-            queue.corked = queue.corked.saturating_add(1);
-        }
-    }
-
-    /// `uncork()`: the last one sends what was queued as one gathered write.
-    pub(crate) fn uncork(&mut self, socket: Handle) {
-        let Some(connection) = self.live(socket) else { return };
-        let Some(queue) = connection.queue_mut().filter(|queue| queue.corked > 0) else { return };
-        queue.corked -= 1;
-        if !connection.is_writing() {
-            self.clear_buffer(socket);
-        }
-        self.connections[socket.index()].release_queue();
     }
 
     /// The first write that waited for the connection goes out, in the middle of the `connect` dispatch (rule L5).
@@ -521,6 +461,7 @@ impl Reactor {
             queue.corked = 1;
             self.uncork(socket);
         }
+        self.send_batch(socket);
         let connection = &mut self.connections[socket.index()];
         let mut error = refused;
         if error.is_none() {
@@ -587,12 +528,23 @@ impl Reactor {
             return;
         }
         connection.write.set_shutting_down(false);
-        if let Link::Open { stream, .. } = &connection.link {
+        if connection.ends_with_its_close() {
+            connection.write.set_end_owed(true);
+        } else if let Link::Open { stream, .. } = &connection.link {
             // Node does not look at the result: a peer that is gone already counts as success (rule L60).
             let _ = stream.shutdown_write();
         }
         self.requests -= 1;
         self.shut_down_done(socket);
+    }
+
+    /// The descriptor goes elsewhere instead of being closed: now its peer is to see the end that it is owed.
+    pub(super) fn pay_end(&mut self, socket: Handle) {
+        let Some(connection) = self.live(socket) else { return };
+        if let (true, Link::Open { stream }) = (connection.write.end_owed(), &connection.link) {
+            let _ = stream.shutdown_write();
+            connection.write.set_end_owed(false);
+        }
     }
 
     /// `onFinish`
@@ -658,6 +610,16 @@ impl Reactor {
     }
 }
 
-fn take_queued<C: Outgoing>(chunk: &mut Option<C>) -> QueuedBytes {
+impl Connection {
+    /// Whether the connection is closed right after `finish`, in the same callback, so that shutdown(2) would only send a
+    /// little earlier what close(2) sends: the peer's end was read, which leaves nothing that could make the close a reset.
+    /// Only for descriptors that were accepted here: of others somebody may have a second one, which keeps a connection
+    /// open that is only closed.
+    fn ends_with_its_close(&self) -> bool {
+        self.read.phase == ReadPhase::EndEmitted && self.server.is_some() && !self.read.disabled()
+    }
+}
+
+pub(super) fn take_queued<C: Outgoing>(chunk: &mut Option<C>) -> QueuedBytes {
     chunk.take().map_or(QueuedBytes::Static(&[]), Outgoing::into_queued)
 }

@@ -9,9 +9,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef};
 
+use super::inheritance::{CopiedOptions, Inheritance};
 use super::stream::{Family, Stream, Transport, bind_reporting_family, internet_address, new_socket};
 use super::unix::{BoundName, Permissions, UnixAddress};
 
@@ -23,13 +25,21 @@ pub(crate) struct Acceptor {
     name: Option<Box<BoundName>>,
     descriptor: OwnedFd,
     transport: Transport,
+    inheritance: Inheritance,
+    deferring: bool,
 }
 
 impl Acceptor {
     /// A TCP socket bound to `address`. A port that only waits out its last connections is free.
     pub(crate) fn tcp(address: SocketAddr, options: AcceptorOptions) -> io::Result<Self> {
         let family = Family::of(&address);
-        let acceptor = Self { name: None, descriptor: new_socket(family.domain())?, transport: Transport::Tcp };
+        let acceptor = Self {
+            name: None,
+            descriptor: new_socket(family.domain())?,
+            transport: Transport::Tcp,
+            inheritance: Inheritance::default(),
+            deferring: false,
+        };
         let socket = acceptor.socket();
         socket.set_reuse_address(true)?;
         if options.reuse_port {
@@ -55,7 +65,13 @@ impl Acceptor {
             Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::EACCES),
             _ => error,
         })?;
-        Ok(Self { name: Some(BoundName::new(address)), descriptor, transport: Transport::Unix })
+        Ok(Self {
+            name: Some(BoundName::new(address)),
+            descriptor,
+            transport: Transport::Unix,
+            inheritance: Inheritance::default(),
+            deferring: false,
+        })
     }
 
     /// Sets who may connect, by the permissions of the socket's file. An abstract name has none, and needs none.
@@ -66,7 +82,7 @@ impl Acceptor {
     /// Takes over a socket that is bound, non-blocking and closed on exec already. Without a name the file of a unix socket
     /// is somebody else's.
     pub(super) fn from_bound(descriptor: OwnedFd, name: Option<Box<BoundName>>, transport: Transport) -> Self {
-        Self { name, descriptor, transport }
+        Self { name, descriptor, transport, inheritance: Inheritance::default(), deferring: false }
     }
 
     /// The name that it was bound to here.
@@ -76,6 +92,50 @@ impl Acceptor {
 
     pub(super) fn into_parts(self) -> (OwnedFd, Option<Box<BoundName>>) {
         (self.descriptor, self.name)
+    }
+
+    /// Has the kernel give these options to every connection, where it does that. For a TCP socket of our own that does not
+    /// listen yet: one that somebody else made may be shared with other programs.
+    pub(crate) fn hand_down(&mut self, options: CopiedOptions) {
+        self.inheritance = Inheritance::begin(&self.socket(), options);
+    }
+
+    /// Leaves a connection to the kernel until its first bytes are there, or it was silent for about `limit`: whole
+    /// seconds, rounded up. Linux can do that for TCP; elsewhere nothing happens.
+    pub(crate) fn defer_accept(&mut self, limit: Duration) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if self.transport == Transport::Tcp {
+            let seconds = limit.as_secs().saturating_add(u64::from(limit.subsec_nanos() > 0));
+            // The kernel turns it into a number of its retransmissions, at most 255: no larger number means more.
+            let seconds = libc::c_int::try_from(seconds).unwrap_or(libc::c_int::MAX);
+            let length = size_of::<libc::c_int>() as libc::socklen_t;
+            // SAFETY: the pointer is to an integer that outlives the call, and the length is its size.
+            let outcome = unsafe {
+                libc::setsockopt(
+                    self.descriptor.as_raw_fd(),
+                    libc::IPPROTO_TCP,
+                    libc::TCP_DEFER_ACCEPT,
+                    (&raw const seconds).cast(),
+                    length,
+                )
+            };
+            if outcome != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            self.deferring = true;
+        }
+        let _ = limit;
+        Ok(())
+    }
+
+    /// Whether the connections that it accepts have something to read, as a rule.
+    pub(crate) fn is_deferring(&self) -> bool {
+        self.deferring
+    }
+
+    /// What the sockets that it accepts have already.
+    pub(crate) fn inheritance(&self) -> Inheritance {
+        self.inheritance
     }
 
     /// Starts to listen. The kernel completes up to about `backlog` connections before anyone accepts them.
@@ -119,6 +179,8 @@ pub(crate) struct AcceptorOptions {
     pub(crate) ipv6_only: bool,
     /// Other sockets that ask for this too may listen on the same port, and the kernel deals connections out to them.
     pub(crate) reuse_port: bool,
+    /// A connection is told of once its first bytes are there, or when it was silent for about this long.
+    pub(crate) defer_accept: Option<Duration>,
 }
 
 /// Shares the port where the kernel balances connections between the sharers; elsewhere `SO_REUSEPORT` exists but
@@ -182,7 +244,7 @@ mod tests {
     use crate::sys::poller::{Poller, Readiness};
     use crate::sys::test_support::{connecting_to, listening, loopback, until_ready, wait_for};
 
-    const IPV6_ONLY: AcceptorOptions = AcceptorOptions { ipv6_only: true, reuse_port: false };
+    const IPV6_ONLY: AcceptorOptions = AcceptorOptions { ipv6_only: true, reuse_port: false, defer_accept: None };
 
     fn bound(address: SocketAddr) -> io::Result<Acceptor> {
         Acceptor::tcp(address, AcceptorOptions::default())
@@ -243,7 +305,7 @@ mod tests {
     #[test]
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "dragonfly", target_os = "freebsd"))]
     fn a_port_is_shared_by_those_who_all_ask_for_it() {
-        let shared = AcceptorOptions { ipv6_only: false, reuse_port: true };
+        let shared = AcceptorOptions { ipv6_only: false, reuse_port: true, defer_accept: None };
         let first = Acceptor::tcp(loopback(), shared).unwrap();
         let address = first.local_address().unwrap();
         first.listen(1).unwrap();

@@ -97,11 +97,11 @@ impl Wait {
     /// In whole milliseconds, as the kernel wants them; -1 is without limit. Rounded up: a wait that ended before its timer
     /// is due would be made again, without sleep. At most 24 days.
     #[inline]
+    #[allow(clippy::manual_div_ceil, reason = "that one divides twice")]
     pub(super) fn milliseconds(self) -> i32 {
         if self == Self::FOREVER {
             return -1;
         }
-        // Not `div_ceil`, which divides twice.
         ((self.0.min(LONGEST_WAIT) + 999_999) / 1_000_000) as i32
     }
 }

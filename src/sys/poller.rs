@@ -98,14 +98,14 @@ impl Poller {
         Err(error)
     }
 
-    /// What the latest [`Poller::poll`] found, in the kernel's order. One token may occur twice, once for each
-    /// direction.
+    /// What the latest [`Poller::poll`] found and [`Poller::advance`] has not put behind, in the kernel's order. One token
+    /// may occur twice, once for each direction.
     #[inline]
     pub(crate) fn events(&self) -> impl Iterator<Item = Event> {
-        (0..self.events.count()).filter_map(|index| self.events.get(index))
+        (self.served..self.events.count()).filter_map(|index| self.events.get(index))
     }
 
-    /// The first of them that [`Poller::advance`] has not put behind.
+    /// The first of them.
     #[inline]
     pub(crate) fn current(&self) -> Option<Event> {
         self.events.get(self.served)

@@ -222,10 +222,7 @@ impl Stream {
             Transport::Tcp => {}
             Transport::Unix => return Ok(()),
         }
-        match times {
-            Some(times) if on && times.are_usable() => self.socket().set_tcp_keepalive(&keep_alive_times(times)),
-            Some(_) | None => self.socket().set_keepalive(on),
-        }
+        set_keep_alive(&self.socket(), on, times)
     }
 
     /// Sets the type of service (`IP_TOS`, or `IPV6_TCLASS` for IPv6).
@@ -380,6 +377,14 @@ fn with_zone(mut address: SocketAddr) -> SocketAddr {
         }
     }
     address
+}
+
+/// [`Stream::set_keep_alive`], for any TCP socket.
+pub(super) fn set_keep_alive(socket: &SockRef<'_>, on: bool, times: Option<KeepAliveTimes>) -> io::Result<()> {
+    match times {
+        Some(times) if on && times.are_usable() => socket.set_tcp_keepalive(&keep_alive_times(times)),
+        Some(_) | None => socket.set_keepalive(on),
+    }
 }
 
 /// What the system can set of the three numbers; OpenBSD has system-wide ones only.

@@ -145,3 +145,37 @@ fn a_socket_in_another_state_stays() {
         log.assert_of("writing", "finish | ~ end |x close(false)");
     });
 }
+
+/// A descriptor that goes elsewhere is not closed, so the end of a side that is over is sent before it goes: in `finish`, the
+/// last moment, the peer reads it although the descriptor lives.
+#[test]
+fn a_side_that_ended_is_ended_for_the_peer_too() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let taken = Rc::new(Cell::new(None));
+        let result = taken.clone();
+        let server = net::create_server(move |socket| {
+            watch(&log, "S", socket);
+            let taken = taken.clone();
+            socket.on_finish(move |socket| {
+                taken.set(Some(socket.into_std().expect("a connection")));
+                socket.server().expect("its server").close();
+            });
+        });
+        let peer = Rc::new(Cell::new(None));
+        let running = peer.clone();
+        server.once_listening(move |server| {
+            let port = port_of(server);
+            running.set(Some(support::in_thread(move || {
+                let mut peer = support::RawPeer::connect(support::loopback(port));
+                peer.half_close();
+                peer.read_to_end().expect("an end")
+            })));
+        });
+        server.listen(("127.0.0.1", 0)).expect("listen");
+        event_loop.run().expect("no unhandled error");
+        assert_eq!(peer.take().expect("the server listened").join(), b"");
+        assert!(result.take().is_some(), "the descriptor is open still");
+        log.assert_of("S", "end | ~ finish ~ close(false)");
+    });
+}

@@ -1,6 +1,7 @@
 //! Rule M4: how much of one kind of work a turn does.
 
 use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::rc::Rc;
 
 use halfclose::net::{self, ConnectOptions, Server};
@@ -150,5 +151,116 @@ fn m4_a_hot_socket_does_not_starve_a_cold_one() {
         event_loop.run().expect("run");
         log.assert_after("C", "ready", "| cold data |x close(false)");
         assert!(reads.get() > 8 * READS_PER_TURN, "only {} reads of the hot socket in all", reads.get());
+    });
+}
+
+/// What the test below has counted.
+#[derive(Default)]
+struct Counts {
+    /// The turn of the latest hot read, how many bytes each hot socket has delivered in it, and how many reads at most.
+    turn: Cell<u64>,
+    bytes: RefCell<[usize; HOT]>,
+    reads: RefCell<[usize; HOT]>,
+    most_reads: Cell<usize>,
+    /// The turn in which the cold peers wrote, until the last of them was heard.
+    written: Cell<Option<u64>>,
+    heard: Cell<usize>,
+    rounds: Cell<usize>,
+}
+
+const HOT: usize = 3;
+const COLD: usize = 2;
+
+impl Counts {
+    fn hot_read(&self, socket: usize, length: usize) {
+        let turn = here().turn;
+        if self.turn.replace(turn) != turn {
+            self.bytes.take();
+            self.reads.take();
+        }
+        self.bytes.borrow_mut()[socket] += length;
+        self.reads.borrow_mut()[socket] += 1;
+        self.most_reads.set(self.most_reads.get().max(self.reads.borrow()[socket]));
+    }
+
+    /// The hot bytes of this turn, so far.
+    fn in_this_turn(&self) -> [usize; HOT] {
+        if self.turn.get() == here().turn { *self.bytes.borrow() } else { [0; HOT] }
+    }
+}
+
+/// M4: whatever hot sockets have, a socket that is ready is served in the turn whose poll finds it, and before that every
+/// other ready socket delivers its budget at most. Counted in bytes and turns: no clock is asked.
+#[test]
+fn m4_a_ready_socket_waits_for_one_budget_of_each_other() {
+    const READS_PER_TURN: usize = 2;
+    const BUDGET: usize = READS_PER_TURN * 65_536;
+    const ROUNDS: usize = 40;
+    support::within(support::DEADLINE, || {
+        let mut event_loop =
+            EventLoop::with_options(EventLoopOptions::new().reads_per_turn(READS_PER_TURN)).expect("a loop");
+        let counts: Rc<Counts> = Rc::default();
+        let cold_listener = RawListener::bind();
+        let cold: Vec<_> = (0..COLD).map(|_| net::connect(cold_listener.address()).expect("connect")).collect();
+        let cold_peers: Rc<RefCell<Vec<support::RawPeer>>> = Rc::default();
+        for &socket in &cold {
+            let counts = counts.clone();
+            socket.on_data(move |_, bytes| {
+                assert_eq!(bytes, b"x");
+                let written = counts.written.get().expect("written before it is heard");
+                let turn = here().turn;
+                assert!(turn <= written + 1, "written in turn {written}, served in turn {turn}");
+                let before = counts.in_this_turn();
+                assert!(before.iter().all(|&bytes| bytes <= BUDGET), "{before:?} bytes came first");
+                counts.heard.set(counts.heard.get() + 1);
+                if counts.heard.get() == COLD {
+                    counts.written.set(None);
+                }
+            });
+        }
+        for number in 0..HOT {
+            let raw = RawListener::bind();
+            let hot = net::connect(raw.address()).expect("connect");
+            support::in_thread(move || {
+                let mut peer = raw.accept();
+                let bytes = vec![0; 1 << 20];
+                // Until the other end is destroyed.
+                while peer.stream().write_all(&bytes).is_ok() {}
+                peer.drain();
+            });
+            let (counts, cold_peers, cold) = (counts.clone(), cold_peers.clone(), cold.clone());
+            hot.on_data(move |hot, bytes| {
+                counts.hot_read(number, bytes.len());
+                if counts.rounds.get() == ROUNDS && counts.written.get().is_none() {
+                    hot.destroy();
+                    for &cold in &cold {
+                        cold.destroy();
+                    }
+                } else if number == 0 && counts.written.get().is_none() && !cold_peers.borrow().is_empty() {
+                    counts.rounds.set(counts.rounds.get() + 1);
+                    counts.heard.set(0);
+                    counts.written.set(Some(here().turn));
+                    for peer in cold_peers.borrow_mut().iter_mut() {
+                        peer.write(b"x");
+                    }
+                    // The hot sockets' kernel buffers fill meanwhile.
+                    crate::busy(5 * MILLISECOND);
+                }
+            });
+        }
+        let connected = Rc::new(Cell::new(0));
+        let cold_listener = Rc::new(cold_listener);
+        for &socket in &cold {
+            let (connected, cold_peers, cold_listener) = (connected.clone(), cold_peers.clone(), cold_listener.clone());
+            socket.once_connect(move |_| {
+                connected.set(connected.get() + 1);
+                if connected.get() == COLD {
+                    cold_peers.borrow_mut().extend((0..COLD).map(|_| cold_listener.accept()));
+                }
+            });
+        }
+        event_loop.run().expect("run");
+        assert_eq!(counts.rounds.get(), ROUNDS);
+        assert_eq!(counts.most_reads.get(), READS_PER_TURN, "a hot socket used its budget up");
     });
 }

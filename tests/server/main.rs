@@ -14,6 +14,8 @@ mod accepting;
 mod admission;
 mod binding;
 mod closing;
+#[cfg(target_os = "linux")]
+mod deferring;
 mod listening;
 #[cfg(target_os = "linux")]
 mod without_ipv6;

@@ -5,9 +5,13 @@
 //! first; a peer of std sends the next chunk only when the one before was read, so that what is buffered does not
 //! depend on a scheduler.
 
+#[cfg(target_os = "linux")]
+#[path = "../support/kernel.rs"]
+mod kernel;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod batching;
 mod corking;
 mod events;
 mod readable;

@@ -52,6 +52,47 @@ pub(crate) fn backlog(descriptor: BorrowedFd<'_>) -> u32 {
     information.tcpi_sacked
 }
 
+/// `TCP_DEFER_ACCEPT`, in seconds; 0 is off.
+pub(crate) fn defer_accept(descriptor: BorrowedFd<'_>) -> libc::c_int {
+    let mut seconds: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("a small integer");
+    // SAFETY: the pointers are to an integer and a length that live longer than the call, and the length is its size.
+    let outcome = unsafe {
+        libc::getsockopt(
+            descriptor.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw mut seconds).cast(),
+            &raw mut length,
+        )
+    };
+    assert_eq!(outcome, 0, "TCP_DEFER_ACCEPT");
+    seconds
+}
+
+/// How many segments with data were sent. With `TCP_NODELAY`, and as long as nothing waits to be sent, one call that
+/// writes a few bytes makes one.
+pub(crate) fn segments_sent(descriptor: BorrowedFd<'_>) -> u32 {
+    // Newer fields than libc's structure has: `tcpi_data_segs_out` follows 8 bytes, 24 numbers of 32 bits, 4 of 64 and 5
+    // of 32 (linux/tcp.h).
+    const OFFSET: usize = 8 + 24 * 4 + 4 * 8 + 5 * 4;
+    let mut information = [0_u8; 512];
+    let mut length = libc::socklen_t::try_from(information.len()).expect("a small buffer");
+    // SAFETY: the pointers are to a buffer and a length that live longer than the call, and the length is its size.
+    let outcome = unsafe {
+        libc::getsockopt(
+            descriptor.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            information.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    assert_eq!(outcome, 0, "TCP_INFO");
+    assert!(length as usize >= OFFSET + 4, "a kernel of 2016 or later");
+    u32::from_ne_bytes(information[OFFSET..OFFSET + 4].try_into().expect("four bytes"))
+}
+
 /// The largest backlog that the kernel lets through.
 pub(crate) fn largest_backlog() -> u32 {
     let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("the kernel's limit");

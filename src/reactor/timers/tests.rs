@@ -50,7 +50,17 @@ impl Bench {
     }
 }
 
-impl<K: Copy> Timers<K> {
+impl Compact for u64 {
+    fn compact(self) -> u32 {
+        u32::try_from(self).expect("a small number")
+    }
+
+    fn expand(compact: u32) -> u64 {
+        compact.into()
+    }
+}
+
+impl<K: Compact> Timers<K> {
     /// The invariants that hold between any two calls.
     fn check(&self) {
         let mut linked = 0;
@@ -59,21 +69,36 @@ impl<K: Copy> Timers<K> {
             let (mut previous, mut index, mut length) = (NONE, head.head, 0);
             while index != NONE {
                 let entry = self.at(index);
-                assert_eq!((entry.list as usize, entry.previous), (list, previous));
-                counted += usize::from(entry.referenced);
+                assert_eq!((entry.place.list() as usize, entry.previous), (list, previous));
+                assert!(entry.place.armed());
+                counted += usize::from(entry.place.referenced());
                 (previous, index, length) = (index, entry.next, length + 1);
             }
             assert_eq!(head.tail, previous);
             linked += length;
-            assert!(self.queue.contains(&Place { expiry: head.expiry, id: head.id, list: list as u32 }));
-            assert!(head.shared || length == 1);
-            assert!(!head.shared || self.by_duration.get(&head.duration) == Some(&(list as u32)));
+            assert!(head.queued || length == 0);
+            let place = Place { expiry: head.expiry, id: head.id, list: list as u32 };
+            assert_eq!(self.queue.contains(&place), head.queued);
+            if head.is_shared() {
+                assert_eq!(self.by_duration.get(&head.duration), Some(&(list as u32)));
+                let timers = self.entries.iter().filter(|(_, entry)| self.shared_list_of(entry) == list as u32).count();
+                assert_eq!(timers, head.timers as usize);
+                assert!(timers > 0);
+            } else {
+                assert_eq!((length, head.timers), (1, 0));
+                assert_eq!(self.by_duration.get(&head.duration), Some(&head.own_timer_of));
+            }
         }
-        assert_eq!(linked, self.entries.iter().filter(|(_, entry)| entry.list != NONE).count());
+        assert_eq!(linked, self.entries.iter().filter(|(_, entry)| entry.place.armed()).count());
         assert_eq!(counted, self.referenced_count);
-        assert_eq!(self.queue.len(), self.lists.len());
-        assert_eq!(self.by_duration.len(), self.lists.iter().filter(|(_, list)| list.shared).count());
+        assert_eq!(self.queue.len(), self.lists.iter().filter(|(_, list)| list.queued).count());
+        assert_eq!(self.by_duration.len(), self.lists.iter().filter(|(_, list)| list.is_shared()).count());
         assert!(self.next == self.queue.first().copied());
+    }
+
+    fn shared_list_of(&self, entry: &Entry<K>) -> u32 {
+        let list = self.list(entry.place.list());
+        if list.is_shared() { entry.place.list() } else { list.own_timer_of }
     }
 
     /// Holds while nobody arms a timer behind later starts.
@@ -344,8 +369,40 @@ fn cancelling_a_hundred_thousand_timers_leaves_nothing() {
 fn keys_and_entries_are_small() {
     assert_eq!(size_of::<Option<TimerKey>>(), 8);
     // The slab wraps an entry as an option does: the spare values of a field mark the vacant slot.
-    assert!(size_of::<Option<Entry<u64>>>() <= 64);
+    assert_eq!(size_of::<Option<Entry<u64>>>(), 32);
     let last = TimerKey::new(TimerKey::INDEX_LIMIT - 1, u64::MAX);
     assert_eq!(last.index(), TimerKey::INDEX_LIMIT - 1);
     assert_eq!(TimerKey::new(0, 0).index(), 0);
+}
+
+/// The same rounds with and without a million other timers take the same steps: what a turn asks is remembered, and activity
+/// does not come here at all. What a million cost is memory, and one look at each in the time of its duration.
+#[test]
+fn a_million_armed_timers_are_not_looked_at() {
+    const MILLION: u64 = 1_000_000;
+    let mut bench = Bench::new();
+    for n in 0..MILLION {
+        bench.insert('i', HOUR, at(n / 1000));
+    }
+    assert_eq!((bench.timers.queue.len(), bench.timers.lists.len()), (1, 1));
+    // Everything of a turn in which none is due, and none is touched: one comparison with the first place of the queue.
+    let first = bench.timers.next;
+    for turn in 0..1000 {
+        bench.timers.begin(at(1000 + turn));
+        assert!(!bench.timers.any_due());
+        assert_eq!(bench.timers.next_expiry(), Some(at(0).saturating_add(HOUR)));
+        assert!(bench.timers.pop_due().is_none());
+    }
+    assert!(bench.timers.next == first);
+    // Another timer comes, is due and goes without a step through their list.
+    for turn in 2000..3000 {
+        let key = bench.insert('t', ms(5), at(turn));
+        bench.timers.begin(at(turn + 5));
+        assert!(bench.timers.pop_due().is_some_and(|(due, _)| due == key));
+        bench.timers.remove(key);
+    }
+    assert_eq!(bench.timers.len() as u64, MILLION);
+    let slots = bench.timers.entries.capacity() * size_of::<Option<Entry<u64>>>();
+    // A vector that grows by doubling is at most half empty.
+    assert!(slots <= 64 * MILLION as usize, "{slots} bytes");
 }
