@@ -77,6 +77,8 @@ function merge(first, second) {
   return [...values.values()];
 }
 
+/** The lines without their places in the loop. */
+const unplaced = (lines) => lines.map((line) => line.slice(parts(line).separator.length));
 const equal = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 /** The properties after each line. */
@@ -195,13 +197,18 @@ function asAWhole(scenario, found) {
   return resetAfterEnd(found);
 }
 
-/** The explanation of a difference at one endpoint; null when there is none. */
-function explanation({ own, node }) {
+/** The explanation of a difference at one endpoint; null when there is none. All `runs` of Node and traces of our `own`. */
+function explanation({ own, node }, runs, all) {
   const first = (variant) => {
     let at = 0;
     while (at < own.length && own[at] === variant[at]) at++;
     return at;
   };
+  // After an exception that nobody catches, the ticks that wait go on in the same callback; in Node in one of their own.
+  const thrown = (traces) => (traces.loop ?? []).some((line) => line.includes('uncaught('));
+  if (thrown(all) && runs.some(({ traces }) => thrown(traces)) && node.some((variant) => equal(unplaced(own), unplaced(variant)))) {
+    return 'errors/l64_thrown_in_a_write_callback';
+  }
   for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant, first(variant)))) return scenario;
   return null;
 }
