@@ -146,6 +146,45 @@ const EXPLAINED = [
     },
   },
   {
+    // A failure of what was written before the first `connect` ends the connection that began since, in Node.
+    scenario: 'errors/l53_connect_in_the_same_turn',
+    same(own, node, at) {
+      const begun = node.findIndex((line) => /\[connect\] \{.*\berrored=null/.test(line));
+      return begun >= 0 && at > begun && /\berrored=ERR_SOCKET_CLOSED\b/.test(node[at] ?? '') && states(node)[begun - 1]?.closed !== 'true';
+    },
+  },
+  {
+    // Who asked for the local end before the attempt is told that there is none until it is connected.
+    scenario: 'connecting/c44_asked_again_while_connecting',
+    same(own, node, at) {
+      const asked = /\[(?:get "local\w+"|address) -> .*?\]/;
+      const none = /\[(?:get "local\w+"|address) -> null\]/;
+      const plain = (lines, state) => lines.map((line, index) => (state[index].connecting === 'true' ? line.replace(asked, '[local end]') : line));
+      return none.test(node[at] ?? '') && asked.test(own[at] ?? '') && states(node)[at].connecting === 'true'
+        && node.slice(0, at).some((line, index) => none.test(line) && states(node)[index].connecting === 'true')
+        && equal(plain(own, states(own)), plain(node, states(node)));
+    },
+  },
+  {
+    // N12: in Node a listener of `close` fails what waits for the connection.
+    scenario: 'connecting/l5_removed_close_listeners_and_a_refusal',
+    same(own, node, at) {
+      const state = states(node);
+      const removed = node.findIndex((line, index) => /\[removeAllListeners "close"\]/.test(line) && state[index].connecting === 'true' && Number(state[index].writableLength ?? 0) > 0);
+      return removed >= 0 && at > removed && /ERR_SOCKET_CLOSED_BEFORE_CONNECTION|writableLength=0/.test(own[at] ?? '');
+    },
+  },
+  {
+    // N12: an `end` that waits for the connection waits for the next one, in Node.
+    scenario: 'connecting/c41_an_end_while_connecting_and_a_reconnect',
+    same(own, node, at) {
+      const state = states(node);
+      const ended = state.findIndex((values) => values.connecting === 'true' && values.writableEnded === 'true');
+      const again = node.findIndex((line, index) => index > ended && /\[connect\] \{.*\bwritableEnded=false/.test(line));
+      return ended >= 0 && again >= 0 && state.slice(ended, again).every((values) => values.readyState !== 'open' && values.readyState !== 'readOnly') && at > again;
+    },
+  },
+  {
     // The second of several addresses makes Node's socket writable again.
     scenario: 'connecting/c23_an_end_before_a_second_attempt',
     same: (own, node, at) => /connectionAttempt\(.* \{.*\bwritable=true writableEnded=false/.test(node[at] ?? ''),
