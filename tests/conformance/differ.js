@@ -178,6 +178,7 @@ function summary(chosen, counts, explained, generated, executed) {
   for (const [name, coverage] of [['generated', generated], ['executed', executed]]) {
     const report = coverage.report(name);
     console.log(report.line);
+    if (name === 'executed') for (const line of report.excluded) console.log(`  ${line}`);
     if (report.verbs.length > 0) console.log(`  no ${report.verbs.join(', ')}`);
     if (chosen.uncovered && name === 'executed') for (const pair of report.pairs) console.log(`  not executed: ${pair}`);
   }
