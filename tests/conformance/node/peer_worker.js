@@ -245,7 +245,12 @@ class Player {
       case 'end':
         return new Promise((resolve) => socket.end(() => resolve()));
       case 'reset':
-        socket.resetAndDestroy();
+        // A unix socket has no reset.
+        try {
+          socket.resetAndDestroy();
+        } catch {
+          socket.destroy();
+        }
         return undefined;
       case 'close':
         socket.destroy();
