@@ -14,12 +14,13 @@ class Players {
     this.folder = folder;
     this.player = player ?? buildPlayer();
     this.batches = 0;
-    /** The library that changes the order of readiness; null where it cannot be built. */
-    this.readiness = buildReadiness(folder);
+    /** The library that changes the order of readiness, when it has been needed; null where it cannot be built. */
+    this.readiness = undefined;
   }
 
   /** Plays them all; the answers are in the order of the scenarios: {runs} or {problem}. `reordered`: see `readiness.rs`. */
   async onNode(scenarios, runs = RUNS, reordered = false) {
+    if (reordered && this.readiness === undefined) this.readiness = buildReadiness(this.folder);
     const answers = scenarios.map(() => null);
     const jobs = scenarios.map((scenario, index) => ({ index, scenario, runs }));
     const many = Math.min(NODES, Math.ceil(jobs.length / 4));
@@ -30,7 +31,7 @@ class Players {
 
   /** A process that dies has died of the scenario that it did not answer for; another one plays what is left. */
   async playPile(pile, answers, reordered) {
-    const env = reordered && this.readiness !== null ? { ...process.env, LD_PRELOAD: this.readiness } : process.env;
+    const env = reordered && this.readiness ? { ...process.env, LD_PRELOAD: this.readiness } : process.env;
     let rest = pile;
     while (rest.length > 0) {
       const file = path.join(this.folder, `jobs-${++this.batches}.json`);
@@ -84,8 +85,13 @@ function buildReadiness(folder) {
   if (process.platform !== 'linux') return null;
   const library = path.join(folder, 'readiness.so');
   const words = ['--edition', '2024', '--crate-type', 'cdylib', '-C', 'panic=abort', '-O', '-o', library, path.join(__dirname, 'readiness.rs')];
-  execFileSync(process.env.RUSTC ?? 'rustc', words, { stdio: ['ignore', 'ignore', 'inherit'] });
-  return library;
+  try {
+    execFileSync(process.env.RUSTC ?? 'rustc', words, { stdio: ['ignore', 'ignore', 'inherit'] });
+    return library;
+  } catch (error) {
+    console.error(`Other orders of readiness are not tried, and may differ: ${error.message}`);
+    return null;
+  }
 }
 
 /** The binary of `cargo test --test conformance`. */
