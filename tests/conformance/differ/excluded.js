@@ -42,7 +42,7 @@ const WITH_A_DESCRIPTOR = new Set(['connect', 'ready', 'data', 'readable', 'end'
 const BEHIND_THE_FIRST = new Set([...WITH_A_DESCRIPTOR, 'timeout', 'close', 'error']);
 
 /** Events that are the last thing of their tick or callback. */
-const NOTHING_FOLLOWS = new Set(['ready', 'timeout', 'error', 'close']);
+const NOTHING_FOLLOWS = new Set(['timeout', 'error', 'close']);
 
 function notYetConnecting(ctx, scenario) {
   if (scenario.kind === 'direct') return !scenario.connected && ctx.sockets.includes('C');
