@@ -283,7 +283,8 @@ class ActionWriter {
     // Only `once` says how often.
     const tame = !word.toLowerCase().includes('once');
     const action = this.said(target, word, event, ctx, { do: this.inner(ctx, { owner: target, event, tame, data: event === 'data', within: event, place: 'event' }), ...as });
-    if (as.as !== undefined) (ctx.known[`listener ${target}`] ??= []).push(as.as);
+    // One of `readable` is not taken away twice, nor when it has been called (`reading/f26_off_twice`).
+    if (as.as !== undefined && event !== 'readable') (ctx.known[`listener ${target}`] ??= []).push(as.as);
     return action;
   }
 
@@ -291,7 +292,9 @@ class ActionWriter {
     const key = `listener ${target}`;
     if (ctx.known[key] === undefined) {
       const as = this.name('listener');
-      this.before(ctx, target === 'srv' ? 'server.once' : 'socket.once', this.said(target, 'once', this.random.pick(events), ctx, { do: [], as }));
+      const event = this.random.pick(events);
+      this.before(ctx, target === 'srv' ? 'server.once' : 'socket.once', this.said(target, 'once', event, ctx, { do: [], as }));
+      if (event === 'readable') return this.said(target, 'off', as, ctx);
       ctx.known[key] = [as];
     }
     return this.said(target, 'off', this.random.pick(ctx.known[key]), ctx);

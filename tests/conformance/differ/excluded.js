@@ -15,6 +15,7 @@ const PAIRS = [
  * - text that is not ASCII: lengths of it count bytes here, and UTF-16 code units in Node;
  * - `prependListener` of `data` and `readable`: in Node they do not change the flow;
  * - `listenerCount` of events that Node listens to itself;
+ * - taking a `readable` listener away that is not there any more: in Node that looks at the listeners again;
  * - two sockets that send back what they get, timers that are close to each other: about timing.
  */
 
