@@ -81,6 +81,13 @@ function merge(first, second) {
 const texts = (lines) => lines.map((line) => parts(line).text);
 const equal = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
+/** The first line that differs. */
+function firstOf(own, variant) {
+  let at = 0;
+  while (at < own.length && own[at] === variant[at]) at++;
+  return at;
+}
+
 /** The properties after each line. */
 function states(lines) {
   const state = {};
@@ -190,7 +197,8 @@ const EXPLAINED = [
     same: (own, node, at) => /connectionAttempt\(.* \{.*\bwritable=true writableEnded=false/.test(node[at] ?? ''),
   },
   {
-    // The answer of a lookup for one address is still told when the socket has been destroyed.
+    // The answer of a lookup for one address is still told when the socket has been destroyed; and there may be reactions.
+    spreads: true,
     scenario: 'connecting/c13_destroyed_before_the_answer_of_one',
     same(own, node, at) {
       const text = parts(node[at] ?? '').text;
@@ -235,23 +243,21 @@ function asAWhole(scenario, found) {
   // A socket that connects before the `close` of what it was is told of, is mixed up with that in Node.
   const overlaps = (lines) => lines.some((line, index) => /close\((true|false)\)/.test(line) && states(lines)[index].destroyed !== 'true');
   if (found.some(({ own, node }) => overlaps(own) && node.some(overlaps))) return 'connecting/c42_an_end_after_an_overlapping_close';
+  for (const { scenario: name, spreads, same } of EXPLAINED) {
+    if (spreads && found.some(({ own, node }) => node.some((variant) => same(own, variant, firstOf(own, variant))))) return name;
+  }
   return resetAfterEnd(found, text.includes('"onError":false'));
 }
 
 /** The explanation of a difference at one endpoint; null when there is none. All `runs` of Node and traces of our `own`. */
 function explanation({ own, node }, runs, all) {
-  const first = (variant) => {
-    let at = 0;
-    while (at < own.length && own[at] === variant[at]) at++;
-    return at;
-  };
   // After an exception that nobody catches, the ticks that wait go on in the same callback; in Node in one of their own,
   // and what they do comes later.
   const thrown = (traces) => (traces.loop ?? []).some((line) => line.includes('uncaught('));
   if (thrown(all) && runs.some(({ traces }) => thrown(traces)) && node.some((variant) => equal(texts(own).sort(), texts(variant).sort()))) {
     return 'errors/l64_thrown_in_a_write_callback';
   }
-  for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant, first(variant)))) return scenario;
+  for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant, firstOf(own, variant)))) return scenario;
   return null;
 }
 
