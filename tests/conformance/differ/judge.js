@@ -182,6 +182,16 @@ const EXPLAINED = [
     },
   },
   {
+    // N12: in Node a listener of `finish` destroys after `destroySoon`.
+    spreads: true,
+    scenario: 'destroy/l43_removed_finish_listeners',
+    same(own, node, at) {
+      const soon = node.findIndex((line) => line.includes('[destroySoon'));
+      const removed = node.findIndex((line) => line.includes('[removeAllListeners "finish"]'));
+      return soon >= 0 && removed > soon && at > removed && states(own).some((values) => values.destroyed === 'true');
+    },
+  },
+  {
     // N12: an `end` that waits for the connection waits for the next one, in Node.
     scenario: 'connecting/c41_an_end_while_connecting_and_a_reconnect',
     same(own, node, at) {
