@@ -105,7 +105,7 @@ const EARLY_END = /^(?:\w+ )?(cb\d+)\(ERR_STREAM_DESTROYED: Cannot call end afte
 
 /**
  * Differences that are explained, told from all others as exactly as their traces allow. Each names the scenario that
- * shows it. `at` is the first line that differs.
+ * shows it. `at` is the first line that differs. One that `spreads` is seen by the other sockets, too, and explains theirs.
  */
 const EXPLAINED = [
   {
@@ -143,6 +143,7 @@ const EXPLAINED = [
   },
   {
     // What was not read or written before is there again when Node's socket connects again.
+    spreads: true,
     scenario: 'connecting/c41_unread_bytes_of_the_connection_before',
     same(own, node, at) {
       const closed = node.findIndex((line) => /close\((true|false)\)/.test(line));
@@ -154,6 +155,7 @@ const EXPLAINED = [
   },
   {
     // A failure of what was written before the first `connect` ends the connection that began since, in Node.
+    spreads: true,
     scenario: 'errors/l53_connect_in_the_same_turn',
     same(own, node, at) {
       const begun = node.findIndex((line) => /\[connect\] \{.*\berrored=null/.test(line));
@@ -174,6 +176,7 @@ const EXPLAINED = [
   },
   {
     // N12: in Node a listener of `close` fails what waits for the connection.
+    spreads: true,
     scenario: 'connecting/l5_removed_close_listeners_and_a_refusal',
     same(own, node, at) {
       const state = states(node);
@@ -193,6 +196,7 @@ const EXPLAINED = [
   },
   {
     // N12: an `end` that waits for the connection waits for the next one, in Node.
+    spreads: true,
     scenario: 'connecting/c41_an_end_while_connecting_and_a_reconnect',
     same(own, node, at) {
       const state = states(node);
@@ -203,6 +207,7 @@ const EXPLAINED = [
   },
   {
     // The second of several addresses makes Node's socket writable again.
+    spreads: true,
     scenario: 'connecting/c23_an_end_before_a_second_attempt',
     same: (own, node, at) => /connectionAttempt\(.* \{.*\bwritable=true writableEnded=false/.test(node[at] ?? ''),
   },
