@@ -158,7 +158,7 @@ const EXPLAINED = [
     spreads: true,
     scenario: 'errors/l53_connect_in_the_same_turn',
     same(own, node, at) {
-      const begun = node.findIndex((line) => /\[connect\] \{.*\berrored=null/.test(line));
+      const begun = node.findIndex((line) => /(?:\[connect\]|connectionAttempt\(.*\)) \{.*\berrored=null/.test(line));
       return begun >= 0 && at > begun && /\berrored=ERR_SOCKET_CLOSED\b/.test(node[at] ?? '') && states(node)[begun - 1]?.closed !== 'true';
     },
   },
