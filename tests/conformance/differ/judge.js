@@ -180,8 +180,9 @@ const EXPLAINED = [
     scenario: 'connecting/l5_removed_close_listeners_and_a_refusal',
     same(own, node, at) {
       const state = states(node);
-      const removed = node.findIndex((line, index) => /\[removeAllListeners "close"\]/.test(line) && state[index].connecting === 'true' && Number(state[index].writableLength ?? 0) > 0);
-      return removed >= 0 && at > removed && /ERR_SOCKET_CLOSED_BEFORE_CONNECTION|writableLength=0/.test(own[at] ?? '');
+      const removed = node.findIndex((line, index) => /\[removeAllListeners "close"\]/.test(line) && Number(state[index].writableLength ?? 0) > 0);
+      const connected = node.slice(0, removed + 1).some((line) => /^\S* ?(?:~ )?connect(?: |$)/.test(line));
+      return removed >= 0 && !connected && at > removed && /ERR_SOCKET_CLOSED_BEFORE_CONNECTION|writableLength=0/.test(own[at] ?? '');
     },
   },
   {
