@@ -99,7 +99,7 @@ function states(lines) {
 
 /** The same bytes as text or as such: here one event has both (`data` in the README's table). */
 const unmeasured = (lines) => lines.map((line) => line.replace(/ ?readableLength=\d+/, '').replace('{}', '').trimEnd());
-const viewless = (lines) => lines.map((line) => line.replace(/^((?:, |~ |\|[xit]? (?:~ )?)?)data text /, '$1data '));
+const viewless = (lines) => lines.map((line) => line.replace(/^((?:, |~ |\|[xit]? (?:~ )?)?(?:[A-Z]\d* )?)data text /, '$1data '));
 
 const EARLY_END = /^(?:\w+ )?(cb\d+)\(ERR_STREAM_DESTROYED: Cannot call end after a stream was destroyed\)$/;
 
