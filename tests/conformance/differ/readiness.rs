@@ -20,6 +20,11 @@ pub struct Event {
     data: u64,
 }
 
+/// `epoll_pwait` itself.
+///
+/// # Safety
+///
+/// As epoll_pwait(2): the pointers are of events and of a mask, or null.
 type Wait = unsafe extern "C" fn(c_int, *mut Event, c_int, c_int, *const c_void) -> c_int;
 
 const EPOLLIN: u32 = 0x1;
@@ -27,6 +32,7 @@ const EPOLLHUP: u32 = 0x10;
 /// `RTLD_NEXT` of dlsym(3).
 const NEXT: *mut c_void = -1_isize as *mut c_void;
 
+// SAFETY: declared as in dlsym(3); the name has to be a C string.
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
 }
@@ -59,6 +65,7 @@ fn next() -> Wait {
 /// # Safety
 ///
 /// As of `epoll_pwait`.
+// SAFETY: the name is taken on purpose: it stands before the function of that name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_pwait(
     fd: c_int,
