@@ -130,7 +130,8 @@ const EXPLAINED = [
     same(own, node) {
       const names = own.map((line) => EARLY_END.exec(parts(line).text)?.[1]).filter((name) => name !== undefined);
       const theirs = (text) => names.some((name) => text.split(' ').pop() === name || text.includes(`${name}(`));
-      return names.length > 0 && equal(without(own, theirs), without(node, theirs));
+      const rest = (lines) => unmeasured(viewless(without(lines, theirs)));
+      return names.length > 0 && equal(rest(own), rest(node));
     },
   },
   {

@@ -32,7 +32,11 @@ const EPOLLHUP: u32 = 0x10;
 /// `RTLD_NEXT` of dlsym(3).
 const NEXT: *mut c_void = -1_isize as *mut c_void;
 
-// SAFETY: declared as in dlsym(3); the name has to be a C string.
+// As dlsym(3) has it.
+//
+// # Safety
+//
+// The name is a C string.
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
 }
