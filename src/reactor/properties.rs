@@ -253,6 +253,9 @@ impl Reactor {
     }
 
     pub(crate) fn is_abortable(&mut self, socket: Handle) -> bool {
-        self.live(socket).is_some_and(|connection| connection.abortable())
+        // What watches the signal in Node is done with a socket when both its `end` and its `finish` are told.
+        self.live(socket).is_some_and(|connection| {
+            connection.abortable() && !(connection.readable_ended() && connection.write.finished())
+        })
     }
 }

@@ -172,8 +172,13 @@ impl Stream {
     }
 
     /// Writes as much of `slices` as the kernel takes now, in one call and thus at most the first 1024 slices.
+    /// Nothing but empty slices is written without a call.
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let slices = &slices[..slices.len().min(MOST_SLICES)];
+        // As writev(2), which does not ask the socket when there is nothing to write; sendmsg(2) would report its error.
+        if slices.iter().all(|slice| slice.is_empty()) {
+            return Ok(0);
+        }
         // SAFETY: a `msghdr` is plain numbers and pointers, for which all zeros mean "none". Its fields are set one
         // by one because some C libraries have padding fields between them.
         let mut message: libc::msghdr = unsafe { std::mem::zeroed() };

@@ -26,8 +26,8 @@ const USAGE = `usage: node differ.js [options]
 
 /** As many scenarios at a time as keep all processes busy. */
 const BATCH = 200;
-/** How often a scenario that differs is run on Node again, half of the runs disturbed. */
-const MORE_RUNS = 30;
+/** How often a scenario that differs is run on Node again, half of the runs disturbed; and once more if it still does. */
+const LOOKS = [30, 200];
 /** How many differences are shrunk: what goes wrong everywhere is shown by a few. */
 const SHRUNK = 12;
 
@@ -53,53 +53,26 @@ function fail(message) {
 
 /**
  * What is the case with scenarios, and with what: `same`, `explained`, `nonsense`, `unstable`, `problem` or `differs`.
- * The `runs` of Node and our `own` traces are those that it was decided on.
+ * The `runs` of Node and our `own` traces are those that it was decided on. Those that differ are played again, here too,
+ * and on Node in `looks` more rounds of so many runs each, in which sockets become ready in other orders: which of them is
+ * served first is not specified (section 0 of the semantics). What Node never shows then differs.
  */
-async function judge(players, scenarios, { runs, more = MORE_RUNS } = {}) {
+async function judge(players, scenarios, { runs, looks = LOOKS } = {}) {
   const [node, crate] = await Promise.all([players.onNode(scenarios, runs), players.onCrate(scenarios)]);
   const verdicts = scenarios.map((scenario, index) => first(scenario, node[index], crate[index]));
-  return more > 0 ? secondLook(players, verdicts, more) : verdicts;
-}
-
-/** Those that differ are run more often, and again here; then without what sockets do to each other. */
-async function secondLook(players, verdicts, more) {
-  const scenarios = verdicts.map(({ scenario }) => scenario);
-  // Those that differ are run more often, and again here.
-  const again = verdicts.flatMap((verdict, index) => (verdict.kind === 'differs' ? [index] : []));
-  if (again.length > 0) {
+  for (const more of looks) {
+    const again = verdicts.flatMap(({ kind }, index) => (['differs', 'unstable'].includes(kind) ? [index] : []));
+    if (again.length === 0) break;
     const chosen = again.map((index) => scenarios[index]);
-    const [wider, own] = await Promise.all([players.onNode(chosen, more), players.onCrate(chosen)]);
-    again.forEach((index, at) => (verdicts[index] = second(verdicts[index], wider[at], own[at])));
+    const [wider, own] = await Promise.all([players.onNode(chosen, more, true), players.onCrate(chosen)]);
+    again.forEach((index, at) => (verdicts[index] = further(verdicts[index], wider[at], own[at])));
   }
-  // The order of events of different sockets is not specified (section 0 of the semantics): what one does to another may come
-  // sooner or later. If nothing differs without that, it was that.
-  const left = verdicts.flatMap((verdict, index) => (verdict.kind === 'differs' && verdict.problem === undefined ? [index] : []));
-  const alone = left.map((index) => byThemselves(scenarios[index]));
-  const lonely = left.length > 0 ? await judge(players, alone, { more: 0 }) : [];
-  left.forEach((index, at) => {
-    const changed = JSON.stringify(alone[at]) !== JSON.stringify(scenarios[index]);
-    if (changed && ['same', 'explained'].includes(lonely[at].kind)) verdicts[index] = { ...verdicts[index], kind: 'explained', differences: [], reasons: ['the order of sockets'] };
-  });
   return verdicts;
-}
-
-/** The scenario without actions on others than the one whose list they are in. */
-function byThemselves(scenario) {
-  const kept = (list) => list.filter((action) => !/^(?:(?:C|S|srv)\d*\.|abort$)/.test(typeof action === 'string' ? action : Object.keys(action)[0])).map(inside);
-  const inside = (value) => {
-    if (Array.isArray(value)) return kept(value);
-    if (value === null || typeof value !== 'object') return value;
-    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, isList(entry) ? kept(entry) : inside(entry)]));
-  };
-  const isList = (value) => Array.isArray(value) && value.every((entry) => typeof entry === 'string' || (entry !== null && typeof entry === 'object'));
-  // What ends the scenario stays. How bytes of one socket come in pieces is a matter of when the other one reads.
-  const { start, chunks, ...rest } = scenario;
-  return { ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, ['servers', 'clients'].includes(key) ? value.map(inside) : value])), start };
 }
 
 function first(scenario, node, crate) {
   const executed = node.executed ?? [];
-  const verdict = { scenario, executed, runs: node.runs, own: crate.traces };
+  const verdict = { scenario, executed, runs: node.runs ?? [], own: crate.traces };
   if (isNonsense(node) || isNonsense(crate)) return { ...verdict, kind: 'nonsense', problem: node.problem ?? crate.problem ?? 'uncaught' };
   if (node.problem !== undefined && crate.problem !== undefined) return { ...verdict, kind: 'problem', problem: `both: ${node.problem}` };
   if (node.problem !== undefined) return { ...verdict, kind: 'problem', problem: `Node: ${node.problem}` };
@@ -111,12 +84,13 @@ function first(scenario, node, crate) {
 function decided(verdict) {
   const found = differences(verdict.runs, verdict.own);
   const whole = asAWhole(verdict.scenario, found);
-  const reasons = found.map((difference) => whole ?? explanation(difference));
+  const reasons = found.map((difference) => whole ?? explanation(difference, verdict.runs, verdict.own));
   const kind = found.length === 0 ? 'same' : reasons.includes(null) ? 'differs' : 'explained';
   return { ...verdict, kind, differences: found.filter((_, index) => reasons[index] === null), reasons: reasons.filter((reason) => reason !== null) };
 }
 
-function second(verdict, wider, own) {
+/** After more runs. */
+function further(verdict, wider, own) {
   if (wider.problem !== undefined) return { ...verdict, kind: 'problem', problem: `Node: ${wider.problem}` };
   if (own.problem !== undefined) return { ...verdict, own: undefined, differences: [], problem: own.problem };
   const runs = [...verdict.runs, ...wider.runs];
@@ -163,7 +137,7 @@ async function main() {
       counts[verdict.kind]++;
       for (const pair of verdict.executed) executed.add(...split(pair));
       for (const reason of new Set(verdict.reasons ?? [])) explained.set(reason, (explained.get(reason) ?? 0) + 1);
-      if (verdict.kind === 'nonsense' || verdict.kind === 'problem') console.log(`${verdict.kind}: ${verdict.scenario.description} ${verdict.problem}`);
+      if (['nonsense', 'problem', 'unstable'].includes(verdict.kind)) console.log(`${verdict.kind}: ${verdict.scenario.description} ${verdict.problem ?? ''}`);
       if (verdict.kind === 'differs') {
         differing.push(verdict);
         console.log(`differs: ${verdict.scenario.description}${said(verdict)}`);
@@ -204,6 +178,7 @@ function summary(chosen, counts, explained, generated, executed) {
   for (const [name, coverage] of [['generated', generated], ['executed', executed]]) {
     const report = coverage.report(name);
     console.log(report.line);
+    if (name === 'executed') for (const line of report.excluded) console.log(`  ${line}`);
     if (report.verbs.length > 0) console.log(`  no ${report.verbs.join(', ')}`);
     if (chosen.uncovered && name === 'executed') for (const pair of report.pairs) console.log(`  not executed: ${pair}`);
   }

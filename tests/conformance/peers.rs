@@ -210,6 +210,8 @@ struct Player {
     signal: String,
     socket: Option<Socket>,
     received: Vec<u8>,
+    /// How many bytes its `read`s have asked for.
+    wanted: usize,
     end: Option<&'static str>,
 }
 
@@ -219,7 +221,7 @@ impl Player {
         socket.set_write_timeout(Some(GLANCE)).expect("a send timeout");
         // Unix sockets have no such option.
         let _ = socket.set_tcp_nodelay(true);
-        Player { shared, signal, socket: Some(socket), received: Vec::new(), end: None }
+        Player { shared, signal, socket: Some(socket), received: Vec::new(), wanted: 0, end: None }
     }
 
     fn play(mut self, name: &str, script: &Value) {
@@ -257,8 +259,8 @@ impl Player {
             },
             "writeHex" => self.write(&values::hex(value.as_str().unwrap_or_default())),
             "read" => {
-                let wanted = self.received.len() + value.as_u64().map_or(0, |size| size as usize);
-                self.read(wanted);
+                self.wanted += value.as_u64().map_or(0, |size| size as usize);
+                self.read(self.wanted);
             }
             "readEnd" => self.read(usize::MAX),
             "end" => {
@@ -281,13 +283,12 @@ impl Player {
         }
     }
 
-    /// Reads until there are `wanted` bytes in all, or nothing more can come.
+    /// Reads until there are `wanted` bytes in all, or nothing more can come; each time all that is there, as Node does.
     fn read(&mut self, wanted: usize) {
         let Some(socket) = &mut self.socket else { return };
         let mut buffer = [0; 65_536];
         while self.received.len() < wanted && self.end.is_none() {
-            let most = buffer.len().min(wanted - self.received.len());
-            match socket.read(&mut buffer[..most]) {
+            match socket.read(&mut buffer) {
                 Ok(0) => self.end = Some("ended"),
                 Ok(length) => self.received.extend_from_slice(&buffer[..length]),
                 Err(error) if is_timeout(&error) => {

@@ -65,6 +65,10 @@ class ActionWriter {
       if (LEAVES_SOMETHING.has(verb)) this.scenario.leaves = true;
       ctx.list.push(action);
     }
+    if (ctx.ends && ctx.place === 'timer') {
+      this.coverage.add(ctx.previous, 'exit');
+      ctx.list.push('exit');
+    }
     return ctx.list;
   }
 
@@ -97,7 +101,8 @@ class ActionWriter {
       case 'server':
         return scenario.hasServer;
       case 'timers':
-        return !ctx.inTimer;
+        // In a timer that ends the scenario they come to nothing.
+        return !ctx.inTimer || ctx.ends || ctx.previous === 'exit';
       case 'bound':
         return scenario.hasBound;
       case 'peer':
@@ -154,7 +159,7 @@ class ActionWriter {
   callback(ctx, owner, probability, then = true) {
     if (!this.random.chance(probability)) return {};
     const callback = { callback: this.name('cb') };
-    if (then && ctx.depth < 2 && this.random.chance(0.3)) callback.then = this.inner(ctx, { owner, data: false });
+    if (then && ctx.depth < 2 && this.random.chance(0.3)) callback.then = this.inner(ctx, { owner, data: false, place: 'callback' });
     return callback;
   }
 
@@ -164,6 +169,10 @@ class ActionWriter {
     const say = (value = null, more = {}) => this.said(target, word, value, ctx, more);
     switch (word) {
       case 'connect':
+        if (this.scenario.late) {
+          this.scenario.lateConnects = true;
+          return this.said('L', word, this.scenario.kind === 'peerListens' ? 'P' : 'srv', ctx, this.callback({ ...ctx, sockets: ['L'] }, 'L', 0.2));
+        }
         target = 'C';
         this.scenario.connected = true;
         if (ctx.event === 'close') this.scenario.reconnects = true;
@@ -273,8 +282,9 @@ class ActionWriter {
     const as = random.chance(0.4) ? { as: this.name('listener') } : {};
     // Only `once` says how often.
     const tame = !word.toLowerCase().includes('once');
-    const action = this.said(target, word, event, ctx, { do: this.inner(ctx, { owner: target, event, tame, data: event === 'data', within: event }), ...as });
-    if (as.as !== undefined) (ctx.known[`listener ${target}`] ??= []).push(as.as);
+    const action = this.said(target, word, event, ctx, { do: this.inner(ctx, { owner: target, event, tame, data: event === 'data', within: event, place: 'event' }), ...as });
+    // One of `readable` is not taken away twice, nor when it has been called (`reading/f26_off_twice`).
+    if (as.as !== undefined && event !== 'readable') (ctx.known[`listener ${target}`] ??= []).push(as.as);
     return action;
   }
 
@@ -282,7 +292,9 @@ class ActionWriter {
     const key = `listener ${target}`;
     if (ctx.known[key] === undefined) {
       const as = this.name('listener');
-      this.before(ctx, target === 'srv' ? 'server.once' : 'socket.once', this.said(target, 'once', this.random.pick(events), ctx, { do: [], as }));
+      const event = this.random.pick(events);
+      this.before(ctx, target === 'srv' ? 'server.once' : 'socket.once', this.said(target, 'once', event, ctx, { do: [], as }));
+      if (event === 'readable') return this.said(target, 'off', as, ctx);
       ctx.known[key] = [as];
     }
     return this.said(target, 'off', this.random.pick(ctx.known[key]), ctx);
@@ -300,7 +312,7 @@ class ActionWriter {
     scenario.timed = true;
     const make = (kind, as) => {
       const clear = kind === 'setInterval' ? [{ 'timers.clear': as }] : [];
-      return { [`timers.${kind}`]: random.pick(TIMER_DELAYS), as, do: [...clear, ...this.inner(ctx, { inTimer: true, data: false })] };
+      return { [`timers.${kind}`]: random.pick(TIMER_DELAYS), as, do: [...clear, ...this.inner(ctx, { inTimer: true, data: false, place: 'timer', ends: ctx.ends || random.chance(0.08) })] };
     };
     const known = (ctx.known.timer ??= []);
     if (word === 'setTimeout' || word === 'setInterval') {
@@ -337,23 +349,23 @@ class ActionWriter {
     const { random } = this;
     switch (word) {
       case 'nextTick':
-        return { nextTick: this.inner(ctx, {}), ...(random.chance(0.4) ? { as: this.name('tick') } : {}) };
+        return { nextTick: this.inner(ctx, { place: 'tick' }), ...(random.chance(0.4) ? { as: this.name('tick') } : {}) };
       case 'setImmediate': {
         const as = this.name('immediate');
-        const action = { setImmediate: this.inner(ctx, {}), as };
+        const action = { setImmediate: this.inner(ctx, { place: 'immediate' }), as };
         (ctx.known.immediate ??= []).push(as);
         return action;
       }
       case 'clearImmediate': {
         if (ctx.known.immediate === undefined || ctx.depth > 0) {
           const as = this.name('immediate');
-          this.before(ctx, 'setImmediate', { setImmediate: this.inner(ctx, {}), as });
+          this.before(ctx, 'setImmediate', { setImmediate: this.inner(ctx, { place: 'immediate' }), as });
           ctx.known.immediate = [as];
         }
         return { clearImmediate: random.pick(ctx.known.immediate) };
       }
       case 'meet':
-        return { meet: random.pick(['here', 'there']), of: random.pick([1, 2]), do: this.inner(ctx, {}) };
+        return { meet: random.pick(['here', 'there']), of: random.pick([1, 2]), do: this.inner(ctx, { place: 'immediate' }) };
       case 'busy':
         return { busy: 1 };
       case 'throw':

@@ -1,7 +1,7 @@
 // Which verbs, and which ordered pairs of neighbouring verbs of one list of actions, were generated and executed.
 'use strict';
 const { allVerbs } = require('./vocabulary.js');
-const { EXCLUDED_PAIRS } = require('./excluded.js');
+const { PAIRS, whyNever } = require('./excluded.js');
 
 class Coverage {
   constructor() {
@@ -25,12 +25,15 @@ class Coverage {
   /** Two lines for the summary, and what is missing. */
   report(name) {
     const verbs = this.verbs.filter((verb) => !this.single.has(verb));
-    const expected = this.verbs.flatMap((one) => this.verbs.map((other) => `${one} ${other}`)).filter((pair) => !EXCLUDED_PAIRS.has(pair));
+    const all = this.verbs.flatMap((one) => this.verbs.map((other) => `${one} ${other}`));
+    const never = all.map((pair) => whyNever(...pair.split(' ')));
+    const expected = all.filter((_, index) => never[index] === null);
     const pairs = expected.filter((pair) => !this.pairs.has(pair));
     return {
-      line: `${name}: ${this.verbs.length - verbs.length} of ${this.verbs.length} actions, ${expected.length - pairs.length} of ${expected.length} pairs of neighbours (${EXCLUDED_PAIRS.size} more are excluded)`,
+      line: `${name}: ${this.verbs.length - verbs.length} of ${this.verbs.length} actions, ${expected.length - pairs.length} of ${expected.length} pairs of neighbours`,
       verbs,
       pairs,
+      excluded: PAIRS.map(({ reason }) => `${never.filter((found) => found === reason).length} more are never said: ${reason}`),
     };
   }
 }

@@ -2,10 +2,10 @@
 // or an N row of the semantics, and the hand-made scenario that shows it is named; or it is about timing.
 'use strict';
 
-/** Pairs of neighbours that are never said, whoever they are about. */
+/** Pairs of neighbours that are never said, whoever they are about. `null` is any verb. */
 const PAIRS = [
-  // `connect` on a connecting or connected socket is an error here and undefined in Node (C43).
-  ['socket.connect', 'socket.connect'],
+  { one: 'socket.connect', other: 'socket.connect', reason: '`connect` on a connecting or connected socket is an error here, and undefined in Node (`connecting/c40_connect_when_connected`)' },
+  { one: 'throw', other: null, reason: 'nothing in its list is done after a `throw`' },
 ];
 
 /*
@@ -15,10 +15,14 @@ const PAIRS = [
  * - text that is not ASCII: lengths of it count bytes here, and UTF-16 code units in Node;
  * - `prependListener` of `data` and `readable`: in Node they do not change the flow;
  * - `listenerCount` of events that Node listens to itself;
+ * - taking a `readable` listener away that is not there any more: in Node that looks at the listeners again;
  * - two sockets that send back what they get, timers that are close to each other: about timing.
  */
 
-const EXCLUDED_PAIRS = new Map(PAIRS.map(([one, other]) => [`${one} ${other}`, true]));
+/** Why a pair is never said; null for one that may be. */
+function whyNever(one, verb) {
+  return PAIRS.find((pair) => pair.one === one && (pair.other ?? verb) === verb)?.reason ?? null;
+}
 
 /**
  * What fails or ends a socket that has not begun to connect. A `connect` before the `close` of that is mixed up with it in
@@ -35,6 +39,12 @@ const LEAVES_SOMETHING = new Set([
 /** Events of sockets that are connected, or were. */
 const WITH_A_DESCRIPTOR = new Set(['connect', 'ready', 'data', 'readable', 'end', 'finish', 'drain']);
 
+/** When the first client is connected for certain, and so is accepted before the late one. */
+const BEHIND_THE_FIRST = new Set([...WITH_A_DESCRIPTOR, 'timeout', 'close', 'error']);
+
+/** Events that are the last thing of their tick or callback. */
+const NOTHING_FOLLOWS = new Set(['timeout', 'error', 'close']);
+
 function notYetConnecting(ctx, scenario) {
   if (scenario.kind === 'direct') return !scenario.connected && ctx.sockets.includes('C');
   return ctx.early && scenario.kind !== 'alone';
@@ -42,7 +52,7 @@ function notYetConnecting(ctx, scenario) {
 
 /** Whether `verb` may not follow here. */
 function excluded(verb, ctx, scenario) {
-  if (EXCLUDED_PAIRS.has(`${ctx.previous} ${verb}`)) return true;
+  if (whyNever(ctx.previous, verb) !== null) return true;
   if (ENDS.has(verb) && notYetConnecting(ctx, scenario)) return true;
   // These two come before `connect()` as well.
   if (ENDS.has(verb) && ['resume', 'pause'].includes(ctx.event ?? ctx.within) && ctx.owner !== 'S' && ctx.owner !== 'S2') return true;
@@ -53,7 +63,8 @@ function excluded(verb, ctx, scenario) {
   if (['server.close', 'server.listen'].includes(verb) && ctx.early && scenario.kind === 'direct') return true;
   switch (verb) {
     case 'socket.connect':
-      // Only one that is not connected (C43): it was never, or it has closed. Not in `error` (N10, C41).
+      // Only one that is not connected: it was never, or it has closed. Not in `error` (N10, C41).
+      if (scenario.late) return scenario.lateConnects || ctx.previous === null || !BEHIND_THE_FIRST.has(ctx.event ?? ctx.within) || ctx.owner === 'L' || ctx.owner === 'srv';
       if (ctx.owner === 'C' && ctx.event === 'close' && ctx.depth === 0) return scenario.reconnects || scenario.leaves || scenario.kind === 'peerListens';
       return !(ctx.direct && ctx.depth === 0 && !scenario.connected);
     case 'socket.pause':
@@ -77,17 +88,20 @@ function excluded(verb, ctx, scenario) {
       return scenario.kind === 'names' && !WITH_A_DESCRIPTOR.has(ctx.event ?? ctx.within);
     case 'exit':
       // How far other sockets are is about timing, except when everything has long happened.
-      return !ctx.inTimer;
+      return !ctx.inTimer || ctx.ends;
     case 'throw':
-      // What follows the emission in the same callback, and the ticks, are skipped or come elsewhere in Node
-      // (`errors/l64_thrown_in_connect` and its neighbours); nothing follows a `timeout`.
-      return !(ctx.event === 'timeout' && ctx.depth === 0);
+      // What follows an emission in the same callback is skipped in Node (`errors/l64_thrown_in_connect` and its
+      // neighbours); nothing follows these. What is emitted within a call is thrown out of that call.
+      if (ctx.ends) return true;
+      // Nor where ticks are likely to wait: they come later in Node (`errors/l64_thrown_in_a_write_callback`).
+      if (['immediate', 'timer'].includes(ctx.place)) return false;
+      return !(NOTHING_FOLLOWS.has(ctx.event) && (ctx.depth === 0 || ctx.place === 'event'));
     case 'timers.refresh':
       // A timer that is over is not revived.
-      return ctx.event === 'timeout' || ctx.within === 'timeout';
+      return !ctx.ends && (ctx.event === 'timeout' || ctx.within === 'timeout');
     default:
       return false;
   }
 }
 
-module.exports = { EXCLUDED_PAIRS, LEAVES_SOMETHING, excluded };
+module.exports = { PAIRS, whyNever, LEAVES_SOMETHING, excluded };

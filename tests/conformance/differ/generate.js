@@ -41,7 +41,9 @@ class ScenarioWriter {
     this.hasPeer = this.kind === 'peerConnects' || this.kind === 'peerListens';
     this.hasBound = this.kind === 'handle' || random.chance(0.1);
     this.clients = ['tcp', 'unix'].includes(this.kind) && !this.netConnect && random.chance(0.12) ? ['C', 'C2'] : this.hasClient ? ['C'] : [];
-    this.accepted = !this.hasServer || this.kind === 'alone' ? [] : this.clients.length === 2 ? ['S', 'S2'] : ['S'];
+    /** A client that connects when somebody says so. */
+    this.late = ['tcp', 'unix', 'handle', 'peerListens'].includes(this.kind) && !this.netConnect && this.clients.length === 1 && random.chance(0.2);
+    this.accepted = !this.hasServer || this.kind === 'alone' ? [] : this.clients.length === 2 || this.late ? ['S', 'S2'] : ['S'];
     this.signal = this.hasClient && !this.netConnect && random.chance(0.08);
     /** Whether a socket of the loop sends back what it gets: one may, two would never end. */
     this.echoes = false;
@@ -58,14 +60,15 @@ class ScenarioWriter {
     if (whole) scenario.compare = 'whole';
     if (random.chance(0.08)) scenario.chunks = 'exact';
     // Which of two connections is accepted when is about timing.
-    if (this.clients.length > 1) scenario.omit = ['connections'];
+    if (this.clients.length > 1 || this.late) scenario.omit = ['connections'];
     if (this.hasBound) scenario.boundSockets = [{ name: 'B' }];
     if (this.hasServer) scenario.servers = [this.server()];
     if (this.hasClient) scenario.clients = this.clients.map((name) => this.client(name));
+    if (this.late) scenario.clients.push({ name: 'L', ...this.client('L'), connect: false });
     if (this.hasPeer) scenario.peers = [this.peer()];
     const start = random.chance(0.25) || this.kind === 'alone' ? this.list({ owner: null, sockets: this.made(), direct: this.kind === 'direct', early: this.hasServer }) : [];
     if (this.kind === 'direct' && !this.connected) start.push({ 'C.connect': 'srv' });
-    if (this.reconnects && scenario.servers !== undefined) scenario.servers[0].closeAfter = 2;
+    if ((this.reconnects || this.lateConnects) && scenario.servers !== undefined) scenario.servers[0].closeAfter = 2;
     scenario.start = [...this.ending(), ...start];
     return scenario;
   }
@@ -78,7 +81,7 @@ class ScenarioWriter {
   /** What has not ended long after everything should have happened is ended: first gently. */
   ending() {
     const [gently, at] = this.timed ? [140, 180] : [40, 70];
-    const gentle = [...this.made().map((name) => `${name}.destroy`), ...(this.hasServer ? ['srv.close'] : [])];
+    const gentle = [...[...this.made(), ...(this.late ? ['L'] : [])].map((name) => `${name}.destroy`), ...(this.hasServer ? ['srv.close'] : [])];
     const peer = this.hasPeer ? ['P.go', 'P.go'] : [];
     return [
       { 'timers.setTimeout': gently, as: 'gentleEnd', do: [...peer, ...gentle] },
@@ -145,7 +148,7 @@ class ScenarioWriter {
       if (random.chance(0.15)) client.connect.family = random.pick([4, 6]);
     }
     if (this.netConnect) client.netConnect = true;
-    if (client.connect !== false && !this.netConnect && random.chance(0.1)) client.callback = this.actions.name('called');
+    if (client.connect !== false && !this.netConnect && name !== 'L' && random.chance(0.1)) client.callback = this.actions.name('called');
     return Object.assign(client, this.socket(name, this.kind === 'names' ? { ...CLIENT_EVENTS, lookup: 3, connectionAttempt: 2, connectionAttemptFailed: 3 } : CLIENT_EVENTS));
   }
 
@@ -153,12 +156,12 @@ class ScenarioWriter {
   socket(name, events) {
     const { random } = this;
     const socket = {};
-    const isClient = this.clients.includes(name);
+    const isClient = this.clients.includes(name) || name === 'L';
     if (random.chance(0.15)) socket.onData = false;
     if (random.chance(0.08)) socket.onReadable = true;
     if (random.chance(0.03)) socket.onError = false;
     const sockets = isClient ? [name, ...this.made().filter((other) => other !== name)] : [name, ...this.clients];
-    if (random.chance(0.65) && !(isClient && ['alone', 'direct'].includes(this.kind))) {
+    if (random.chance(0.65) && name !== 'L' && !(isClient && ['alone', 'direct'].includes(this.kind))) {
       // A client after this one has not begun to connect, see `notYetConnecting`.
       const begun = sockets.filter((other) => !isClient || this.clients.indexOf(other) <= this.clients.indexOf(name));
       socket.do = this.list({ owner: name, sockets: begun });

@@ -77,7 +77,16 @@ function merge(first, second) {
   return [...values.values()];
 }
 
+/** The lines without their places in the loop, and without properties. */
+const texts = (lines) => lines.map((line) => parts(line).text);
 const equal = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+/** The first line that differs. */
+function firstOf(own, variant) {
+  let at = 0;
+  while (at < own.length && own[at] === variant[at]) at++;
+  return at;
+}
 
 /** The properties after each line. */
 function states(lines) {
@@ -90,13 +99,13 @@ function states(lines) {
 
 /** The same bytes as text or as such: here one event has both (`data` in the README's table). */
 const unmeasured = (lines) => lines.map((line) => line.replace(/ ?readableLength=\d+/, '').replace('{}', '').trimEnd());
-const viewless = (lines) => lines.map((line) => line.replace(/^((?:, |~ |\|[xit]? (?:~ )?)?)data text /, '$1data '));
+const viewless = (lines) => lines.map((line) => line.replace(/^((?:, |~ |\|[xit]? (?:~ )?)?(?:[A-Z]\d* )?)data text /, '$1data '));
 
 const EARLY_END = /^(?:\w+ )?(cb\d+)\(ERR_STREAM_DESTROYED: Cannot call end after a stream was destroyed\)$/;
 
 /**
  * Differences that are explained, told from all others as exactly as their traces allow. Each names the scenario that
- * shows it. `at` is the first line that differs.
+ * shows it. `at` is the first line that differs. One that `spreads` is seen by the other sockets, too, and explains theirs.
  */
 const EXPLAINED = [
   {
@@ -121,7 +130,8 @@ const EXPLAINED = [
     same(own, node) {
       const names = own.map((line) => EARLY_END.exec(parts(line).text)?.[1]).filter((name) => name !== undefined);
       const theirs = (text) => names.some((name) => text.split(' ').pop() === name || text.includes(`${name}(`));
-      return names.length > 0 && equal(without(own, theirs), without(node, theirs));
+      const rest = (lines) => unmeasured(viewless(without(lines, theirs)));
+      return names.length > 0 && equal(rest(own), rest(node));
     },
   },
   {
@@ -134,6 +144,7 @@ const EXPLAINED = [
   },
   {
     // What was not read or written before is there again when Node's socket connects again.
+    spreads: true,
     scenario: 'connecting/c41_unread_bytes_of_the_connection_before',
     same(own, node, at) {
       const closed = node.findIndex((line) => /close\((true|false)\)/.test(line));
@@ -144,12 +155,67 @@ const EXPLAINED = [
     },
   },
   {
+    // A failure of what was written before the first `connect` ends the connection that began since, in Node.
+    spreads: true,
+    scenario: 'errors/l53_connect_in_the_same_turn',
+    same(own, node, at) {
+      const begun = node.findIndex((line) => /(?:\[connect\]|connectionAttempt\(.*\)) \{.*\berrored=null/.test(line));
+      return begun >= 0 && at > begun && /\berrored=ERR_SOCKET_CLOSED\b/.test(node[at] ?? '') && states(node)[begun - 1]?.closed !== 'true';
+    },
+  },
+  {
+    // Who asked for the local end before the attempt is told that there is none until it is connected.
+    scenario: 'connecting/c44_asked_again_while_connecting',
+    same(own, node, at) {
+      const asked = /\[(?:get "local\w+"|address) -> .*?\]/;
+      const none = /\[(?:get "local\w+"|address) -> null\]/;
+      const plain = (lines, state) => lines.map((line, index) => (state[index].connecting === 'true' ? line.replace(asked, '[local end]') : line));
+      return none.test(node[at] ?? '') && asked.test(own[at] ?? '') && states(node)[at].connecting === 'true'
+        && node.slice(0, at).some((line, index) => none.test(line) && states(node)[index].connecting === 'true')
+        && equal(plain(own, states(own)), plain(node, states(node)));
+    },
+  },
+  {
+    // N12: in Node a listener of `close` fails what waits for the connection.
+    spreads: true,
+    scenario: 'connecting/l5_removed_close_listeners_and_a_refusal',
+    same(own, node, at) {
+      const state = states(node);
+      const removed = node.findIndex((line, index) => /\[removeAllListeners "close"\]/.test(line) && Number(state[index].writableLength ?? 0) > 0);
+      const connected = node.slice(0, removed + 1).some((line) => /^\S* ?(?:~ )?connect(?: |$)/.test(line));
+      return removed >= 0 && !connected && at > removed && /ERR_SOCKET_CLOSED_BEFORE_CONNECTION|writableLength=0/.test(own[at] ?? '');
+    },
+  },
+  {
+    // N12: in Node a listener of `finish` destroys after `destroySoon`.
+    spreads: true,
+    scenario: 'destroy/l43_removed_finish_listeners',
+    same(own, node, at) {
+      const soon = node.findIndex((line) => line.includes('[destroySoon'));
+      const removed = node.findIndex((line) => line.includes('[removeAllListeners "finish"]'));
+      return soon >= 0 && removed > soon && at > removed && states(own).some((values) => values.destroyed === 'true');
+    },
+  },
+  {
+    // N12: an `end` that waits for the connection waits for the next one, in Node.
+    spreads: true,
+    scenario: 'connecting/c41_an_end_while_connecting_and_a_reconnect',
+    same(own, node, at) {
+      const state = states(node);
+      const ended = state.findIndex((values) => values.connecting === 'true' && values.writableEnded === 'true');
+      const again = node.findIndex((line, index) => index > ended && /\[connect\] \{.*\bwritableEnded=false/.test(line));
+      return ended >= 0 && again >= 0 && state.slice(ended, again).every((values) => values.readyState !== 'open' && values.readyState !== 'readOnly') && at > again;
+    },
+  },
+  {
     // The second of several addresses makes Node's socket writable again.
+    spreads: true,
     scenario: 'connecting/c23_an_end_before_a_second_attempt',
     same: (own, node, at) => /connectionAttempt\(.* \{.*\bwritable=true writableEnded=false/.test(node[at] ?? ''),
   },
   {
-    // The answer of a lookup for one address is still told when the socket has been destroyed.
+    // The answer of a lookup for one address is still told when the socket has been destroyed; and there may be reactions.
+    spreads: true,
     scenario: 'connecting/c13_destroyed_before_the_answer_of_one',
     same(own, node, at) {
       const text = parts(node[at] ?? '').text;
@@ -162,13 +228,12 @@ const EXPLAINED = [
  * A reset while the FIN of an `end` is under way fails with EINVAL in Node, which then forgets the descriptor: the
  * connection is never closed, and so neither is the server. The traces are the same up to that error.
  */
-function resetAfterEnd(found) {
+function resetAfterEnd(found, silent) {
   // Node's socket is destroyed and not closed from then on, which shows in what is emitted before the error.
-  const texts = (lines) => lines.map((line) => parts(line).text);
   const failed = (lines) => lines.findIndex((line) => line.includes('error(EINVAL: reset EINVAL') || line.includes('[resetAndDestroy'));
   const there = found.some(({ own, node }) => failed(own) >= 0 && node.some((variant) => {
     const at = failed(variant);
-    return at === failed(own) && variant.some((line) => line.includes('EINVAL')) && equal(texts(variant.slice(0, at)), texts(own.slice(0, at)));
+    return at === failed(own) && (silent || variant.some((line) => line.includes('EINVAL'))) && equal(texts(variant.slice(0, at)), texts(own.slice(0, at)));
   }));
   return there ? 'destroy/l44_in_the_turn_of_an_end' : null;
 }
@@ -192,17 +257,24 @@ function asAWhole(scenario, found) {
     && found.some(({ own, node }) => node.some((variant) => variant.some((line) => line.includes('onread(') && !own.includes(line))))) {
     return 'reading/f53_bytes_put_back_and_a_pause';
   }
-  return resetAfterEnd(found);
+  // A socket that connects before the `close` of what it was is told of, is mixed up with that in Node.
+  const overlaps = (lines) => lines.some((line, index) => /close\((true|false)\)/.test(line) && states(lines)[index].destroyed !== 'true');
+  if (found.some(({ own, node }) => overlaps(own) && node.some(overlaps))) return 'connecting/c42_an_end_after_an_overlapping_close';
+  for (const { scenario: name, spreads, same } of EXPLAINED) {
+    if (spreads && found.some(({ own, node }) => node.some((variant) => same(own, variant, firstOf(own, variant))))) return name;
+  }
+  return resetAfterEnd(found, text.includes('"onError":false'));
 }
 
-/** The explanation of a difference at one endpoint; null when there is none. */
-function explanation({ own, node }) {
-  const first = (variant) => {
-    let at = 0;
-    while (at < own.length && own[at] === variant[at]) at++;
-    return at;
-  };
-  for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant, first(variant)))) return scenario;
+/** The explanation of a difference at one endpoint; null when there is none. All `runs` of Node and traces of our `own`. */
+function explanation({ own, node }, runs, all) {
+  // After an exception that nobody catches, the ticks that wait go on in the same callback; in Node in one of their own,
+  // and what they do comes later.
+  const thrown = (traces) => (traces.loop ?? []).some((line) => line.includes('uncaught('));
+  if (thrown(all) && runs.some(({ traces }) => thrown(traces)) && node.some((variant) => equal(texts(own).sort(), texts(variant).sort()))) {
+    return 'errors/l64_thrown_in_a_write_callback';
+  }
+  for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant, firstOf(own, variant)))) return scenario;
   return null;
 }
 

@@ -30,7 +30,7 @@ Play.prototype.performOne = function (self, action, data) {
   return performOne.call(this, self, action, data);
 };
 
-const GENERAL = new Set(['nextTick', 'setImmediate', 'clearImmediate', 'meet', 'busy', 'log', 'abort', 'exit']);
+const GENERAL = new Set(['nextTick', 'setImmediate', 'clearImmediate', 'meet', 'busy', 'log', 'abort', 'exit', 'throw']);
 
 /** The verb as the coverage names it. */
 Play.prototype.kindOf = function (self, action) {

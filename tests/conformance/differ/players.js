@@ -14,26 +14,30 @@ class Players {
     this.folder = folder;
     this.player = player ?? buildPlayer();
     this.batches = 0;
+    /** The library that changes the order of readiness, when it has been needed; null where it cannot be built. */
+    this.readiness = undefined;
   }
 
-  /** Plays them all; the answers are in the order of the scenarios: {runs} or {problem}. */
-  async onNode(scenarios, runs = RUNS) {
+  /** Plays them all; the answers are in the order of the scenarios: {runs} or {problem}. `reordered`: see `readiness.rs`. */
+  async onNode(scenarios, runs = RUNS, reordered = false) {
+    if (reordered && this.readiness === undefined) this.readiness = buildReadiness(this.folder);
     const answers = scenarios.map(() => null);
     const jobs = scenarios.map((scenario, index) => ({ index, scenario, runs }));
     const many = Math.min(NODES, Math.ceil(jobs.length / 4));
     const piles = Array.from({ length: many }, (_, pile) => jobs.filter((_, index) => index % many === pile));
-    await Promise.all(piles.map((pile) => this.playPile(pile, answers)));
+    await Promise.all(piles.map((pile) => this.playPile(pile, answers, reordered)));
     return answers;
   }
 
   /** A process that dies has died of the scenario that it did not answer for; another one plays what is left. */
-  async playPile(pile, answers) {
+  async playPile(pile, answers, reordered) {
+    const env = reordered && this.readiness ? { ...process.env, LD_PRELOAD: this.readiness } : process.env;
     let rest = pile;
     while (rest.length > 0) {
       const file = path.join(this.folder, `jobs-${++this.batches}.json`);
       const said = `${file}.answers`;
       fs.writeFileSync(file, JSON.stringify(rest));
-      const child = spawn(process.execPath, [path.join(__dirname, 'node_player.js'), file, said], { stdio: ['ignore', 'ignore', 'pipe'] });
+      const child = spawn(process.execPath, [path.join(__dirname, 'node_player.js'), file, said], { env, stdio: ['ignore', 'ignore', 'pipe'] });
       let complaint = '';
       child.stderr.on('data', (text) => (complaint += text));
       const how = await new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
@@ -74,6 +78,20 @@ function linesOf(file) {
   const lines = fs.readFileSync(file, 'utf8').split('\n').slice(0, -1);
   fs.unlinkSync(file);
   return lines.map((line) => JSON.parse(line));
+}
+
+/** `readiness.rs`, built with the `rustc` that is there; only Linux has what it changes. */
+function buildReadiness(folder) {
+  if (process.platform !== 'linux') return null;
+  const library = path.join(folder, 'readiness.so');
+  const words = ['--edition', '2024', '--crate-type', 'cdylib', '-C', 'panic=abort', '-O', '-o', library, path.join(__dirname, 'readiness.rs')];
+  try {
+    execFileSync(process.env.RUSTC ?? 'rustc', words, { stdio: ['ignore', 'ignore', 'inherit'] });
+    return library;
+  } catch (error) {
+    console.error(`Other orders of readiness are not tried, and may differ: ${error.message}`);
+    return null;
+  }
 }
 
 /** The binary of `cargo test --test conformance`. */

@@ -7,7 +7,7 @@ const { add, fingerprint, sorted } = require('../record.js');
 /** No more rounds than this: each makes it smaller. */
 const ROUNDS = 40;
 /** What is cheap finds the way: one run on Node, and one that is disturbed. What has been found is run more often. */
-const CHEAP = { runs: 2, more: 0 };
+const CHEAP = { runs: 2, looks: [] };
 
 class Shrinker {
   constructor(players, judge) {
@@ -19,8 +19,8 @@ class Shrinker {
     const cheap = await this.reduce(verdict, CHEAP);
     const [checked] = await this.judge(this.players, [cheap.scenario]);
     if (this.still(checked, verdict)) return checked;
-    // It was Node's timing that differed on the way.
-    const careful = await this.reduce(verdict, { runs: 8, more: 24 });
+    // It was timing that differed on the way.
+    const careful = await this.reduce(verdict, { runs: 8, looks: [24] });
     const [again] = await this.judge(this.players, [careful.scenario]);
     return this.still(again, verdict) ? again : verdict;
   }

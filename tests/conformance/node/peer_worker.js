@@ -192,11 +192,26 @@ class Player {
         if (this.end === null && !enough()) return;
         this.notify = () => {};
         this.socket.pause();
+        this.stopReading();
         resolve();
       };
       this.socket.resume();
+      this.startReading();
       this.notify();
     });
+  }
+
+  /** A socket that is paused reads on until its buffer is full: a peer must not, as `close` with unread bytes is a reset. */
+  stopReading() {
+    if (!this.socket._handle?.reading) return;
+    this.socket._handle.reading = false;
+    this.socket._handle.readStop();
+  }
+
+  startReading() {
+    if (!this.socket._handle || this.socket._handle.reading) return;
+    this.socket._handle.reading = true;
+    this.socket._handle.readStart();
   }
 
   async play(script) {
@@ -230,7 +245,12 @@ class Player {
       case 'end':
         return new Promise((resolve) => socket.end(() => resolve()));
       case 'reset':
-        socket.resetAndDestroy();
+        // A unix socket has no reset.
+        try {
+          socket.resetAndDestroy();
+        } catch {
+          socket.destroy();
+        }
         return undefined;
       case 'close':
         socket.destroy();
