@@ -48,6 +48,7 @@ fn case(
     let plural = if connections == 1 { "connection" } else { "connections" };
     let size = match load {
         "ping:64" => ", 64 B",
+        "step:64" => ", 64 B, in lock-step",
         "ping:4096" => ", 4 KiB",
         "pump" => ", 64 KiB writes",
         _ => "",
@@ -58,8 +59,8 @@ fn case(
 /// All of them, in the order in which they run.
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
-    for connections in [1, 50, 1_000, 8_000] {
-        cases.push(case("ping_pongs", connections, "ping:64", "echo", everybody("echo")));
+    for (connections, load) in [(1, "ping:64"), (50, "ping:64"), (1_000, "step:64"), (8_000, "step:64")] {
+        cases.push(case("ping_pongs", connections, load, "echo", everybody("echo")));
     }
     cases.push(case("ping_pongs", 50, "ping:4096", "echo", everybody("echo")));
     for connections in [1, 50] {

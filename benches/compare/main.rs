@@ -23,6 +23,7 @@
 
 mod cases;
 mod clock;
+mod counts;
 mod load;
 mod measure;
 mod options;
@@ -77,6 +78,16 @@ fn compare(arguments: &[String]) -> Result<(), String> {
         measure::run(&case, &toolbox, &options, &mut report);
     }
     let _ = limit;
+    let wanted = ["instructions", "allocations", "cache_lines", "system_calls"];
+    if wanted.iter().any(|name| options.wants(name)) {
+        let counts = counts::run(&toolbox, &options, &mut report);
+        if options.check_counts {
+            counts::kept::check(&counts)?;
+        }
+        if options.update {
+            counts::kept::keep(&counts)?;
+        }
+    }
     let results = toolbox.folder.join("results.json");
     fs::write(&results, report.to_json().to_string()).map_err(|error| format!("{}: {error}", results.display()))?;
     Ok(())

@@ -94,13 +94,16 @@ fn play(case: &Case, pairs: &mut [Pair], options: &Options) -> Result<Outcome, S
     let mut slices: Vec<Vec<Slice>> = pairs.iter().map(|_| Vec::new()).collect();
     let mut order: Vec<usize> = (0..pairs.len()).collect();
     let command = format!("run {} {}", case.load, options.slice.as_millis());
+    for pair in pairs.iter_mut() {
+        slice(pair, &format!("run {} {}", case.load, options.warm_up.as_millis()))?;
+    }
     for _ in 0..options.rounds {
         random.shuffle(&mut order);
         for &number in &order {
             slices[number].push(slice(&mut pairs[number], &command)?);
         }
     }
-    outcome(pairs, &slices).ok_or_else(|| "no round was played".to_owned())
+    outcome(case, pairs, &slices).ok_or_else(|| "no round was played".to_owned())
 }
 
 fn slice(pair: &mut Pair, command: &str) -> Result<Slice, String> {
@@ -119,7 +122,7 @@ fn slice(pair: &mut Pair, command: &str) -> Result<Slice, String> {
     })
 }
 
-fn outcome(pairs: &[Pair], slices: &[Vec<Slice>]) -> Option<Outcome> {
+fn outcome(case: &Case, pairs: &[Pair], slices: &[Vec<Slice>]) -> Option<Outcome> {
     let ratios = |numerator: &[Slice], denominator: &[Slice]| {
         let ratios: Vec<f64> = numerator.iter().zip(denominator).map(|(one, other)| one.cost / other.cost).collect();
         Interval::of(&ratios)
@@ -140,7 +143,9 @@ fn outcome(pairs: &[Pair], slices: &[Vec<Slice>]) -> Option<Outcome> {
             server_share: middle(own, |slice| slice.server_share)?,
             client_share: middle(own, |slice| slice.client_share)?,
         };
-        if row.client_share > CLIENT_IS_BUSY && row.server_share < SERVER_IS_IDLE {
+        // In lock-step the server has all of its work before it begins.
+        let lock_step = case.load.starts_with("step");
+        if !lock_step && row.client_share > CLIENT_IS_BUSY && row.server_share < SERVER_IS_IDLE {
             invalid = Some(format!("the client was the bottleneck of {label}"));
         }
         let twin =

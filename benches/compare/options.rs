@@ -19,7 +19,7 @@ CASE selects the cases whose names contain it; all without one. Options:
 
 /// The slices of one contestant in one comparison. With these, a quiet machine tells 1 % from nothing, and all cases
 /// together take a quarter of an hour at most.
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 25;
 
 /// Long enough for thousands of operations, short enough that a round sees one machine.
 const SLICE: Duration = Duration::from_millis(120);
@@ -35,6 +35,8 @@ pub struct Options {
     pub test: bool,
     pub rounds: usize,
     pub slice: Duration,
+    /// Played by each contestant before the rounds, and thrown away: what compiles while it runs has compiled.
+    pub warm_up: Duration,
     /// Where the order of the slices begins: the same on every run.
     pub seed: u64,
 }
@@ -52,6 +54,7 @@ impl Options {
             test: !arguments.iter().any(|argument| argument == "--bench"),
             rounds: ROUNDS,
             slice: SLICE,
+            warm_up: Duration::from_millis(500),
             seed: 0x2545_f491_4f6c_dd1d,
         };
         let mut arguments = arguments.iter();
@@ -77,6 +80,7 @@ impl Options {
         if options.quick {
             options.rounds = 3;
             options.slice = Duration::from_millis(30);
+            options.warm_up = Duration::from_millis(30);
         }
         options.rounds = rounds.unwrap_or(options.rounds);
         Ok(options)

@@ -4,7 +4,7 @@
 //! takes nobody's time and a sleeping one has no timer to wake up for.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdout, Command};
+use std::process::{Child, ChildStdout, Command};
 
 use serde_json::Value;
 
@@ -63,8 +63,18 @@ pub struct Server {
 impl Server {
     /// Starts the command and waits for its announcement.
     pub fn start(command: &mut Command, toolbox: &Toolbox) -> Result<Server, String> {
+        Server::start_and_follow(command, toolbox, |_| ())
+    }
+
+    /// The same, with somebody who takes what else the child prints before it is waited for.
+    pub fn start_and_follow(
+        command: &mut Command,
+        toolbox: &Toolbox,
+        follow: impl FnOnce(&mut Child),
+    ) -> Result<Server, String> {
         let mut process =
             Process::spawn(command, &toolbox.folder, Core::Server).map_err(|error| format!("{command:?}: {error}"))?;
+        follow(&mut process.child);
         let output = process.child.stdout.take().ok_or("no output")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line).map_err(|error| error.to_string())?;

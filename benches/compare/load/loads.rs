@@ -25,6 +25,9 @@ const PUMPED: usize = 64 * 1024;
 pub enum Load {
     /// Messages of so many bytes go back and forth on every connection. An operation is one message.
     Ping(usize),
+    /// The same in lock-step: the server finds the messages of all connections at once. For thousands of connections,
+    /// where a client would be the slower side: it touches as many cold sockets as the server, with one call more.
+    Step(usize),
     /// Writes of 64 KiB, as fast as they are taken. An operation is one KiB.
     Pump,
     /// Connect, one echo of 64 bytes, close. An operation is one connection.
@@ -40,6 +43,7 @@ impl FromStr for Load {
         let size = |text: &str| text.parse().map_err(|error| format!("{text}: {error}"));
         match text.split_once(':').unwrap_or((text, "")) {
             ("ping", bytes) => Ok(Load::Ping(size(bytes)?)),
+            ("step", bytes) => Ok(Load::Step(size(bytes)?)),
             ("pump", "") => Ok(Load::Pump),
             ("accept", "") => Ok(Load::Accept),
             ("fan_out", bytes) => Ok(Load::FanOut(size(bytes)?)),
@@ -53,6 +57,13 @@ pub fn play(clients: &mut Clients, load: Load, length: Duration) -> io::Result<u
     let end = Instant::now() + length;
     match load {
         Load::Ping(size) => ping(clients, size, end),
+        Load::Step(_) => {
+            let mut operations = 0;
+            while Instant::now() < end {
+                operations += lock_step(clients, load, 1)?;
+            }
+            Ok(operations)
+        }
         Load::Pump => pump(clients, end),
         Load::Accept => accept(clients, end),
         Load::FanOut(size) => fan_out(clients, size, end),
@@ -154,7 +165,7 @@ fn fan_out(clients: &mut Clients, size: usize, end: Instant) -> io::Result<u64> 
 pub fn lock_step(clients: &mut Clients, load: Load, rounds: usize) -> io::Result<u64> {
     let mut operations = 0;
     match load {
-        Load::Ping(size) => {
+        Load::Ping(size) | Load::Step(size) => {
             for _ in 0..rounds {
                 let together = clients.sockets.len() > 1;
                 if together {

@@ -102,11 +102,13 @@ impl Clients {
 
     /// One slice: what it did, and what it cost both sides.
     fn slice(&mut self, load: Load, length: Duration) -> io::Result<Value> {
-        loads::play(self, load, WARM_UP)?;
+        let warm_up = loads::play(self, load, WARM_UP)?;
         let before = self.account()?;
         let operations = loads::play(self, load, length)?;
         let after = self.account()?;
-        Ok(after.since(before, operations))
+        let mut answer = after.since(before, operations);
+        answer["all_operations"] = Value::from(warm_up + operations);
+        Ok(answer)
     }
 
     /// Lets the server do what is left to do: until it sleeps, or for a moment where it never does.
