@@ -35,14 +35,6 @@ pub struct Subject {
     pub arguments: Vec<String>,
 }
 
-impl Subject {
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments);
-        command
-    }
-}
-
 /// The connections that operations are counted with: alone, where every echo is a turn of its own, and enough for a turn
 /// to be shared.
 const CONNECTIONS: [usize; 2] = [1, 50];
@@ -62,17 +54,7 @@ pub fn run(toolbox: &Toolbox, options: &Options, report: &mut Report) -> Counts 
         }
     }
     if !options.check_counts {
-        for server in ["floor", "mio", "tokio", "libuv"] {
-            let command = Contestant::new(server, server, "echo").command(toolbox, None);
-            match command {
-                Ok(command) => subjects.push(Subject {
-                    label: server.to_owned(),
-                    program: command.get_program().into(),
-                    arguments: command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-                }),
-                Err(error) => report.skip(&format!("counts of {server}"), &error),
-            }
-        }
+        peers(toolbox, report, &mut subjects);
     }
     user_space(toolbox, options, &subjects, report, &mut counts);
     if options.wants("system_calls") {
@@ -81,12 +63,60 @@ pub fn run(toolbox: &Toolbox, options: &Options, report: &mut Report) -> Counts 
     counts
 }
 
+/// The peers of Rust, with LTO and as this program is built, and libuv as the system has it.
+fn peers(toolbox: &Toolbox, report: &mut Report, subjects: &mut Vec<Subject>) {
+    let with_lto = this_program_with_lto(toolbox);
+    for server in ["floor", "mio", "tokio", "libuv"] {
+        let command = match Contestant::new(server, server, "echo").command(toolbox, None) {
+            Ok(command) => command,
+            Err(error) => {
+                report.skip(&format!("counts of {server}"), &error);
+                continue;
+            }
+        };
+        let program = PathBuf::from(command.get_program());
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        if program != toolbox.own {
+            subjects.push(Subject { label: server.to_owned(), program, arguments });
+            continue;
+        }
+        match &with_lto {
+            Ok(program) => subjects.push(Subject {
+                label: format!("{server}, LTO"),
+                program: program.clone(),
+                arguments: arguments.clone(),
+            }),
+            Err(error) => report.skip(&format!("counts of {server} with LTO"), error),
+        }
+        subjects.push(Subject { label: format!("{server}, release"), program, arguments });
+    }
+}
+
+/// This program, built with the profile `lto`. Its name holds a hash that only cargo knows.
+fn this_program_with_lto(toolbox: &Toolbox) -> Result<PathBuf, String> {
+    println!("building the peers with the profile lto");
+    let mut command = cargo(toolbox, "lto");
+    command.args(["--bench", "compare", "--message-format", "json"]);
+    let messages = toolbox::output(&mut command)?;
+    let executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executables.last().ok_or_else(|| "cargo names no program".to_owned())
+}
+
+/// `cargo build` for a profile, into the same build folder.
+fn cargo(toolbox: &Toolbox, profile: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--locked", "--quiet", "--profile", profile]);
+    command.arg("--target-dir").arg(&toolbox.target).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
 /// The `echo` example, built with a profile.
 fn example(toolbox: &Toolbox, profile: &str) -> Result<PathBuf, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--locked", "--quiet", "--example", "echo", "--profile", profile]);
-    command.arg("--target-dir").arg(&toolbox.target).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let mut command = cargo(toolbox, profile);
+    command.args(["--example", "echo"]);
     println!("building the echo example with the profile {profile}");
     toolbox::output(&mut command)?;
     Ok(toolbox.target.join(profile).join("examples").join("echo"))
@@ -136,7 +166,7 @@ fn user_space(toolbox: &Toolbox, options: &Options, subjects: &[Subject], report
     }
     instructions.notes.push(
         "k connections in lock-step; libc included; the difference of two runs. This crate is its `echo` example with \
-         its full semantics, with the default release profile and with LTO; the peers have the release profile."
+         its full semantics."
             .to_owned(),
     );
     lines.notes.push(

@@ -24,6 +24,8 @@ pub struct Service<S> {
     mode: Mode,
     connections: Vec<Option<Connection<S>>>,
     free: Vec<usize>,
+    /// How many connections have unsent bytes; counted for echoes only.
+    waiting: usize,
     buffer: Box<[u8]>,
     gathered: Vec<u8>,
     burst: Box<[u8]>,
@@ -36,6 +38,7 @@ impl<S: Stream> Service<S> {
             mode,
             connections: Vec::new(),
             free: Vec::new(),
+            waiting: 0,
             buffer: vec![0; SHARED_BUFFER].into_boxed_slice(),
             gathered: Vec::new(),
             burst: vec![b'b'; burst].into_boxed_slice(),
@@ -65,14 +68,32 @@ impl<S: Stream> Service<S> {
                 return self.close(number);
             }
             read_on = connection.unsent.is_empty();
+            self.waiting -= usize::from(read_on && self.mode == Mode::Echo);
         }
         if read_on && self.read(number, hung_up).is_err() {
             self.close(number);
         }
     }
 
+    /// Whether no connection has unsent bytes.
+    #[inline]
+    pub fn all_is_sent(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Keeps bytes of an echo that the kernel did not take.
+    #[cold]
+    pub fn keep(&mut self, number: usize, bytes: &[u8]) {
+        if let Some(connection) = self.connections[number].as_mut() {
+            self.waiting += usize::from(connection.unsent.is_empty());
+            connection.unsent.extend_from_slice(bytes);
+        }
+    }
+
     fn close(&mut self, number: usize) {
-        self.connections[number] = None;
+        let closed = self.connections[number].take();
+        let waited = closed.is_some_and(|connection| !connection.unsent.is_empty());
+        self.waiting -= usize::from(waited && self.mode == Mode::Echo);
         self.free.push(number);
     }
 
@@ -91,7 +112,10 @@ impl<S: Stream> Service<S> {
                 Err(error) => return Err(error),
             };
             match self.mode {
-                Mode::Echo => connection.send(&self.buffer[..count])?,
+                Mode::Echo => {
+                    connection.send(&self.buffer[..count])?;
+                    self.waiting += usize::from(!connection.unsent.is_empty());
+                }
                 Mode::Sink => {}
                 Mode::Pieces { size, style } => match style {
                     Style::Each => {

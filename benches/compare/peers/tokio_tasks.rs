@@ -19,9 +19,14 @@ const OWN_BUFFER: usize = 8 * 1024;
 const IDLE: Duration = Duration::from_secs(60);
 
 pub fn serve(settings: &Settings) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let (listener, address) = Listener::bind(settings.unix.as_deref())?;
     let mode = settings.mode;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_io();
+    if matches!(mode, Mode::Idle { .. }) {
+        builder.enable_time();
+    }
+    let runtime = builder.build()?;
+    let (listener, address) = Listener::bind(settings.unix.as_deref())?;
     runtime.block_on(async {
         match settings.wait {
             Wait::Sleep => {}
