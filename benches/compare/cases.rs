@@ -18,6 +18,8 @@ pub struct Case {
     /// What one operation is.
     pub unit: &'static str,
     pub contestants: Vec<Contestant>,
+    /// Whether this crate promises to be at the floor here.
+    pub promised: bool,
 }
 
 /// The four of both A/A pairs, and the peers, all in one mode.
@@ -53,14 +55,26 @@ fn case(
         "pump" => ", 64 KiB writes",
         _ => "",
     };
-    Case { name, title: format!("{connections} {plural}{size}"), connections, unix: false, load, unit, contestants }
+    Case {
+        name,
+        title: format!("{connections} {plural}{size}"),
+        connections,
+        unix: false,
+        load,
+        unit,
+        contestants,
+        promised: false,
+    }
 }
 
 /// All of them, in the order in which they run.
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for (connections, load) in [(1, "ping:64"), (50, "ping:64"), (1_000, "step:64"), (8_000, "step:64")] {
-        cases.push(case("ping_pongs", connections, load, "echo", everybody("echo")));
+        let mut small = case("ping_pongs", connections, load, "echo", everybody("echo"));
+        // With a single connection both sides sleep most of the time, and what is measured is the scheduler.
+        small.promised = connections > 1;
+        cases.push(small);
     }
     cases.push(case("ping_pongs", 50, "ping:4096", "echo", everybody("echo")));
     for connections in [1, 50] {
@@ -70,7 +84,9 @@ pub fn all() -> Vec<Case> {
         cases.push(over_unix);
     }
     for connections in [1, 50] {
-        cases.push(case("pump", connections, "pump", "KiB", everybody("sink")));
+        let mut pump = case("pump", connections, "pump", "KiB", everybody("sink"));
+        pump.promised = true;
+        cases.push(pump);
     }
     let mut arrivals = case("multi_accept", 0, "accept", "connection", everybody("echo"));
     arrivals.title = "connect, one echo of 64 B, close".to_owned();

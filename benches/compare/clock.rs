@@ -8,9 +8,9 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to fall asleep after its last answer. It takes microseconds; the rest is for the machine's
-/// bad moment.
-const FALL_ASLEEP: Duration = Duration::from_secs(5);
+/// How long a server may take to fall asleep after its last answer. It takes microseconds, and seconds only where a
+/// gigabyte is copied; the rest is for the machine's bad moment.
+const FALL_ASLEEP: Duration = Duration::from_secs(60);
 
 /// Between two looks at a process that runs: short beside a slice, long enough not to compete with it.
 const LOOK: Duration = Duration::from_micros(50);

@@ -77,7 +77,7 @@ impl Options {
                 _ => return Err(format!("unknown option {argument}\n{USAGE}")),
             }
         }
-        if options.quick {
+        if options.quick || options.test {
             options.rounds = 3;
             options.slice = Duration::from_millis(30);
             options.warm_up = Duration::from_millis(30);

@@ -30,10 +30,6 @@ impl Contestant {
         Contestant { wait, ..self }
     }
 
-    pub fn spins(&self) -> bool {
-        self.wait != "sleep"
-    }
-
     /// The command that is this server, or why it cannot take part.
     pub fn command(&self, toolbox: &Toolbox, unix: Option<&str>) -> Result<Command, String> {
         let mut command = match self.server {

@@ -24,6 +24,9 @@ use crate::report::{Report, Table};
 use crate::servers::{Client, Contestant, Pair, Server};
 use crate::toolbox::{self, Toolbox};
 
+/// What can be asked for by name.
+pub const NAMES: [&str; 4] = ["instructions", "allocations", "cache_lines", "system_calls"];
+
 /// Counts by what was counted: `halfclose, LTO, instructions, k = 50`.
 pub type Counts = BTreeMap<String, f64>;
 
@@ -98,11 +101,11 @@ fn this_program_with_lto(toolbox: &Toolbox) -> Result<PathBuf, String> {
     let mut command = cargo(toolbox, "lto");
     command.args(["--bench", "compare", "--message-format", "json"]);
     let messages = toolbox::output(&mut command)?;
-    let executables = messages.lines().filter_map(|line| {
+    let executable = messages.lines().rev().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    executables.last().ok_or_else(|| "cargo names no program".to_owned())
+    executable.ok_or_else(|| "cargo names no program".to_owned())
 }
 
 /// `cargo build` for a profile, into the same build folder.

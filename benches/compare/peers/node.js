@@ -96,8 +96,24 @@ function chain(queue, done) {
   queue(step);
 }
 
+// Bytes that are put back are delivered within the call where the socket flows.
+function deliver(done) {
+  const socket = new net.Socket();
+  const bytes = Buffer.from('x');
+  let delivered = 0;
+  socket.on('data', (chunk) => (delivered += chunk.length));
+  setImmediate(() => {
+    const start = cpu();
+    for (let i = 0; i < CALLBACKS; i++) socket.unshift(bytes);
+    if (delivered !== CALLBACKS) throw new Error(`${delivered} of ${CALLBACKS} were delivered`);
+    done((cpu() - start) / CALLBACKS);
+  });
+}
+
 function dispatch() {
-  chain(process.nextTick, (tick) => chain(setImmediate, (immediate) => console.log(JSON.stringify({ tick, immediate }))));
+  chain(process.nextTick, (tick) => chain(setImmediate, (immediate) => deliver((data) => {
+    console.log(JSON.stringify({ tick, immediate, data }));
+  })));
 }
 
 ({ timers, dispatch }[mode] ?? serve)();

@@ -15,6 +15,9 @@ use crate::sockets::Listener;
 /// The buffer of a connection: twice the largest message.
 const OWN_BUFFER: usize = 8 * 1024;
 
+/// The buffer of a connection that only waits: what tokio's own echo example has.
+const IDLE_BUFFER: usize = 1024;
+
 /// How long an idle connection may be silent.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -68,7 +71,11 @@ pub fn serve(settings: &Settings) -> io::Result<()> {
 
 /// Serves one connection to its end, orderly or not.
 async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, mode: Mode) {
-    let length = if mode == Mode::Sink { SHARED_BUFFER } else { OWN_BUFFER };
+    let length = match mode {
+        Mode::Echo | Mode::Pieces { .. } | Mode::FanOut => OWN_BUFFER,
+        Mode::Sink => SHARED_BUFFER,
+        Mode::Idle { .. } => IDLE_BUFFER,
+    };
     let mut buffer = vec![0; length];
     let mut gathered = Vec::new();
     loop {
