@@ -5,14 +5,26 @@
 
 use std::error::Error;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 
 use crate::report::{Point, Report};
 
 const WIDTH: u32 = 900;
+
+/// What the names of the series have, at the right of a chart of lines.
+const LEGEND: u32 = 170;
+
+/// What the title and the names of the servers have, above a chart of rows.
+const HEADING: u32 = 62;
+
+/// The height of a row, and the width of a letter of its name.
+const ROW: u32 = 46;
+const LETTER: u32 = 6;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Outcome = Result<(), Box<dyn Error>>;
@@ -54,9 +66,9 @@ fn points<'a>(report: &'a Report, chart: &str) -> Vec<&'a Point> {
 
 /// The cost per operation of every case, as a ratio to the floor.
 fn cost(report: &Report, path: &Path) -> Drawn {
-    let points = points(report, "ratio");
+    let points = fastest(points(report, "ratio"));
     let title = "Server CPU per operation, as a ratio to the tuned epoll loop, with 95 % intervals";
-    rows(path, title, "ratio to the floor", &points, |point| (&point.label, &point.series), Some((0.9, 2.0)))
+    rows(path, title, "ratio to the floor", &points, |point| (&point.label, &point.series), Some((0.8, 2.0)))
 }
 
 fn memory(report: &Report, path: &Path) -> Drawn {
@@ -134,10 +146,13 @@ fn lines(area: &Area, axes: &Axes, points: &[&Point]) -> Outcome {
     let mut chart = ChartBuilder::on(area)
         .caption(axes.title, ("sans-serif", 17))
         .margin(12)
-        .margin_right(24)
+        .margin_right(LEGEND)
         .x_label_area_size(40)
         .y_label_area_size(70)
-        .build_cartesian_2d(xs.0..xs.1, ys.0..ys.1)?;
+        .build_cartesian_2d(
+            Scale { ends: xs, lines: ticks(xs, axes.log_x) },
+            Scale { ends: ys, lines: ticks(ys, axes.log_y) },
+        )?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
@@ -147,16 +162,16 @@ fn lines(area: &Area, axes: &Axes, points: &[&Point]) -> Outcome {
         .x_label_formatter(&|value| number(if axes.log_x { 10_f64.powf(*value) } else { *value }))
         .y_label_formatter(&|value| number(if axes.log_y { 10_f64.powf(*value) } else { *value }))
         .draw()?;
-    for name in names(points.iter().map(|point| point.series.as_str())) {
+    for (place, name) in names(points.iter().map(|point| point.series.as_str())).into_iter().enumerate() {
         let color = color(name);
         let own: Vec<&&Point> = points.iter().filter(|point| point.series == name).collect();
         let places: Vec<(f64, f64)> = own.iter().map(|point| (x(point.x), y(point.y))).collect();
         let style = if name.contains("spinning") { color.mix(0.5) } else { color.mix(1.0) };
         let width = if name.starts_with("halfclose") { 3 } else { 1 };
-        chart
-            .draw_series(LineSeries::new(places.clone(), style.stroke_width(width)))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], style.stroke_width(width)));
+        chart.draw_series(LineSeries::new(places.clone(), style.stroke_width(width)))?;
+        let (left, top) = ((WIDTH - LEGEND) as i32 + 12, 50 + 18 * place as i32);
+        area.draw(&PathElement::new(vec![(left, top), (left + 18, top)], style.stroke_width(width)))?;
+        area.draw(&Text::new(name.to_owned(), (left + 24, top - 6), ("sans-serif", 12).into_font()))?;
         // A distribution is a line of a hundred points, which would hide it.
         if own.len() <= 10 {
             let whiskers = own.iter().map(|point| vec![(x(point.x), y(point.low)), (x(point.x), y(point.high))]);
@@ -166,12 +181,6 @@ fn lines(area: &Area, axes: &Axes, points: &[&Point]) -> Outcome {
             chart.draw_series(places.iter().map(|&place| Circle::new(place, 4, dot)))?;
         }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.2))
-        .draw()?;
     Ok(())
 }
 
@@ -184,36 +193,40 @@ fn rows<'a>(
     row_and_color: fn(&'a Point) -> (&'a String, &'a String),
     limits: Option<(f64, f64)>,
 ) -> Drawn {
-    let points: Vec<&Point> = points.iter().copied().filter(|point| !is_reference(point)).collect();
     if points.is_empty() {
         return Ok(false);
     }
     let rows = names(points.iter().map(|point| row_and_color(point).0.as_str()));
-    const ROW: u32 = 46;
-    const LEFT: u32 = 330;
-    let root = SVGBackend::new(path, (WIDTH, 130 + ROW * rows.len() as u32)).into_drawing_area();
+    let left = 24 + LETTER * rows.iter().map(|name| name.chars().count() as u32).max().unwrap_or(0);
+    let root = SVGBackend::new(path, (WIDTH, HEADING + 70 + ROW * rows.len() as u32)).into_drawing_area();
     root.fill(&WHITE)?;
     let (low, high) = limits.map_or_else(
         || range(points.iter().map(|point| point.y.max(1.0).log10()), 0.08),
         |(low, high)| (low.log10(), high.log10()),
     );
-    let mut chart = ChartBuilder::on(&root)
-        .caption(title, ("sans-serif", 17))
+    let (heading, body) = root.split_vertically(HEADING);
+    heading.draw(&Text::new(title.to_owned(), (14, 12), ("sans-serif", 17).into_font()))?;
+    for (place, name) in names(points.iter().map(|point| server_of(row_and_color(point).1))).iter().enumerate() {
+        let x = left as i32 + 20 + 90 * place as i32;
+        heading.draw(&Circle::new((x, 48), 4, color(name).filled()))?;
+        heading.draw(&Text::new((*name).to_owned(), (x + 9, 42), ("sans-serif", 12).into_font()))?;
+    }
+    let mut chart = ChartBuilder::on(&body)
         .margin(12)
-        .margin_right(40)
+        .margin_right(48)
         .x_label_area_size(40)
-        .y_label_area_size(LEFT)
-        .build_cartesian_2d(low..high, 0.0..rows.len() as f64)?;
+        .y_label_area_size(left)
+        .build_cartesian_2d(
+        Scale { ends: (low, high), lines: ticks((low, high), true) },
+        Scale { ends: (0.0, rows.len() as f64), lines: Vec::new() },
+    )?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
         .bold_line_style(BLACK.mix(0.12))
-        .disable_y_mesh()
-        .y_labels(0)
         .x_desc(description)
         .x_label_formatter(&|value| number(10_f64.powf(*value)))
         .draw()?;
-    let legend = names(points.iter().map(|point| server_of(row_and_color(point).1)));
     for (place, name) in rows.iter().enumerate() {
         let middle = rows.len() as f64 - place as f64 - 0.5;
         let (_, y) = chart.backend_coord(&(low, middle));
@@ -236,18 +249,20 @@ fn rows<'a>(
             }
         }
     }
-    for (place, name) in legend.iter().enumerate() {
-        let x = LEFT as i32 + 20 + 90 * place as i32;
-        root.draw(&Circle::new((x, 42), 4, color(name).filled()))?;
-        root.draw(&Text::new((*name).to_owned(), (x + 9, 36), ("sans-serif", 12).into_font()))?;
-    }
     root.present()?;
     Ok(true)
 }
 
-/// The floor is 1 in every row, and the second of a pair is the same program.
-fn is_reference(point: &Point) -> bool {
-    point.chart == "ratio" && (point.series.ends_with("again") || point.low == point.high)
+/// The first of each server in each case: the one that is meant for speed. Not the floor, which is 1 in every row.
+fn fastest(points: Vec<&Point>) -> Vec<&Point> {
+    let mut seen = Vec::new();
+    let first = points.into_iter().filter(|point| {
+        let place = (point.label.as_str(), server_of(&point.series));
+        let new = !seen.contains(&place);
+        seen.push(place);
+        new && place.1 != "floor"
+    });
+    first.collect()
 }
 
 /// The different names, in their first order.
@@ -268,9 +283,59 @@ fn range(values: impl Iterator<Item = f64>, room: f64) -> (f64, f64) {
     (low - width * room, high + width * room)
 }
 
-/// What stands before the first comma: the server whatever it does.
+/// An axis with the lines that it is given.
+struct Scale {
+    ends: (f64, f64),
+    lines: Vec<f64>,
+}
+
+impl Ranged for Scale {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
+        let share = (value - self.ends.0) / (self.ends.1 - self.ends.0);
+        from + (share * f64::from(to - from)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        if hint.weight().allow_light_points() { Vec::new() } else { self.lines.clone() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.ends.0..self.ends.1
+    }
+}
+
+/// Where an axis has its lines. The ends of a logarithmic axis are logarithms, and so are the places.
+fn ticks((low, high): (f64, f64), logarithmic: bool) -> Vec<f64> {
+    if !logarithmic {
+        return steps(low, high);
+    }
+    let (from, to) = (10_f64.powf(low), 10_f64.powf(high));
+    if to / from < 10.0 {
+        return steps(from, to).into_iter().map(f64::log10).collect();
+    }
+    let decades = low.floor() as i32..=high.ceil() as i32;
+    // All three of a decade, where there are few of them.
+    let factors: &[f64] = if high - low < 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let all = decades.flat_map(|decade| factors.iter().map(move |factor| f64::from(decade) + factor.log10()));
+    all.filter(|place| (low..=high).contains(place)).collect()
+}
+
+/// About eight round numbers of a linear axis.
+fn steps(low: f64, high: f64) -> Vec<f64> {
+    let rough = (high - low).max(f64::MIN_POSITIVE) / 8.0;
+    let decade = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * decade).find(|&step| step >= rough);
+    let step = step.unwrap_or(decade * 10.0);
+    let first = (low / step).ceil() as i64;
+    (first..).map(|number| number as f64 * step).take_while(|&place| place <= high).collect()
+}
+
+/// What stands before the first comma: the server whatever it does, and which of a pair it is.
 fn server_of(series: &str) -> &str {
-    series.split(',').next().unwrap_or(series)
+    series.split(',').next().unwrap_or(series).trim_end_matches(" again")
 }
 
 /// One colour per server: told apart by people who do not see all colours (after Okabe and Ito).
@@ -287,10 +352,10 @@ fn color(series: &str) -> RGBColor {
 
 /// As many digits as a reader wants.
 fn number(value: f64) -> String {
-    match value.abs() {
-        size if size >= 1000.0 => format!("{:.0}", value),
+    let text = match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
-    }
+    };
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }

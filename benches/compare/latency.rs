@@ -21,8 +21,10 @@ const RATE: usize = 5_000;
 /// that a server hardly gets to sleep.
 const OTHER_RATES: [usize; 2] = [1_000, 20_000];
 
-/// The slices of one contestant at one rate, and their length: some ten thousand messages in all at [`RATE`].
-const ROUNDS: usize = 9;
+/// The slices of one contestant at [`RATE`] and at another rate, and their length: some ten thousand messages in all for
+/// the table.
+const ROUNDS: usize = 7;
+const OTHER_ROUNDS: usize = 5;
 const MILLISECONDS: usize = 250;
 
 /// The reference.
@@ -96,7 +98,11 @@ fn play(
             client_shares: Vec::new(),
         });
     }
-    let (rounds, length) = if options.quick { (3, 50) } else { (ROUNDS, MILLISECONDS) };
+    let (rounds, length) = match (options.quick, curve_only) {
+        (true, _) => (3, 50),
+        (false, true) => (OTHER_ROUNDS, MILLISECONDS),
+        (false, false) => (ROUNDS, MILLISECONDS),
+    };
     let mut random = Random::new(options.seed);
     let mut order: Vec<usize> = (0..pairs.len()).collect();
     for _ in 0..rounds {

@@ -19,7 +19,7 @@ CASE selects the cases whose names contain it; all without one. Options:
 
 /// The slices of one contestant in one comparison. With these, a quiet machine tells 1 % from nothing, and all cases
 /// together take a quarter of an hour at most.
-const ROUNDS: usize = 25;
+const ROUNDS: usize = 21;
 
 /// Long enough for thousands of operations, short enough that a round sees one machine.
 const SLICE: Duration = Duration::from_millis(120);
@@ -54,7 +54,7 @@ impl Options {
             test: !arguments.iter().any(|argument| argument == "--bench"),
             rounds: ROUNDS,
             slice: SLICE,
-            warm_up: Duration::from_millis(500),
+            warm_up: Duration::from_millis(300),
             seed: 0x2545_f491_4f6c_dd1d,
         };
         let mut arguments = arguments.iter();

@@ -33,7 +33,8 @@ fn blocks(report: &Report, charts: &[&str]) -> Vec<(String, String)> {
     let mut blocks: Vec<(String, String)> = Vec::new();
     let mut machine = Table::new("machine", "The machine", &["what", "which"]);
     machine.rows = report.machine.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
-    let mut skipped = report.skipped.iter().map(|line| format!("- {line}\n")).collect::<String>();
+    let mut skipped =
+        report.skipped.iter().map(|line| format!("- {}\n", line.trim_start_matches("skipped: "))).collect::<String>();
     if skipped.is_empty() {
         skipped = "Nothing was skipped.\n".to_owned();
     }

@@ -97,7 +97,7 @@ pub fn machine(toolbox: &Toolbox) -> Vec<(String, String)> {
     let or_absent = |version: Option<String>| version.unwrap_or_else(|| "absent".to_owned());
     let rows = [
         ("processor", format!("{}, {} cores", line("/proc/cpuinfo", "model name"), crate::process::cores())),
-        ("memory", line("/proc/meminfo", "MemTotal")),
+        ("memory", gibibytes(&line("/proc/meminfo", "MemTotal"))),
         ("kernel", or_absent(version("uname", "-sr"))),
         (
             "virtual machine",
@@ -109,4 +109,10 @@ pub fn machine(toolbox: &Toolbox) -> Vec<(String, String)> {
         ("valgrind", or_absent(toolbox.valgrind.as_ref().ok().and_then(|_| version("valgrind", "--version")))),
     ];
     rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// `24684084 kB` as a person says it.
+fn gibibytes(text: &str) -> String {
+    let kibibytes = text.trim_end_matches(" kB").parse::<f64>();
+    kibibytes.map_or_else(|_| text.to_owned(), |kibibytes| format!("{:.1} GiB", kibibytes / 1024.0 / 1024.0))
 }

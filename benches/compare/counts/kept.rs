@@ -35,9 +35,14 @@ fn toolchain() -> String {
     )
 }
 
-/// Writes the counts down.
+/// Writes the counts down. Those of the same toolchain that were not counted this time stay.
 pub fn keep(counts: &Counts) -> Result<(), String> {
-    let kept = json!({ "toolchain": toolchain(), "counts": counts });
+    let before = fs::read_to_string(FILE).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let before = before.filter(|before| before["toolchain"] == toolchain()).unwrap_or_default();
+    let mut all = before["counts"].as_object().cloned().unwrap_or_default();
+    // A hundredth is as fine as anybody compares.
+    all.extend(counts.iter().map(|(name, count)| (name.clone(), json!((count * 100.0).round() / 100.0))));
+    let kept = json!({ "toolchain": toolchain(), "counts": all });
     let text = serde_json::to_string_pretty(&kept).map_err(|error| error.to_string())?;
     fs::write(FILE, text + "\n").map_err(|error| format!("{FILE}: {error}"))
 }
