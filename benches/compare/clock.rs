@@ -34,13 +34,13 @@ pub fn own_cpu() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Whether no thread of the process runs or wants to: all sleep or are stopped.
-fn rests(process: u32) -> io::Result<bool> {
+/// Whether every thread of the process is in one of the states (proc(5), `stat`).
+fn all_are(process: u32, states: &[char]) -> io::Result<bool> {
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let text = fs::read_to_string(thread?.path().join("stat"))?;
         // The name before it is in parentheses and may hold anything, parentheses too.
         let state = text.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
-        if !matches!(state, Some('S' | 'T' | 'I')) {
+        if !state.is_some_and(|state| states.contains(&state)) {
             return Ok(false);
         }
     }
@@ -56,7 +56,7 @@ pub fn wait_for_rest(process: u32) -> io::Result<()> {
     let start = Instant::now();
     let mut before = false;
     loop {
-        let now = rests(process)?;
+        let now = all_are(process, &['S', 'T', 'I'])?;
         if now && before {
             return Ok(());
         }
@@ -66,4 +66,21 @@ pub fn wait_for_rest(process: u32) -> io::Result<()> {
         before = now;
         thread::sleep(LOOK);
     }
+}
+
+/// Waits until the process has noticed that it is stopped: a signal is only a request, and what is sent to a server that
+/// was not yet stopped may wake it up.
+///
+/// # Errors
+///
+/// `TimedOut` when it keeps running.
+pub fn wait_for_stop(process: u32) -> io::Result<()> {
+    let start = Instant::now();
+    while !all_are(process, &['T'])? {
+        if start.elapsed() > FALL_ASLEEP {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not stop"));
+        }
+        thread::yield_now();
+    }
+    Ok(())
 }

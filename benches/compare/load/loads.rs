@@ -161,7 +161,7 @@ fn fan_out(clients: &mut Clients, size: usize, end: Instant) -> io::Result<u64> 
 }
 
 /// Rounds in which the server finds the messages of all connections at once: it is stopped while they are sent. With a
-/// single connection there is nothing to collect, and it is left alone.
+/// single connection there is nothing to collect, and it is left alone. Arrivals come one after the other, in steps.
 pub fn lock_step(clients: &mut Clients, load: Load, rounds: usize) -> io::Result<u64> {
     let mut operations = 0;
     match load {
@@ -171,6 +171,7 @@ pub fn lock_step(clients: &mut Clients, load: Load, rounds: usize) -> io::Result
                 if together {
                     clock::wait_for_rest(clients.server)?;
                     signal(clients.server, libc::SIGSTOP);
+                    clock::wait_for_stop(clients.server)?;
                 }
                 let buffer = &mut clients.buffer[..size];
                 let sent = send_all(&clients.sockets, buffer);
@@ -182,16 +183,32 @@ pub fn lock_step(clients: &mut Clients, load: Load, rounds: usize) -> io::Result
             }
         }
         Load::Accept => {
-            let address = clients.address.clone().ok_or_else(|| invalid("not opened"))?;
-            let mut sources = 0;
             for _ in 0..rounds {
-                operations += arrivals(&address, &mut sources, &mut clients.buffer[..64])?;
+                in_steps(clients)?;
+                operations += 1;
             }
         }
         Load::Pump | Load::FanOut(_) => return Err(invalid("not a load for lock-step")),
     }
     clients.rest()?;
     Ok(operations)
+}
+
+/// One connection, and the server rests between any two steps: nothing of one coincides with another, and what it costs
+/// does not depend on who is faster.
+fn in_steps(clients: &mut Clients) -> io::Result<()> {
+    let address = clients.address.clone().ok_or_else(|| invalid("not opened"))?;
+    let socket = sockets::connect(&address, 0, false)?;
+    clients.rest()?;
+    send(socket.as_raw_fd(), &clients.buffer[..64])?;
+    receive(socket.as_raw_fd(), &mut clients.buffer[..64])?;
+    clients.rest()?;
+    // SAFETY: the call has no memory of ours to touch.
+    sockets::check(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) })?;
+    match sockets::receive(socket.as_raw_fd(), &mut clients.buffer, 0)? {
+        0 => clients.rest(),
+        _ => Err(invalid("more than the echo")),
+    }
 }
 
 fn send(socket: RawFd, mut bytes: &[u8]) -> io::Result<()> {
