@@ -59,7 +59,7 @@ fn serve(arguments: Arguments) -> Result<(), Error> {
 }
 
 /// The whole service, given to each connection.
-fn echo(socket: Socket) {
+pub fn echo(socket: Socket) {
     socket.on_data(|socket, bytes| {
         if !socket.write(bytes) {
             socket.pause();

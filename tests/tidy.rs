@@ -137,7 +137,7 @@ fn unsafe_code_says_why() {
             ("sys/x.rs", "// SAFETY: as std's.\nunsafe impl A for B {\n    fn g() {}\n    unsafe fn f() {}\n}"),
         ],
     );
-    hold(words::unsafe_code_says_why, &["src", "tests"], &[]);
+    hold(words::unsafe_code_says_why, &["src", "tests", "benches"], &[]);
 }
 
 /// One thread-local, in one file.
@@ -301,7 +301,7 @@ fn files_introduce_themselves() {
         ],
         &[("a.rs", "//! What it is.\n")],
     );
-    hold(words::files_introduce_themselves, &["src", "tests", "examples"], &[]);
+    hold(words::files_introduce_themselves, &["src", "tests", "examples", "benches"], &[]);
 }
 
 /// No arm for all the rest in the reactor.

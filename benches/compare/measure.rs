@@ -1,0 +1,219 @@
+//! Comparing servers at full speed: rounds of short slices in shuffled order, ratios per round, intervals, verdicts.
+//!
+//! May touch: the servers and clients of its case. Invariant: a ratio is always of two slices of the same round, so what
+//! the machine does over minutes falls out of it.
+
+use crate::cases::Case;
+use crate::options::Options;
+use crate::report::{Point, Report, Table};
+use crate::servers::Pair;
+use crate::statistics::{Interval, Random, Verdict, judge, keeps};
+use crate::toolbox::Toolbox;
+
+/// A client that has no idle time left, with a server that has: then the case measures the client.
+const CLIENT_IS_BUSY: f64 = 0.97;
+const SERVER_IS_IDLE: f64 = 0.80;
+
+/// How much more than the floor this crate may cost at the upper end of its interval, where it is promised.
+const PROMISED: f64 = 1.02;
+
+/// What one slice cost, per operation or as a share of the time.
+struct Slice {
+    cost: f64,
+    client_cost: f64,
+    server_share: f64,
+    client_share: f64,
+}
+
+/// The line of one contestant.
+pub struct Row {
+    pub label: String,
+    /// Nanoseconds of the server's CPU per operation.
+    pub cost: Interval,
+    /// To the first contestant, per round.
+    pub ratio: Interval,
+    client_cost: f64,
+    server_share: f64,
+    client_share: f64,
+}
+
+/// What a case found.
+pub struct Outcome {
+    pub rows: Vec<Row>,
+    /// How far from 1 the intervals of both A/A pairs reach.
+    pub resolution: f64,
+    /// Why nothing may be concluded, if so.
+    pub invalid: Option<String>,
+}
+
+/// Runs a case, and adds its table and points to the report.
+pub fn run(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Report) {
+    let title = format!("{}: {}", case.name, case.title);
+    let mut pairs = Vec::new();
+    for (number, contestant) in case.contestants.iter().enumerate() {
+        let path = case.unix.then(|| toolbox.socket_path(number));
+        // Connections are opened again and again where none are kept; one shows that the server is there.
+        match Pair::start(toolbox, contestant, path.as_deref(), case.connections.max(1)) {
+            Ok(pair) => pairs.push(pair),
+            Err(error) => report.skip(&format!("{} in {title}", contestant.label), &error),
+        }
+    }
+    let outcome = match play(case, &mut pairs, options) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            return report.skip(&title, &error);
+        }
+    };
+    report.add(table(case, &title, &outcome));
+    for row in &outcome.rows {
+        report.points.push(Point {
+            chart: format!("cost/{}{}", case.name, if case.unix { "/unix" } else { "" }),
+            series: row.label.clone(),
+            x: case.connections as f64,
+            label: title.clone(),
+            y: row.cost.median,
+            low: row.cost.low,
+            high: row.cost.high,
+        });
+        report.points.push(Point {
+            chart: "ratio".to_owned(),
+            series: row.label.clone(),
+            x: case.connections as f64,
+            label: title.clone(),
+            y: row.ratio.median,
+            low: row.ratio.low,
+            high: row.ratio.high,
+        });
+    }
+}
+
+fn play(case: &Case, pairs: &mut [Pair], options: &Options) -> Result<Outcome, String> {
+    if pairs.first().is_none_or(|pair| pair.contestant != case.contestants[0]) {
+        return Err("without the floor there is nothing to compare with".to_owned());
+    }
+    let mut random = Random::new(options.seed);
+    let mut slices: Vec<Vec<Slice>> = pairs.iter().map(|_| Vec::new()).collect();
+    let mut order: Vec<usize> = (0..pairs.len()).collect();
+    let command = format!("run {} {}", case.load, options.slice.as_millis());
+    for pair in pairs.iter_mut() {
+        slice(pair, &format!("run {} {}", case.load, options.warm_up.as_millis()))?;
+    }
+    for _ in 0..options.rounds {
+        random.shuffle(&mut order);
+        for &number in &order {
+            slices[number].push(slice(&mut pairs[number], &command)?);
+        }
+    }
+    outcome(case, pairs, &slices).ok_or_else(|| "no round was played".to_owned())
+}
+
+fn slice(pair: &mut Pair, command: &str) -> Result<Slice, String> {
+    let answer = pair.tell(command)?;
+    let field = |name: &str| answer[name].as_f64().ok_or_else(|| format!("no {name} in {answer}"));
+    let operations = field("operations")?;
+    if operations == 0.0 {
+        return Err(format!("{}: not one operation", pair.contestant.label));
+    }
+    let (server, client, wall) = (field("server")?, field("client")?, field("wall")?);
+    Ok(Slice {
+        cost: server / operations,
+        client_cost: client / operations,
+        server_share: server / wall,
+        client_share: client / wall,
+    })
+}
+
+fn outcome(case: &Case, pairs: &[Pair], slices: &[Vec<Slice>]) -> Option<Outcome> {
+    let ratios = |numerator: &[Slice], denominator: &[Slice]| {
+        let ratios: Vec<f64> = numerator.iter().zip(denominator).map(|(one, other)| one.cost / other.cost).collect();
+        Interval::of(&ratios)
+    };
+    let middle = |slices: &[Slice], part: fn(&Slice) -> f64| {
+        Some(Interval::of(&slices.iter().map(part).collect::<Vec<_>>())?.median)
+    };
+    let mut rows = Vec::new();
+    let mut resolution: f64 = 0.0;
+    let mut invalid = None;
+    for (pair, own) in pairs.iter().zip(slices) {
+        let label = &pair.contestant.label;
+        let row = Row {
+            label: label.clone(),
+            cost: Interval::of(&own.iter().map(|slice| slice.cost).collect::<Vec<_>>())?,
+            ratio: ratios(own, slices.first()?)?,
+            client_cost: middle(own, |slice| slice.client_cost)?,
+            server_share: middle(own, |slice| slice.server_share)?,
+            client_share: middle(own, |slice| slice.client_share)?,
+        };
+        // In lock-step the server has all of its work before it begins.
+        let lock_step = case.load.starts_with("step");
+        if !lock_step && row.client_share > CLIENT_IS_BUSY && row.server_share < SERVER_IS_IDLE {
+            invalid = Some(format!("the client was the bottleneck of {label}"));
+        }
+        let twin =
+            label.strip_suffix(" again").and_then(|first| pairs.iter().position(|pair| pair.contestant.label == first));
+        if let Some(twin) = twin {
+            resolution = resolution.max(ratios(own, &slices[twin])?.reach());
+        }
+        rows.push(row);
+    }
+    Some(Outcome { rows, resolution, invalid })
+}
+
+fn table(case: &Case, title: &str, outcome: &Outcome) -> Table {
+    let name = if case.unix { format!("{} unix", case.name) } else { case.name.to_owned() };
+    let cost = format!("server CPU per {}", case.unit);
+    let columns = ["server", &cost, "to the floor", "server busy", "client busy", "client CPU", "verdict"];
+    let mut table = Table::new(&name, title, &columns);
+    for (place, row) in outcome.rows.iter().enumerate() {
+        let verdict = match (&outcome.invalid, place) {
+            (_, 0) => "the reference".to_owned(),
+            (Some(_), _) => "invalid".to_owned(),
+            (None, _) => in_words(judge(row.ratio, outcome.resolution)),
+        };
+        table.rows.push(vec![
+            row.label.clone(),
+            format!("{:.0} ns", row.cost.median),
+            ratio(row.ratio),
+            percent(row.server_share),
+            percent(row.client_share),
+            format!("{:.0} ns", row.client_cost),
+            verdict,
+        ]);
+    }
+    table
+        .notes
+        .push(format!("A/A: the same program twice differs by up to {}.", percent_precisely(outcome.resolution)));
+    let ours = outcome.rows.iter().find(|row| row.label == "halfclose");
+    if let Some(ours) = ours.filter(|_| case.promised && outcome.invalid.is_none()) {
+        let kept = match keeps(PROMISED, ours.ratio, outcome.resolution) {
+            Some(true) => "kept",
+            Some(false) => "missed",
+            None => "not judged: the A/A pairs do not resolve it",
+        };
+        table.notes.push(format!("Target for this crate, upper end of the interval at most {PROMISED}: {kept}."));
+    }
+    table.notes.extend(outcome.invalid.iter().map(|why| format!("Invalid: {why}.")));
+    table
+}
+
+/// A ratio with its interval.
+pub fn ratio(ratio: Interval) -> String {
+    format!("{:.3} [{:.3}, {:.3}]", ratio.median, ratio.low, ratio.high)
+}
+
+fn in_words(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Differs(share) if share > 0.0 => format!("{} more", percent_precisely(share)),
+        Verdict::Differs(share) => format!("{} less", percent_precisely(-share)),
+        Verdict::Same { within } => format!("the same within {}", percent_precisely(within)),
+        Verdict::Refused { .. } => "none: finer than the A/A pairs".to_owned(),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn percent_precisely(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
