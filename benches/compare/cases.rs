@@ -91,11 +91,22 @@ pub fn all() -> Vec<Case> {
     let mut arrivals = case("multi_accept", 0, "accept", "connection", everybody("echo"));
     arrivals.title = "connect, one echo of 64 B, close".to_owned();
     cases.push(arrivals);
-    let mut pipelined =
-        case("pipelined16", 50, "ping:1024", "16 answers", answers("pieces:64:each", "pieces:64:gathered"));
+    let mut pipelined = case(
+        "pipelined16",
+        50,
+        "ping:1024",
+        "16 answers",
+        answers("pieces:64:each", "pieces:64:gathered", "pieces:64:batched"),
+    );
     pipelined.title = "50 connections, 16 requests of 64 B in one read".to_owned();
     cases.push(pipelined);
-    let mut batch = case("write_batch", 50, "ping:64", "message", answers("pieces:8:each", "pieces:8:gathered"));
+    let mut batch = case(
+        "write_batch",
+        50,
+        "ping:64",
+        "message",
+        answers("pieces:8:each", "pieces:8:gathered", "pieces:8:batched"),
+    );
     batch.title = "50 connections, eight writes of 8 B per message".to_owned();
     cases.push(batch);
     let mut fan_out = case("fan_out", 1_000, "fan_out:64", "delivery", everybody("fan_out"));
@@ -105,10 +116,9 @@ pub fn all() -> Vec<Case> {
 }
 
 /// Several small answers to one read. The floor gathers them in a buffer and writes once: there is nothing cheaper.
-///
-/// A further way of ours to write them is one more line here, and a `Style` of the servers.
-fn answers(each: &str, gathered: &str) -> Vec<Contestant> {
+fn answers(each: &str, gathered: &str, batched: &str) -> Vec<Contestant> {
     let mut contestants = pairs("floor, gathered", gathered, "halfclose, cork", gathered);
+    contestants.push(Contestant::new("halfclose, batch_writes", "halfclose", batched));
     contestants.push(Contestant::new("halfclose, plain", "halfclose", each));
     contestants.push(Contestant::new("floor, a call each", "floor", each));
     contestants.push(Contestant::new("mio, gathered", "mio", gathered));

@@ -58,6 +58,8 @@ pub enum Style {
     Each,
     /// Together: corked, or gathered in a buffer, or as a vector.
     Gathered,
+    /// With a call each, and collected by the library.
+    Batched,
 }
 
 /// How a server waits for work.
@@ -86,6 +88,7 @@ impl FromStr for Mode {
                 let style = match style {
                     "each" => Style::Each,
                     "gathered" => Style::Gathered,
+                    "batched" => Style::Batched,
                     _ => return Err(format!("{text}: no such style")),
                 };
                 Mode::Pieces { size, style }
