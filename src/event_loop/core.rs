@@ -141,11 +141,21 @@ impl Core {
     }
 
     /// The next turn begins with its poll phase: waits, and reads the clock.
-    // Always: in the smallest turn a call of its own would be noticed.
-    #[inline(always)]
     pub(crate) fn poll(&mut self, wait: Wait) -> Result<(), Error> {
-        self.turn += 1;
         let polled = if self.spinning.is_off() { self.reactor.poll(wait) } else { self.spin_and_poll(wait) };
+        self.polled(polled)
+    }
+
+    /// The same at the end of a turn that was found quiet: nothing waits to be served, and there is no spinning.
+    #[inline]
+    pub(crate) fn poll_again(&mut self, wait: Wait) -> Result<(), Error> {
+        let polled = self.reactor.poll_again(wait);
+        self.polled(polled)
+    }
+
+    #[inline]
+    fn polled(&mut self, polled: io::Result<()>) -> Result<(), Error> {
+        self.turn += 1;
         let now = self.clock.now();
         self.reactor.set_now(now);
         match polled {

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
@@ -36,11 +36,15 @@ pub(crate) struct Answer {
 /// of a flood is given back.
 const MOST_KEPT: usize = 64;
 
+/// Items may wait.
+const OCCUPIED: u8 = 1;
+/// Somebody wants the loop to stop.
+const STOP: u8 = 1 << 1;
+
 pub(crate) struct Mailbox {
     state: Mutex<State>,
-    /// Items may wait: looked at without the lock in every turn.
-    occupied: AtomicBool,
-    stop: AtomicBool,
+    /// [`OCCUPIED`] and [`STOP`]: looked at without the lock in every turn.
+    attention: AtomicU8,
     waker: Waker,
 }
 
@@ -52,7 +56,7 @@ struct State {
 
 impl Mailbox {
     pub(crate) fn new(waker: Waker) -> Mailbox {
-        Mailbox { state: Mutex::default(), occupied: AtomicBool::new(false), stop: AtomicBool::new(false), waker }
+        Mailbox { state: Mutex::default(), attention: AtomicU8::new(0), waker }
     }
 
     /// Puts a closure in, or gives it back when the loop is gone.
@@ -89,7 +93,7 @@ impl Mailbox {
 
     /// Wakes the loop unless somebody did already and it has not looked since.
     fn announce(&self) {
-        if !self.occupied.swap(true, Ordering::AcqRel) {
+        if self.attention.fetch_or(OCCUPIED, Ordering::AcqRel) & OCCUPIED == 0 {
             // A waker fails only when its descriptor is gone, and then so is the loop.
             let _ = self.waker.wake();
         }
@@ -100,25 +104,25 @@ impl Mailbox {
     }
 
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.attention.fetch_or(STOP, Ordering::AcqRel);
         let _ = self.waker.wake();
     }
 
     pub(crate) fn wants_stop(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
+        self.attention.load(Ordering::Acquire) & STOP != 0
     }
 
     /// Whether there is anything of other threads to look at.
     pub(crate) fn wants_attention(&self) -> bool {
-        self.is_occupied() || self.wants_stop()
+        self.attention.load(Ordering::Acquire) != 0
     }
 
     pub(crate) fn take_stop(&self) -> bool {
-        self.wants_stop() && self.stop.swap(false, Ordering::AcqRel)
+        self.wants_stop() && self.attention.fetch_and(!STOP, Ordering::AcqRel) & STOP != 0
     }
 
     pub(crate) fn is_occupied(&self) -> bool {
-        self.occupied.load(Ordering::Acquire)
+        self.attention.load(Ordering::Acquire) & OCCUPIED != 0
     }
 
     /// The next item. When there is none, the next arrival wakes the loop again.
@@ -130,7 +134,7 @@ impl Mailbox {
                 state.items = VecDeque::new();
             }
             // Under the lock: an arrival comes before, and would have been found, or after, and sees false.
-            self.occupied.store(false, Ordering::Release);
+            self.attention.fetch_and(!OCCUPIED, Ordering::AcqRel);
         }
         item
     }

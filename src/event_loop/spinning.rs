@@ -116,6 +116,10 @@ impl Kernel for Core {
 }
 
 impl Core {
+    pub(super) fn spins(&self) -> bool {
+        !self.spinning.is_off()
+    }
+
     /// The wait of the poll phase, of a loop that was told to spin.
     #[cold]
     pub(super) fn spin_and_poll(&mut self, wait: Wait) -> io::Result<()> {

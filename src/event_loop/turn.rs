@@ -284,16 +284,17 @@ impl Inner {
                     if wait == Wait::NONE {
                         return Ok(ReadPlainly::Nothing);
                     }
-                    core.poll(wait)?;
+                    core.poll_again(wait)?;
                 }
                 other => return Ok(other),
             }
         }
     }
 
-    /// Whether all that remains of this turn is to find nothing to do, and the next one is wanted.
+    /// Whether all that remains of this turn is to find nothing to do, and the next one is wanted. A loop that spins goes
+    /// the long way, where that is done.
     fn is_quiet(&self, core: &mut Core) -> bool {
-        if core.stopping || self.mailbox.wants_attention() || core.has_work_before_timers() {
+        if core.stopping || core.spins() || self.mailbox.wants_attention() || core.has_work_before_timers() {
             return false;
         }
         core.begin_timers();

@@ -16,7 +16,7 @@ use crate::reactor::handle::Token;
 use crate::reactor::serving::Served;
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
-use crate::sys::{Readiness, Transport};
+use crate::sys::Readiness;
 
 /// How far the short way of a read led.
 pub(crate) enum ReadPlainly {
@@ -121,8 +121,8 @@ impl Reactor {
 
 impl Connection {
     /// Whether input that `token` announces goes straight to one place: a `data` listener of a socket that flows, with
-    /// nothing buffered, nothing decoded, no idle timeout that expired and nothing waiting to be written. TCP only, because
-    /// a short read of a unix socket may have stopped behind bytes that came with descriptors.
+    /// nothing buffered, nothing decoded, no idle timeout that expired and nothing waiting to be written; and a short read must
+    /// be known to empty it.
     pub(super) fn reads_plainly(&self, token: u64) -> bool {
         let read = &self.read;
         let plain = read.receiving()
@@ -137,7 +137,7 @@ impl Connection {
         match &self.link {
             Link::Open { stream } => {
                 plain
-                    && stream.transport() == Transport::Tcp
+                    && stream.tells_when_emptied()
                     && self.descriptor().is_some_and(|descriptor| Token::matches(token, descriptor))
             }
             Link::Detached | Link::Connecting | Link::ConnectingPath => false,

@@ -99,10 +99,15 @@ impl Served {
 
 impl Reactor {
     /// Waits for events, or only looks at them when something is ready already.
-    // Always, with what it calls: in the smallest turn a call of its own would be noticed.
-    #[inline(always)]
     pub(crate) fn poll(&mut self, wait: Wait) -> io::Result<()> {
         if self.ready.is_empty() { self.poller.poll(wait) } else { self.poll_behind_what_waits() }
+    }
+
+    /// The same when nothing is ready already.
+    #[inline]
+    pub(crate) fn poll_again(&mut self, wait: Wait) -> io::Result<()> {
+        debug_assert!(self.ready.is_empty());
+        self.poller.poll(wait)
     }
 
     fn poll_behind_what_waits(&mut self) -> io::Result<()> {

@@ -129,6 +129,9 @@ impl Stream {
     /// [`Stream::read`] says.
     #[inline]
     pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, io::Result<usize>> {
+        if self.transport == Transport::Unix {
+            return self.read_short_unix(buffer);
+        }
         // SAFETY: the pointer and length describe `buffer`, which is borrowed mutably for the whole call.
         let result = unsafe { libc::recv(self.descriptor.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
         // One comparison for more than nothing and less than everything.
@@ -137,6 +140,36 @@ impl Stream {
             Ok(count)
         } else {
             Err(self.read_so_far(result, buffer))
+        }
+    }
+
+    /// The same for a unix socket. There a read also stops behind bytes that came with descriptors, so it must be one that
+    /// tells of them.
+    fn read_short_unix(&self, buffer: &mut [u8]) -> Result<usize, io::Result<usize>> {
+        let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        // SAFETY: a `msghdr` is plain numbers and pointers, for which all zeros mean "none".
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = &mut slice;
+        message.msg_iovlen = 1;
+        // SAFETY: `message` describes `slice`, which describes `buffer`; both are borrowed mutably for the whole call.
+        let result = unsafe { libc::recvmsg(self.descriptor.as_raw_fd(), &mut message, 0) };
+        let count = result as usize;
+        // With no room given for descriptors, their coming is told by MSG_CTRUNC (recvmsg(2)).
+        let with_descriptors = message.msg_flags & libc::MSG_CTRUNC != 0;
+        if count.wrapping_sub(1) < buffer.len().wrapping_sub(1) && !with_descriptors {
+            Ok(count)
+        } else {
+            Err(self.read_so_far(result, buffer))
+        }
+    }
+
+    /// Whether [`Stream::read_short`] knows when it has emptied the socket. What other systems do with descriptors that
+    /// nobody made room for was not looked into.
+    #[inline]
+    pub(crate) fn tells_when_emptied(&self) -> bool {
+        match self.transport {
+            Transport::Tcp => true,
+            Transport::Unix => cfg!(any(target_os = "linux", target_os = "android")),
         }
     }
 
