@@ -194,8 +194,17 @@ impl EventLoop {
                 }
                 ReadPlainly::Otherwise(served) if served != Served::Nothing => served,
                 ReadPlainly::Otherwise(_) | ReadPlainly::Not => {
-                    inner.core.borrow_mut().reactor.serve(&mut *self.buffer)
+                    let mut core = inner.core.borrow_mut();
+                    match core.reactor.serve(&mut *self.buffer) {
+                        Served::Nothing => {
+                            core.settle_requests();
+                            quiet = false;
+                            continue;
+                        }
+                        served => served,
+                    }
                 }
+                ReadPlainly::Done => continue,
                 ReadPlainly::Nothing => Served::Nothing,
             };
             let mut core = inner.core.borrow_mut();
@@ -286,6 +295,7 @@ impl Inner {
                     }
                     core.poll_again(wait)?;
                 }
+                ReadPlainly::Done => {}
                 other => return Ok(other),
             }
         }

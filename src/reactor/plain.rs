@@ -26,6 +26,8 @@ pub(crate) enum ReadPlainly {
     Otherwise(Served),
     /// It was not tried.
     Not,
+    /// There is nothing to read, and nothing else to be done.
+    Done,
     /// Nothing is ready any more.
     Nothing,
 }
@@ -55,7 +57,14 @@ impl Reactor {
         let Some(connection) = self.connections.plain_reader(event.token) else { return ReadPlainly::Not };
         let readiness = connection.announced.readiness.and(event.readiness);
         if !readiness.has(Readiness::READABLE) || readiness.has(OVER) {
-            return ReadPlainly::Not;
+            if readiness.has(Readiness::READABLE.and(OVER)) {
+                return ReadPlainly::Not;
+            }
+            // It may be written to, and nothing waits for that. A unix socket says so whenever its peer reads.
+            connection.announced.readiness = readiness;
+            connection.announced.queued &= event.readiness != Readiness::NONE;
+            self.advance();
+            return ReadPlainly::Done;
         }
         connection.announced.queued &= event.readiness != Readiness::NONE;
         let Some(stream) = connection.open_stream() else { return ReadPlainly::Not };

@@ -82,7 +82,7 @@ pub(crate) enum Served {
     OwnBuffer { socket: Handle },
     /// Something happened; what it leads to is in the tick queue.
     Callback,
-    /// Nothing is ready any more.
+    /// There was nothing to do.
     Nothing,
 }
 
@@ -157,18 +157,15 @@ impl Reactor {
         }
     }
 
-    /// Serves the next ready descriptor, one callback at a time.
+    /// Serves the current descriptor, one callback at a time. Nothing: it is done with, and the next one is current.
     pub(crate) fn serve(&mut self, buffer: &mut [u8]) -> Served {
-        // Bounded by the list and the events: each round either returns or puts one of them behind.
-        while let Some(event) = self.current_event() {
-            match self.serve_one(event, buffer) {
-                Served::Nothing => {}
-                served => return served,
-            }
+        let Some(event) = self.current_event() else { return Served::Nothing };
+        let served = self.serve_one(event, buffer);
+        if served == Served::Nothing {
             self.advance();
             self.serving.next_token();
         }
-        Served::Nothing
+        served
     }
 
     fn serve_one(&mut self, event: Event, buffer: &mut [u8]) -> Served {
