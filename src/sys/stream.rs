@@ -169,7 +169,7 @@ impl Stream {
     pub(crate) fn tells_when_emptied(&self) -> bool {
         match self.transport {
             Transport::Tcp => true,
-            Transport::Unix => cfg!(any(target_os = "linux", target_os = "android")),
+            Transport::Unix => cfg!(target_os = "linux") || cfg!(target_os = "android"),
         }
     }
 
