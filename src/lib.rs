@@ -77,11 +77,16 @@
 //!
 //! **A turn** has libuv's phases: pending results, poll, pending results again, immediates, closing, timers. Each phase
 //! takes one callback after the other, and after each the tick queue is drained. It is written out in one function,
-//! `EventLoop::work`.
+//! `EventLoop::work` (`event_loop/turn.rs`).
 //!
-//! **A byte's way in**: the poller says readable, and the connection's token joins the ready list; when its turn comes,
-//! the connection is read into the loop's one buffer, and the bytes are lent to the `data` listeners. Reading happens
-//! when the event is taken, never before, so that a `destroy` or `pause` by an earlier listener is honoured.
+//! **A byte's way in**: the poller says readable; when that event is taken, the connection is read into the loop's one
+//! buffer, and the bytes are lent to the `data` listeners. Reading happens when the event is taken, never before, so that a
+//! `destroy` or `pause` by an earlier listener is honoured. What is ready without a new event (a budget that was used up, a
+//! `resume`) stands in the ready list and is served first.
+//!
+//! **The usual way** is short: input that goes straight to one listener, output that the kernel takes whole, a turn that has
+//! nothing but such deliveries. `reactor/plain.rs` and `Inner::serve_plainly` are that way in one piece; `Connections`
+//! remembers for whom it holds, and whatever is not usual goes the long way, through the state machines.
 //!
 //! **A byte's way out**: `write` goes straight to the kernel. Only what it refuses is queued, and goes on when the kernel
 //! announces room; then comes `drain`.
