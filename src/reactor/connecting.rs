@@ -45,6 +45,10 @@ impl Reactor {
         let epoch = connection.epoch();
         let errored = connection.errored().cloned();
         let Some(queue) = connection.take_queue() else { return };
+        if queue.corked > 0 {
+            // Corks are of the socket, not of its connection.
+            connection.queue_or_new().corked = queue.corked;
+        }
         let mut owed = Vec::new();
         if let Some(current) = queue.current {
             let error = match current.state {

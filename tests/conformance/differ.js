@@ -83,7 +83,7 @@ function first(scenario, node, crate) {
 /** By its runs and our traces. */
 function decided(verdict) {
   const found = differences(verdict.runs, verdict.own);
-  const whole = asAWhole(verdict.scenario, found);
+  const whole = asAWhole(verdict.scenario, found, verdict.runs, verdict.own);
   const reasons = found.map((difference) => whole ?? explanation(difference, verdict.runs, verdict.own));
   const kind = found.length === 0 ? 'same' : reasons.includes(null) ? 'differs' : 'explained';
   return { ...verdict, kind, differences: found.filter((_, index) => reasons[index] === null), reasons: reasons.filter((reason) => reason !== null) };

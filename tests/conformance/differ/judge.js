@@ -238,13 +238,59 @@ function resetAfterEnd(found, silent) {
   return there ? 'destroy/l44_in_the_turn_of_an_end' : null;
 }
 
-/** What one look at the scenario and all its traces explains as a whole; null when nothing does. */
-function asAWhole(scenario, found) {
+const thrown = (traces) => (traces.loop ?? []).some((line) => line.includes('uncaught('));
+
+/**
+ * An exception in `close`, and then, here, the callbacks of what was written while connecting, in the same callback of the
+ * loop. In Node another listener of `close` calls them, and the exception skips it. The rest is the same.
+ */
+function failsAfterAnException(own, variant) {
+  const at = firstOf(own, variant);
+  const sameCallback = (line) => line !== undefined && line.startsWith(', ');
+  let closed = at - 1;
+  while (sameCallback(own[closed])) closed--;
+  let rest = at;
+  while (sameCallback(own[rest])) rest++;
+  const connected = own.slice(0, at).some((line) => parts(line).text === 'connect');
+  const called = own.slice(0, rest).map((line) => /^cb\d+(?=\()/.exec(parts(line).text)?.[0]).filter((name) => name !== undefined);
+  return new Set(called).size === called.length && closed >= 0 && parts(own[closed]).text === 'close(true)' && !connected
+    && /^, cb\d+\((?:E[A-Z_]+): /.test(own[at] ?? '') && equal(texts(own.slice(rest)), texts(variant.slice(at)));
+}
+
+/** The first line that differs is a tick of the same callback here, and one of a later callback in Node. */
+function isLaterTick(own, variant) {
+  const at = firstOf(own, variant);
+  if (at >= own.length || at >= variant.length) return false;
+  const [here, there] = [parts(own[at]), parts(variant[at])];
+  return here.separator === '~ ' && /^\|[xit]? ~ $/.test(there.separator) && here.text === there.text && equal(here.properties, there.properties);
+}
+
+/**
+ * Paused in `connect`, with a buffer of its own: in Node it reads all the same when that was asked for while connecting.
+ */
+function readsOnThoughPausedInConnect(own, variant) {
+  const at = firstOf(own, variant);
+  const connected = variant.findIndex((line) => parts(line).text === 'connect');
+  if (connected < 0 || at <= connected || at >= variant.length) return false;
+  let after = connected + 1;
+  while (variant[after]?.startsWith(', ')) after++;
+  const { separator, text } = parts(variant[at]);
+  return texts(variant.slice(connected, after)).includes('[pause]') && at >= after && separator.startsWith('|')
+    && !separator.startsWith('|x') && states(variant)[at - 1].isPaused === 'true' && /^(?:onread\(|onreadBuffer|end$|error\()/.test(text);
+}
+
+/** What one look at the scenario and all its traces explains as a whole; null when nothing does. `runs` and `all` as below. */
+function asAWhole(scenario, found, runs, all) {
   const text = JSON.stringify(scenario);
-  const uncaught = (lines) => lines.some((line) => line.includes('uncaught('));
+  const uncaught = (lines) => lines.filter((line) => line.includes('uncaught(')).length;
   // What watches a signal in Node listens to `error`, and so swallows one that nobody else listens for.
-  if (text.includes('"signal":"signal"') && found.some(({ own, node }) => uncaught(own) && !node.some(uncaught))) {
+  if (text.includes('"signal":"signal"') && found.some(({ own, node }) => node.every((variant) => uncaught(variant) < uncaught(own)))) {
     return 'errors/l62_an_error_of_a_socket_with_a_signal';
+  }
+  // As in `explanation`, seen by others: what a tick does before the next callback here, and in Node after it.
+  const alone = found.every((difference) => explanation(difference, runs, all) !== null);
+  if (!alone && thrown(all) && runs.every(({ traces }) => thrown(traces)) && found.some(({ own, node }) => node.some((variant) => isLaterTick(own, variant)))) {
+    return 'errors/l64_thrown_before_the_next_callback';
   }
   // Node lets a forbidden peer in that has reset before it was accepted.
   const accepted = (lines) => /^accepted/.test(lines[0] ?? '');
@@ -256,6 +302,9 @@ function asAWhole(scenario, found) {
   if (text.includes('"onread"') && text.includes('unshift') && text.includes('pause')
     && found.some(({ own, node }) => node.some((variant) => variant.some((line) => line.includes('onread(') && !own.includes(line))))) {
     return 'reading/f53_bytes_put_back_and_a_pause';
+  }
+  if (text.includes('"onread"') && found.some(({ own, node }) => node.some((variant) => readsOnThoughPausedInConnect(own, variant)))) {
+    return 'reading/f54_paused_in_connect_after_a_read';
   }
   // A socket that connects before the `close` of what it was is told of, is mixed up with that in Node.
   const overlaps = (lines) => lines.some((line, index) => /close\((true|false)\)/.test(line) && states(lines)[index].destroyed !== 'true');
@@ -270,9 +319,11 @@ function asAWhole(scenario, found) {
 function explanation({ own, node }, runs, all) {
   // After an exception that nobody catches, the ticks that wait go on in the same callback; in Node in one of their own,
   // and what they do comes later.
-  const thrown = (traces) => (traces.loop ?? []).some((line) => line.includes('uncaught('));
   if (thrown(all) && runs.some(({ traces }) => thrown(traces)) && node.some((variant) => equal(texts(own).sort(), texts(variant).sort()))) {
     return 'errors/l64_thrown_in_a_write_callback';
+  }
+  if (thrown(all) && runs.some(({ traces }) => thrown(traces)) && node.some((variant) => failsAfterAnException(own, variant))) {
+    return 'errors/l64_thrown_in_close_and_a_write_while_connecting';
   }
   for (const { scenario, same } of EXPLAINED) if (node.some((variant) => same(own, variant, firstOf(own, variant)))) return scenario;
   return null;
