@@ -120,7 +120,7 @@ fn measure(
 }
 
 /// The resident bytes of a process (proc(5), statm).
-pub fn resident(process: u32) -> Result<u64, String> {
+fn resident(process: u32) -> Result<u64, String> {
     let text = fs::read_to_string(format!("/proc/{process}/statm")).map_err(|error| error.to_string())?;
     let pages: u64 = text.split(' ').nth(1).and_then(|field| field.parse().ok()).ok_or("no resident pages")?;
     // SAFETY: the call has no memory of ours to touch.

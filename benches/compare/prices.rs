@@ -3,12 +3,12 @@
 //! May touch: servers and clients of its own, valgrind. Invariants: every row is the default with one choice turned; the
 //! default takes part twice, and no difference is claimed that those two do not resolve.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::cases::Case;
 use crate::counts::{self, Subject, callgrind};
 use crate::measure::{self, Outcome};
-use crate::memory;
 use crate::options::Options;
 use crate::report::{Report, Table};
 use crate::servers::{Contestant, Pair};
@@ -22,12 +22,12 @@ const DEFAULT: &str = "default";
 /// Half of the usual slice: there are three times as many contestants.
 const SLICE: Duration = Duration::from_millis(60);
 
-/// A message that takes several rounds through a narrow connection: the server has to keep what is left of it and to be
-/// told when it may write on. Smaller than what the kernel takes in, so that the client is never in its own way.
+/// A message that does not go out at once on a narrow connection: the server has to keep what is left of it and to be told
+/// when it may write on. Smaller than what the kernel takes in, so that the client is never in its own way.
 const STALLED: usize = 16 * 1024;
 
 /// The stalled messages that are counted: a tenth more or fewer calls of one of them do not show.
-const STALLS: usize = 100;
+const STALLS: usize = 20;
 
 /// The connections whose memory is counted.
 const IDLE: usize = 1_000;
@@ -117,50 +117,71 @@ fn contestant(choice: &Choice) -> Contestant {
 
 /// Measures all choices and adds the table.
 pub fn run(toolbox: &Toolbox, options: &Options, report: &mut Report) {
-    let columns = [
+    let of_echoes = [
         "choice",
         "instructions, k = 1",
         "k = 50",
-        "system calls per echo, k = 1",
+        "system calls, k = 1",
         "k = 50",
-        "per connection, in steps",
-        "at full speed",
-        "per stalled echo",
-        "bytes per idle connection",
-        "CPU per echo",
-        "CPU per connection",
-        "what it is and what it buys",
+        "CPU to the default",
+        "what it is, and what it buys",
     ];
-    let mut table = Table::new(NAME, "The price of each choice", &columns);
+    let of_connections = [
+        "choice",
+        "system calls, in steps",
+        "at full speed",
+        "CPU to the default",
+        "system calls of an echo that stalls",
+        "bytes of an idle one",
+    ];
+    let mut echoes = Table::new(NAME, "The price of each choice, per echo", &of_echoes);
+    let mut connections = Table::new(NAME, "The price of each choice, per connection", &of_connections);
     let echo = compare(50, "ping:64", "echo", toolbox, options, report);
     let connection = compare(0, "accept", "connection", toolbox, options, report);
-    for (number, choice) in CHOICES.iter().enumerate() {
-        let mut row = vec![choice.name.to_owned()];
-        let cells = instructions(toolbox, choice).into_iter().chain(system_calls(toolbox, options, choice));
-        for cell in cells.chain([memory_of(toolbox, choice)]) {
-            row.push(cell.unwrap_or_else(|error| {
+    let mut of_default: Vec<Option<f64>> = Vec::new();
+    for choice in &CHOICES {
+        let instructions = instructions(toolbox, choice);
+        if of_default.is_empty() {
+            of_default = instructions.iter().map(|count| count.as_ref().ok().copied()).collect();
+        }
+        let instructions = instructions.into_iter().zip(&of_default).map(|(count, default)| {
+            count.map(|count| match default {
+                Some(default) if choice.switch != DEFAULT => format!("{count:.0} ({:+.0})", count - default),
+                _ => format!("{count:.0}"),
+            })
+        });
+        let mut cells = instructions.chain(system_calls(toolbox, options, choice)).chain([memory_of(toolbox, choice)]);
+        let mut next = || {
+            cells.next().unwrap_or_else(|| Err("not counted".to_owned())).unwrap_or_else(|error| {
                 report.skip(&format!("{NAME}: {}", choice.name), &error);
                 "–".to_owned()
-            }));
-        }
-        row.push(cpu(echo.as_ref(), choice, number));
-        row.push(cpu(connection.as_ref(), choice, number));
-        row.push(choice.meaning.to_owned());
-        table.rows.push(row);
+            })
+        };
+        let name = choice.name.to_owned();
+        let (one, fifty, calls_of_one, calls_of_fifty) = (next(), next(), next(), next());
+        let meaning = choice.meaning.to_owned();
+        echoes.rows.push(vec![name.clone(), one, fifty, calls_of_one, calls_of_fifty, cpu(&echo, choice), meaning]);
+        connections.rows.push(vec![name, next(), next(), cpu(&connection, choice), next(), next()]);
     }
-    let resolution = |outcome: &Option<Outcome>| {
-        outcome.as_ref().map_or("–".to_owned(), |outcome| measure::percent_precisely(outcome.resolution))
-    };
-    table.notes.push(format!(
-        "Instructions per echo in user space, of the release profile. A stalled echo is {} KiB on a connection that takes \
-         little at a time, so the calls depend on the kernel's pieces as well. CPU as the ratio to the default per round, \
-         50 connections with 64 B, and connecting, one echo and closing. A/A: the default twice differs by up to {} per \
-         echo and {} per connection.",
+    echoes.notes.push(format!(
+        "Echoes of 64 B. Instructions in user space, of the release profile, and how many more than the default; CPU with \
+         50 connections, as the ratio per round. {}",
+        resolution(&echo)
+    ));
+    connections.notes.push(format!(
+        "Connecting, one echo of 64 B and closing; in steps, the server rests between any two of them. What stalls is \
+         {} KiB on a connection that takes little at a time: how many pieces it goes in is the kernel's decision. {}",
         STALLED / 1024,
-        resolution(&echo),
         resolution(&connection)
     ));
-    report.add(table);
+    report.add(echoes);
+    report.add(connections);
+}
+
+fn resolution(outcome: &Option<Outcome>) -> String {
+    outcome.as_ref().map_or_else(String::new, |outcome| {
+        format!("A/A: the default twice differs by up to {}.", measure::percent_precisely(outcome.resolution))
+    })
 }
 
 /// All choices at full speed, and the default once more.
@@ -190,11 +211,11 @@ fn compare(
 }
 
 /// The ratio with its interval, and what may be said about it.
-fn cpu(outcome: Option<&Outcome>, choice: &Choice, number: usize) -> String {
-    let Some(outcome) = outcome.filter(|outcome| outcome.invalid.is_none()) else { return "–".to_owned() };
+fn cpu(outcome: &Option<Outcome>, choice: &Choice) -> String {
+    let Some(outcome) = outcome.as_ref().filter(|outcome| outcome.invalid.is_none()) else { return "–".to_owned() };
     match outcome.rows.iter().find(|row| row.label == choice.name) {
         None => "–".to_owned(),
-        Some(row) if number == 0 => format!("{:.0} ns", row.cost.median),
+        Some(row) if choice.switch == DEFAULT => format!("{:.0} ns", row.cost.median),
         Some(row) => {
             let verdict = measure::in_words(judge(row.ratio, outcome.resolution));
             format!("{}: {verdict}", measure::ratio(row.ratio))
@@ -203,27 +224,31 @@ fn cpu(outcome: Option<&Outcome>, choice: &Choice, number: usize) -> String {
 }
 
 /// Instructions per echo with one connection and with 50.
-fn instructions(toolbox: &Toolbox, choice: &Choice) -> Vec<Result<String, String>> {
+fn instructions(toolbox: &Toolbox, choice: &Choice) -> [Result<f64, String>; 2] {
     let arguments = ["--server", "switches", choice.switch, "sleep"].map(str::to_owned).to_vec();
     let subject = Subject { label: choice.name.to_owned(), program: toolbox.own.clone(), arguments };
     let count = |connections| callgrind::count(toolbox, &subject, connections);
-    [1, 50].map(|connections| count(connections).map(|found| format!("{:.0}", found.instructions))).into()
+    [1, 50].map(|connections| count(connections).map(|found| found.instructions))
 }
 
 /// System calls per echo, per connection and per stalled echo.
 fn system_calls(toolbox: &Toolbox, options: &Options, choice: &Choice) -> Vec<Result<String, String>> {
     let milliseconds = options.slice.as_millis();
+    let stalled = format!("{}:narrow", choice.switch);
     let loads = [
-        (format!("run ping:64 {milliseconds}"), 1, "usual"),
-        (format!("run ping:64 {milliseconds}"), 50, "usual"),
-        (format!("rounds accept {}", counts::ARRIVALS), 1, "usual"),
-        (format!("run accept {milliseconds}"), 1, "usual"),
-        (format!("rounds ping:{STALLED} {STALLS}"), 1, "narrow"),
+        (format!("run ping:64 {milliseconds}"), 1, choice.switch),
+        (format!("run ping:64 {milliseconds}"), 50, choice.switch),
+        (format!("rounds accept {}", counts::ARRIVALS), 1, choice.switch),
+        (format!("run accept {milliseconds}"), 1, choice.switch),
+        (format!("rounds ping:{STALLED} {STALLS}"), 1, &stalled),
     ];
-    let count = |(load, connections, kind): &(String, usize, &str)| {
-        let mut pair = Pair::start(toolbox, &contestant(choice), None, *connections)?;
-        let address = pair.server.address.clone();
-        pair.tell(&format!("open {connections} {kind} {address}"))?;
+    let count = |(load, connections, mode): &(String, usize, &str)| {
+        let contestant = Contestant::new(choice.name, "switches", mode);
+        let mut pair = Pair::start(toolbox, &contestant, None, *connections)?;
+        if mode.ends_with(":narrow") {
+            let address = pair.server.address.clone();
+            pair.tell(&format!("open {connections} narrow {address}"))?;
+        }
         counts::calls_per_operation(&mut pair, load).map(|calls| format!("{calls:.2}"))
     };
     loads.iter().map(count).collect()
@@ -234,9 +259,18 @@ fn memory_of(toolbox: &Toolbox, choice: &Choice) -> Result<String, String> {
     let mut pair = Pair::start(toolbox, &contestant(choice), None, 1)?;
     let address = pair.server.address.clone();
     let process = pair.server.process.id();
-    let before = memory::resident(process)?;
+    let before = resident(process)?;
     pair.tell(&format!("open {IDLE} usual {address}"))?;
     pair.tell("rounds ping:64 1")?;
-    let grown = memory::resident(process)?.saturating_sub(before);
+    let grown = resident(process)?.saturating_sub(before);
     Ok((grown / IDLE as u64).to_string())
+}
+
+/// The resident bytes of a process, counted page by page (proc(5), smaps_rollup): what the kernel keeps ready in statm may
+/// be off by some dozen pages for each core.
+fn resident(process: u32) -> Result<u64, String> {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).map_err(|error| error.to_string())?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).ok_or("no Rss in smaps_rollup")?;
+    let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>().map_err(|error| error.to_string())?;
+    Ok(kibibytes * 1024)
 }

@@ -40,12 +40,23 @@ const BATCH: usize = 8;
 /// How long a connection may be silent, in nanoseconds: a minute, as everywhere in this program.
 const IDLE: u64 = 60_000_000_000;
 
+/// Room for connections at the start, so that what grows with each is what each one needs.
+const ROOM: usize = 4096;
+
 const READ: u32 = (libc::EPOLLIN | libc::EPOLLRDHUP) as u32;
 const WRITE: u32 = libc::EPOLLOUT as u32;
 const EDGE: u32 = libc::EPOLLET as u32;
 
-/// Is the echo server with one choice turned, until the process is killed.
-pub fn serve(switch: &str) -> Result<(), String> {
+/// What the kernel queues to send on a narrow connection: as little as it can be told (socket(7), SO_SNDBUF).
+const NARROW: libc::c_int = 4096;
+
+/// Is the echo server with one choice turned, until the process is killed. After a switch may stand `:narrow`, for
+/// connections on which 16 KiB do not go out at once.
+pub fn serve(mode: &str) -> Result<(), String> {
+    let (switch, narrow) = match mode.strip_suffix(":narrow") {
+        Some(switch) => (switch, true),
+        None => (mode, false),
+    };
     let run = match switch {
         "default" => run::<DEFAULT>,
         "level" => run::<LEVEL>,
@@ -61,7 +72,7 @@ pub fn serve(switch: &str) -> Result<(), String> {
         "mio_wait" => run::<MIO_WAIT>,
         _ => return Err(format!("{switch}: no such switch")),
     };
-    run().map_err(|error| error.to_string())
+    run(narrow).map_err(|error| error.to_string())
 }
 
 /// What is called for a connection: plain functions, in a table that connections share.
@@ -151,11 +162,15 @@ const fn while_unsent(turned: u8) -> u32 {
     if is(turned, LEVEL) { WRITE } else { READ | WRITE | EDGE }
 }
 
-fn run<const TURNED: u8>() -> io::Result<()> {
+fn run<const TURNED: u8>(narrow: bool) -> io::Result<()> {
     let (listener, address) = Listener::bind(None)?;
+    if narrow {
+        // Accepted sockets inherit it.
+        sockets::set_option(listener.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, NARROW);
+    }
     let mut core = Core::<TURNED> {
         poll: mio::Poll::new()?,
-        connections: Vec::new(),
+        connections: Vec::with_capacity(ROOM),
         free: Vec::new(),
         tables: vec![Listeners { data: Core::write, end: Core::close }],
         timeouts: BTreeSet::new(),
@@ -236,8 +251,9 @@ impl<const TURNED: u8> Core<TURNED> {
         }
     }
 
-    /// Everything that an event brings for a connection.
-    #[inline]
+    /// Everything that an event brings for a connection. Not inlined, nor is what is rare: so a choice that is turned
+    /// elsewhere leaves the compiled code of the rest as it is.
+    #[inline(never)]
     fn ready(&mut self, number: usize, flags: u32, buffer: &mut Box<[u8]>) {
         let Some(connection) = self.connections[number].as_ref() else { return };
         let hung_up = flags & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0;
@@ -246,8 +262,7 @@ impl<const TURNED: u8> Core<TURNED> {
             if flags & WRITE == 0 && !hung_up || !self.flush(number) {
                 return;
             }
-            // What came meanwhile had its edge already; where the registration was changed, it is reported once more.
-            readable = at_first(TURNED) == while_unsent(TURNED) || hung_up;
+            readable = true;
         }
         while readable {
             let answer = if is(TURNED, FAT_EVENT) { self.fat(number, buffer) } else { self.read(number, buffer) };
@@ -333,7 +348,7 @@ impl<const TURNED: u8> Core<TURNED> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn emit_end(&mut self, number: usize) {
         let Some(connection) = self.connections[number].as_ref() else { return };
         match connection.owned.clone() {
@@ -360,7 +375,8 @@ impl<const TURNED: u8> Core<TURNED> {
         }
     }
 
-    /// Out of line where it is rare.
+    /// Keeps bytes until writing is possible.
+    #[inline(never)]
     fn keep(&mut self, number: usize, bytes: &[u8]) {
         let Some(connection) = self.connections[number].as_mut() else { return };
         let first = connection.unsent.is_empty();
@@ -372,7 +388,9 @@ impl<const TURNED: u8> Core<TURNED> {
         }
     }
 
-    /// Sends what waits, and says whether that is all.
+    /// Sends what waits, and says whether to read on. What came meanwhile had its edge already; where the registration is
+    /// changed, it is reported once more.
+    #[inline(never)]
     fn flush(&mut self, number: usize) -> bool {
         let now = self.now;
         let Some(connection) = self.connections[number].as_mut() else { return false };
@@ -390,9 +408,10 @@ impl<const TURNED: u8> Core<TURNED> {
         if all && at_first(TURNED) != while_unsent(TURNED) {
             let _ = self.control(libc::EPOLL_CTL_MOD, descriptor, at_first(TURNED), number as u64);
         }
-        all
+        all && at_first(TURNED) == while_unsent(TURNED)
     }
 
+    #[inline(never)]
     fn accept(&mut self, listener: &Listener) -> io::Result<()> {
         let batch = if is(TURNED, ACCEPT_ONE) { 1 } else { BATCH };
         for _ in 0..batch {
