@@ -66,8 +66,8 @@ const CHOICES: [Choice; 12] = [
     Choice {
         switch: "own_buffer",
         name: "a read buffer for each connection",
-        meaning: "64 KiB of address space and the pages that were ever read into; bytes may stay there until somebody \
-                  wants them.",
+        meaning: "64 KiB each, resident as far as they were ever touched, by reads or by the allocator's clearing; bytes may \
+                  stay there until somebody wants them.",
     },
     Choice {
         switch: "arm_first",

@@ -132,6 +132,10 @@ struct Details {
 
 struct Core<const TURNED: u8> {
     poll: mio::Poll,
+    /// What a connection is registered for at first, and while bytes wait to be sent. Kept here so that what uses them is the
+    /// same code whatever is turned.
+    at_first: u32,
+    while_unsent: u32,
     connections: Vec<Option<Connection<TURNED>>>,
     free: Vec<usize>,
     tables: Vec<Listeners<TURNED>>,
@@ -170,6 +174,8 @@ fn run<const TURNED: u8>(narrow: bool) -> io::Result<()> {
     }
     let mut core = Core::<TURNED> {
         poll: mio::Poll::new()?,
+        at_first: at_first(TURNED),
+        while_unsent: while_unsent(TURNED),
         connections: Vec::with_capacity(ROOM),
         free: Vec::new(),
         tables: vec![Listeners { data: Core::write, end: Core::close }],
@@ -382,9 +388,9 @@ impl<const TURNED: u8> Core<TURNED> {
         let first = connection.unsent.is_empty();
         connection.unsent.extend_from_slice(bytes);
         let descriptor = connection.socket.as_raw_fd();
-        if first && at_first(TURNED) != while_unsent(TURNED) {
+        if first && self.at_first != self.while_unsent {
             // It is open and registered.
-            let _ = self.control(libc::EPOLL_CTL_MOD, descriptor, while_unsent(TURNED), number as u64);
+            let _ = self.control(libc::EPOLL_CTL_MOD, descriptor, self.while_unsent, number as u64);
         }
     }
 
@@ -405,10 +411,10 @@ impl<const TURNED: u8> Core<TURNED> {
         }
         connection.active = now;
         let all = connection.unsent.is_empty();
-        if all && at_first(TURNED) != while_unsent(TURNED) {
-            let _ = self.control(libc::EPOLL_CTL_MOD, descriptor, at_first(TURNED), number as u64);
+        if all && self.at_first != self.while_unsent {
+            let _ = self.control(libc::EPOLL_CTL_MOD, descriptor, self.at_first, number as u64);
         }
-        all && at_first(TURNED) == while_unsent(TURNED)
+        all && self.at_first == self.while_unsent
     }
 
     #[inline(never)]
@@ -432,7 +438,7 @@ impl<const TURNED: u8> Core<TURNED> {
             self.connections.push(None);
             self.connections.len() - 1
         });
-        self.control(libc::EPOLL_CTL_ADD, socket.as_raw_fd(), at_first(TURNED), number as u64)?;
+        self.control(libc::EPOLL_CTL_ADD, socket.as_raw_fd(), self.at_first, number as u64)?;
         let deadline = self.now + IDLE;
         self.timeouts.insert((deadline, number));
         self.next_deadline = self.next_deadline.min(deadline);
