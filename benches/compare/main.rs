@@ -18,6 +18,7 @@
 //! | `cases`, `measure` | the comparisons at full speed |
 //! | [`latency`], [`memory`], [`in_process`] | what is not a comparison at full speed |
 //! | [`counts`] | what no noise moves |
+//! | [`prices`] | what each choice of a reactor costs |
 //! | `report`, `charts`, `perf_md` | what was found, and how it is shown |
 //!
 //! May touch: child processes, loopback sockets, the build folder; the package's own files only with `--update`.
@@ -35,6 +36,7 @@ mod memory;
 mod options;
 mod peers;
 mod perf_md;
+mod prices;
 mod process;
 mod report;
 mod servers;
@@ -114,7 +116,7 @@ fn compare(arguments: &[String]) -> Result<(), String> {
 fn names() -> Vec<&'static str> {
     let mut names: Vec<&str> = cases::all().iter().map(|case| case.name).collect();
     names.dedup();
-    names.extend(["latency", "million_timers", "dispatch", "idle_memory"]);
+    names.extend(["latency", "million_timers", "dispatch", "idle_memory", prices::NAME]);
     names.extend(counts::NAMES);
     names
 }
@@ -141,6 +143,9 @@ fn measure_all(toolbox: &Toolbox, options: &Options, limit: u64, report: &mut Re
     in_process::run(toolbox, options, report);
     if options.wants("idle_memory") {
         memory::run(toolbox, options.quick, limit, report);
+    }
+    if options.wants(prices::NAME) {
+        prices::run(toolbox, options, report);
     }
     counts::NAMES.iter().any(|name| options.wants(name)).then(|| counts::run(toolbox, options, report))
 }

@@ -49,16 +49,7 @@ pub struct Outcome {
 /// Runs a case, and adds its table and points to the report.
 pub fn run(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Report) {
     let title = format!("{}: {}", case.name, case.title);
-    let mut pairs = Vec::new();
-    for (number, contestant) in case.contestants.iter().enumerate() {
-        let path = case.unix.then(|| toolbox.socket_path(number));
-        // Connections are opened again and again where none are kept; one shows that the server is there.
-        match Pair::start(toolbox, contestant, path.as_deref(), case.connections.max(1)) {
-            Ok(pair) => pairs.push(pair),
-            Err(error) => report.skip(&format!("{} in {title}", contestant.label), &error),
-        }
-    }
-    let outcome = match play(case, &mut pairs, options) {
+    let outcome = match compare(case, toolbox, options, report) {
         Ok(outcome) => outcome,
         Err(error) => {
             return report.skip(&title, &error);
@@ -85,6 +76,21 @@ pub fn run(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Repor
             high: row.ratio.high,
         });
     }
+}
+
+/// Starts the contestants and plays the rounds. Who cannot take part is skipped.
+pub fn compare(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Report) -> Result<Outcome, String> {
+    let title = format!("{}: {}", case.name, case.title);
+    let mut pairs = Vec::new();
+    for (number, contestant) in case.contestants.iter().enumerate() {
+        let path = case.unix.then(|| toolbox.socket_path(number));
+        // Connections are opened again and again where none are kept; one shows that the server is there.
+        match Pair::start(toolbox, contestant, path.as_deref(), case.connections.max(1)) {
+            Ok(pair) => pairs.push(pair),
+            Err(error) => report.skip(&format!("{} in {title}", contestant.label), &error),
+        }
+    }
+    play(case, &mut pairs, options)
 }
 
 fn play(case: &Case, pairs: &mut [Pair], options: &Options) -> Result<Outcome, String> {
@@ -201,7 +207,8 @@ pub fn ratio(ratio: Interval) -> String {
     format!("{:.3} [{:.3}, {:.3}]", ratio.median, ratio.low, ratio.high)
 }
 
-fn in_words(verdict: Verdict) -> String {
+/// A verdict as tables show it.
+pub fn in_words(verdict: Verdict) -> String {
     match verdict {
         Verdict::Differs(share) if share > 0.0 => format!("{} more", percent_precisely(share)),
         Verdict::Differs(share) => format!("{} less", percent_precisely(-share)),
@@ -214,6 +221,6 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-fn percent_precisely(share: f64) -> String {
+pub fn percent_precisely(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }

@@ -15,7 +15,7 @@ use crate::toolbox::{NODE_SOURCE, Toolbox};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Contestant {
     pub label: String,
-    /// `floor`, `mio`, `tokio`, `halfclose`, `libuv` or `node`.
+    /// `floor`, `mio`, `tokio`, `halfclose`, `switches`, `libuv` or `node`.
     pub server: &'static str,
     pub mode: String,
     pub wait: &'static str,

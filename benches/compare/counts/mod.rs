@@ -11,7 +11,7 @@
 //! of two runs that differ only in their length, or of one window in the steady state.
 
 mod cache_lines;
-mod callgrind;
+pub mod callgrind;
 pub mod kept;
 mod kernel;
 
@@ -28,7 +28,7 @@ use crate::toolbox::{self, Toolbox};
 pub const AT_FULL_SPEED: [&str; 2] = ["k = 50 at full speed", "connection at full speed"];
 
 /// Connections in steps: each costs the same, and stopping and continuing the server costs a call or two in all.
-const ARRIVALS: usize = 500;
+pub const ARRIVALS: usize = 500;
 
 /// What can be asked for by name.
 pub const NAMES: [&str; 4] = ["instructions", "allocations", "cache_lines", "system_calls"];
@@ -216,16 +216,8 @@ fn system_calls(toolbox: &Toolbox, options: &Options, report: &mut Report, count
         let contestant = Contestant::new(label, server, "echo");
         let mut row = vec![label.to_owned()];
         for (what, load, connections) in &loads {
-            let counted = Pair::start(toolbox, &contestant, None, *connections).and_then(|mut pair| {
-                pair.tell(load)?;
-                let counter = kernel::SystemCalls::of(pair.server.process.id())?;
-                let answer = pair.tell(load)?;
-                // The warm-up of a slice is counted as well, so the operations are those of both.
-                let operations = answer.get("all_operations").unwrap_or(&answer["operations"]);
-                let operations = operations.as_f64().ok_or("no operations")?;
-                Ok(counter.read()? as f64 / operations)
-            });
-            match counted {
+            let pair = Pair::start(toolbox, &contestant, None, *connections);
+            match pair.and_then(|mut pair| calls_per_operation(&mut pair, load)) {
                 Ok(calls) => {
                     row.push(format!("{calls:.2}"));
                     counts.insert(format!("{label}, system calls, {what}"), calls);
@@ -247,6 +239,17 @@ fn system_calls(toolbox: &Toolbox, options: &Options, report: &mut Report, count
     if !table.rows.is_empty() {
         report.add(table);
     }
+}
+
+/// The server's system calls per operation of a load, which is played once before.
+pub fn calls_per_operation(pair: &mut Pair, load: &str) -> Result<f64, String> {
+    pair.tell(load)?;
+    let counter = kernel::SystemCalls::of(pair.server.process.id())?;
+    let answer = pair.tell(load)?;
+    // The warm-up of a slice is counted as well, so the operations are those of both.
+    let operations = answer.get("all_operations").unwrap_or(&answer["operations"]);
+    let operations = operations.as_f64().ok_or("no operations")?;
+    Ok(counter.read()? as f64 / operations)
 }
 
 /// A server under a tool, and its client, for counting in lock-step. `follow` sees the child before it listens.

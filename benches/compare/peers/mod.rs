@@ -8,6 +8,7 @@
 //! | `ours` | this crate, as the `echo` example has it |
 //! | `libuv.c` | libuv, compiled where its development package is |
 //! | `node.js` | Node, where it is on the PATH |
+//! | `switches` | a small reactor whose choices can be turned, for `prices` |
 //! | `service` | what `floor` and `mio_by_hand` have in common |
 //!
 //! May touch: the public API of this crate, tokio, mio and the system. Invariant: every server prints one line,
@@ -18,6 +19,7 @@ mod floor;
 mod mio_by_hand;
 mod ours;
 mod service;
+mod switches;
 mod tokio_tasks;
 
 use std::io::{self, Write};
@@ -121,11 +123,15 @@ pub struct Settings {
     pub unix: Option<String>,
 }
 
-/// Is a server until the process is killed. `arguments` are the name, the mode, the way to wait, and perhaps a path.
+/// Is a server until the process is killed. `arguments` are the name, the mode, the way to wait, and perhaps a path. The
+/// mode of `switches`, which is always an echo that sleeps, is the switch that is turned.
 pub fn serve(arguments: &[String]) -> Result<(), String> {
     let [name, mode, wait, unix @ ..] = arguments else {
         return Err("a server needs a name, a mode and a way to wait".to_owned());
     };
+    if name == "switches" {
+        return switches::serve(mode);
+    }
     let settings = Settings { mode: mode.parse()?, wait: wait.parse()?, unix: unix.first().cloned() };
     match name.as_str() {
         "floor" => floor::serve(&settings).map_err(|error| error.to_string()),
