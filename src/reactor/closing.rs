@@ -155,6 +155,8 @@ impl Reactor {
             self.ticks.then_emit(Emission::Error { socket, error });
         } else {
             connection.set_reset(true);
+            // `finish` has been told, so the end goes first.
+            self.pay_end(socket);
             self.destroy(socket, None);
         }
     }
