@@ -129,6 +129,12 @@ impl Connection {
     pub(crate) fn remote_address(&mut self) -> Option<SocketAddr> {
         if !self.peer_was_read() {
             let Link::Open { stream, .. } = &self.link else { return None };
+            if self.write.end_owed() {
+                // What the kernel says after the end, which it has not sent yet.
+                let _ = stream.shutdown_write();
+                self.write.set_end_owed(false);
+            }
+            let Link::Open { stream, .. } = &self.link else { return None };
             let peer = stream.peer_address().ok()?;
             self.set_peer(Some(peer));
             self.set_peer_was_read(true);
