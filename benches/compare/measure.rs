@@ -6,7 +6,7 @@
 use crate::cases::Case;
 use crate::options::Options;
 use crate::report::{Point, Report, Table};
-use crate::servers::Pair;
+use crate::servers::{Contestant, Pair};
 use crate::statistics::{Interval, Random, Verdict, judge, keeps};
 use crate::toolbox::Toolbox;
 
@@ -78,39 +78,74 @@ pub fn run(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Repor
     }
 }
 
-/// Starts the contestants and plays the rounds. Who cannot take part is skipped.
-pub fn compare(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Report) -> Result<Outcome, String> {
-    let title = format!("{}: {}", case.name, case.title);
+/// The contestants with their clients connected. Who cannot take part is skipped.
+fn start(case: &Case, toolbox: &Toolbox, report: &mut Report) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for (number, contestant) in case.contestants.iter().enumerate() {
         let path = case.unix.then(|| toolbox.socket_path(number));
         // Connections are opened again and again where none are kept; one shows that the server is there.
         match Pair::start(toolbox, contestant, path.as_deref(), case.connections.max(1)) {
             Ok(pair) => pairs.push(pair),
-            Err(error) => report.skip(&format!("{} in {title}", contestant.label), &error),
+            Err(error) => {
+                report.skip(&format!("{} in {}: {}", contestant.label, case.name, case.title), &error);
+            }
         }
     }
-    play(case, &mut pairs, options)
+    pairs
 }
 
-fn play(case: &Case, pairs: &mut [Pair], options: &Options) -> Result<Outcome, String> {
+/// Plays all rounds with the same processes.
+fn compare(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Report) -> Result<Outcome, String> {
+    let mut pairs = start(case, toolbox, report);
     if pairs.first().is_none_or(|pair| pair.contestant != case.contestants[0]) {
         return Err("without the floor there is nothing to compare with".to_owned());
     }
-    let mut random = Random::new(options.seed);
+    let contestants: Vec<Contestant> = pairs.iter().map(|pair| pair.contestant.clone()).collect();
     let mut slices: Vec<Vec<Slice>> = pairs.iter().map(|_| Vec::new()).collect();
+    play(case, &mut pairs, options, options.rounds, &mut Random::new(options.seed), &mut slices)?;
+    outcome(case, &contestants, &slices).ok_or_else(|| "no round was played".to_owned())
+}
+
+/// Plays each round with new processes. Two of one program can differ by some per cent for as long as they live: among a
+/// dozen contestants some are unlucky, and the A/A pair need not be.
+pub fn compare_afresh(
+    case: &Case,
+    toolbox: &Toolbox,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Outcome, String> {
+    let mut random = Random::new(options.seed);
+    let mut slices: Vec<Vec<Slice>> = case.contestants.iter().map(|_| Vec::new()).collect();
+    for _ in 0..options.rounds {
+        let mut pairs = start(case, toolbox, report);
+        if pairs.len() < case.contestants.len() {
+            return Err("not all contestants can take part".to_owned());
+        }
+        play(case, &mut pairs, options, 1, &mut random, &mut slices)?;
+    }
+    outcome(case, &case.contestants, &slices).ok_or_else(|| "no round was played".to_owned())
+}
+
+fn play(
+    case: &Case,
+    pairs: &mut [Pair],
+    options: &Options,
+    rounds: usize,
+    random: &mut Random,
+    slices: &mut [Vec<Slice>],
+) -> Result<(), String> {
     let mut order: Vec<usize> = (0..pairs.len()).collect();
     let command = format!("run {} {}", case.load, options.slice.as_millis());
     for pair in pairs.iter_mut() {
         slice(pair, &format!("run {} {}", case.load, options.warm_up.as_millis()))?;
     }
-    for _ in 0..options.rounds {
+    for _ in 0..rounds {
         random.shuffle(&mut order);
         for &number in &order {
             slices[number].push(slice(&mut pairs[number], &command)?);
         }
     }
-    outcome(case, pairs, &slices).ok_or_else(|| "no round was played".to_owned())
+    Ok(())
 }
 
 fn slice(pair: &mut Pair, command: &str) -> Result<Slice, String> {
@@ -129,7 +164,7 @@ fn slice(pair: &mut Pair, command: &str) -> Result<Slice, String> {
     })
 }
 
-fn outcome(case: &Case, pairs: &[Pair], slices: &[Vec<Slice>]) -> Option<Outcome> {
+fn outcome(case: &Case, contestants: &[Contestant], slices: &[Vec<Slice>]) -> Option<Outcome> {
     let ratios = |numerator: &[Slice], denominator: &[Slice]| {
         let ratios: Vec<f64> = numerator.iter().zip(denominator).map(|(one, other)| one.cost / other.cost).collect();
         Interval::of(&ratios)
@@ -140,8 +175,8 @@ fn outcome(case: &Case, pairs: &[Pair], slices: &[Vec<Slice>]) -> Option<Outcome
     let mut rows = Vec::new();
     let mut resolution: f64 = 0.0;
     let mut invalid = None;
-    for (pair, own) in pairs.iter().zip(slices) {
-        let label = &pair.contestant.label;
+    for (contestant, own) in contestants.iter().zip(slices) {
+        let label = &contestant.label;
         let row = Row {
             label: label.clone(),
             cost: Interval::of(&own.iter().map(|slice| slice.cost).collect::<Vec<_>>())?,
@@ -155,8 +190,7 @@ fn outcome(case: &Case, pairs: &[Pair], slices: &[Vec<Slice>]) -> Option<Outcome
         if !lock_step && row.client_share > CLIENT_IS_BUSY && row.server_share < SERVER_IS_IDLE {
             invalid = Some(format!("the client was the bottleneck of {label}"));
         }
-        let twin =
-            label.strip_suffix(" again").and_then(|first| pairs.iter().position(|pair| pair.contestant.label == first));
+        let twin = label.strip_suffix(" again").and_then(|first| contestants.iter().position(|one| one.label == first));
         if let Some(twin) = twin {
             resolution = resolution.max(ratios(own, &slices[twin])?.reach());
         }

@@ -12,7 +12,7 @@ use crate::measure::{self, Outcome};
 use crate::options::Options;
 use crate::report::{Report, Table};
 use crate::servers::{Contestant, Pair};
-use crate::statistics::judge;
+use crate::statistics::{judge, median};
 use crate::toolbox::Toolbox;
 
 pub const NAME: &str = "prices";
@@ -22,12 +22,18 @@ const DEFAULT: &str = "default";
 /// Half of the usual slice: there are three times as many contestants.
 const SLICE: Duration = Duration::from_millis(60);
 
+/// Nothing here compiles while it runs.
+const WARM_UP: Duration = Duration::from_millis(20);
+
 /// A message that does not go out at once on a narrow connection: the server has to keep what is left of it and to be told
 /// when it may write on. Smaller than what the kernel takes in, so that the client is never in its own way.
 const STALLED: usize = 16 * 1024;
 
 /// The stalled messages that are counted: a tenth more or fewer calls of one of them do not show.
 const STALLS: usize = 20;
+
+/// How often calls are counted at full speed. How turns are shared is another matter now and then: the median is shown.
+const COUNTED: usize = 3;
 
 /// The connections whose memory is counted.
 const IDLE: usize = 1_000;
@@ -61,13 +67,13 @@ const CHOICES: [Choice; 12] = [
     Choice {
         switch: "register_twice",
         name: "registered for writing when needed",
-        meaning: "Two more `epoll_ctl` for each stall; it saves the report of a new connection that it can be written.",
+        meaning: "Two more `epoll_ctl` for each stall; it saves the wait that says of a new connection that it can be written.",
     },
     Choice {
         switch: "own_buffer",
         name: "a read buffer for each connection",
-        meaning: "64 KiB each, resident as far as they were ever touched, by reads or by the allocator's clearing; bytes may \
-                  stay there until somebody wants them.",
+        meaning: "64 KiB each, resident as far as they were ever touched, by reads or by the allocator's clearing, which new \
+                  connections pay for; bytes may stay there until somebody wants them.",
     },
     Choice {
         switch: "arm_first",
@@ -180,7 +186,10 @@ pub fn run(toolbox: &Toolbox, options: &Options, report: &mut Report) {
 
 fn resolution(outcome: &Option<Outcome>) -> String {
     outcome.as_ref().map_or_else(String::new, |outcome| {
-        format!("A/A: the default twice differs by up to {}.", measure::percent_precisely(outcome.resolution))
+        format!(
+            "New processes in every round. A/A: the default twice differs by up to {}.",
+            measure::percent_precisely(outcome.resolution)
+        )
     })
 }
 
@@ -197,8 +206,8 @@ fn compare(
     contestants.push(Contestant::new(&format!("{} again", CHOICES[0].name), "switches", DEFAULT));
     let title = format!("CPU per {unit}");
     let case = Case { name: NAME, title, connections, unix: false, load, unit, contestants, promised: false };
-    let options = Options { slice: options.slice.min(SLICE), ..options.clone() };
-    match measure::compare(&case, toolbox, &options, report) {
+    let options = Options { slice: options.slice.min(SLICE), warm_up: options.warm_up.min(WARM_UP), ..options.clone() };
+    match measure::compare_afresh(&case, toolbox, &options, report) {
         Ok(outcome) => {
             outcome.invalid.iter().for_each(|why| report.skip(&format!("{NAME}: {}", case.title), why));
             Some(outcome)
@@ -233,7 +242,7 @@ fn instructions(toolbox: &Toolbox, choice: &Choice) -> [Result<f64, String>; 2] 
 
 /// System calls per echo, per connection and per stalled echo.
 fn system_calls(toolbox: &Toolbox, options: &Options, choice: &Choice) -> Vec<Result<String, String>> {
-    let milliseconds = options.slice.as_millis();
+    let milliseconds = options.slice.min(SLICE).as_millis();
     let stalled = format!("{}:narrow", choice.switch);
     let loads = [
         (format!("run ping:64 {milliseconds}"), 1, choice.switch),
@@ -249,7 +258,11 @@ fn system_calls(toolbox: &Toolbox, options: &Options, choice: &Choice) -> Vec<Re
             let address = pair.server.address.clone();
             pair.tell(&format!("open {connections} narrow {address}"))?;
         }
-        counts::calls_per_operation(&mut pair, load).map(|calls| format!("{calls:.2}"))
+        // What goes in steps goes the same way each time.
+        let times = if load.starts_with("run") { COUNTED } else { 1 };
+        let mut calls =
+            (0..times).map(|_| counts::calls_per_operation(&mut pair, load)).collect::<Result<Vec<_>, _>>()?;
+        median(&mut calls).map(|calls| format!("{calls:.2}")).ok_or_else(|| "not counted".to_owned())
     };
     loads.iter().map(count).collect()
 }
@@ -266,11 +279,11 @@ fn memory_of(toolbox: &Toolbox, choice: &Choice) -> Result<String, String> {
     Ok((grown / IDLE as u64).to_string())
 }
 
-/// The resident bytes of a process, counted page by page (proc(5), smaps_rollup): what the kernel keeps ready in statm may
-/// be off by some dozen pages for each core.
+/// The resident bytes of a process that no file holds, counted page by page (proc(5), smaps_rollup): what statm says may be
+/// off by some dozen pages, and pages of the program come sixteen at a time.
 fn resident(process: u32) -> Result<u64, String> {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).map_err(|error| error.to_string())?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).ok_or("no Rss in smaps_rollup")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).ok_or("no Anonymous in smaps_rollup")?;
     let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>().map_err(|error| error.to_string())?;
     Ok(kibibytes * 1024)
 }
