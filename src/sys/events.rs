@@ -118,14 +118,12 @@ mod system {
     }
 
     fn event(event: &mio::event::Event) -> Event {
-        let bits = [
-            (Readiness::READABLE, event.is_readable()),
-            (Readiness::WRITABLE, event.is_writable()),
-            (Readiness::READ_CLOSED, event.is_read_closed()),
-            (Readiness::HANG_UP, event.is_error() || event.is_write_closed()),
-        ];
-        let held = bits.into_iter().filter(|(_, holds)| *holds);
-        let readiness = held.fold(Readiness::NONE, |all, (one, _)| all.and(one));
+        // Each a bit of its own, at epoll's place: the constants of `Readiness` have more, because an epoll hang-up is both.
+        let bits = u8::from(event.is_readable())
+            | u8::from(event.is_writable()) << 2
+            | u8::from(event.is_error() || event.is_write_closed()) << 3
+            | u8::from(event.is_read_closed()) << 5;
+        let readiness = Readiness::from_bits(bits);
         // Lossless: `sys` asks for a 64-bit target.
         Event { token: event.token().0 as u64, readiness }
     }
