@@ -56,17 +56,16 @@ impl Reactor {
         }
         let Some(connection) = self.connections.plain_reader(event.token) else { return ReadPlainly::Not };
         let readiness = connection.announced.readiness.and(event.readiness);
+        connection.announced.queued &= event.readiness != Readiness::NONE;
         if !readiness.has(Readiness::READABLE) || readiness.has(OVER) {
             if readiness.has(Readiness::READABLE.and(OVER)) {
                 return ReadPlainly::Not;
             }
             // It may be written to, and nothing waits for that. A unix socket says so whenever its peer reads.
             connection.announced.readiness = readiness;
-            connection.announced.queued &= event.readiness != Readiness::NONE;
             self.advance();
             return ReadPlainly::Done;
         }
-        connection.announced.queued &= event.readiness != Readiness::NONE;
         let Some(stream) = connection.open_stream() else { return ReadPlainly::Not };
         let socket = connection.handle;
         match stream.read_short(buffer) {

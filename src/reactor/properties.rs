@@ -128,12 +128,8 @@ impl Connection {
     /// at that first time, because a peer that is gone already has no address any more (rule L63).
     pub(crate) fn remote_address(&mut self) -> Option<SocketAddr> {
         if !self.peer_was_read() {
-            let Link::Open { stream, .. } = &self.link else { return None };
-            if self.write.end_owed() {
-                // What the kernel says after the end, which it has not sent yet.
-                let _ = stream.shutdown_write();
-                self.write.set_end_owed(false);
-            }
+            // The kernel is to say what it says after the end.
+            self.pay_end();
             let Link::Open { stream, .. } = &self.link else { return None };
             let peer = stream.peer_address().ok()?;
             self.set_peer(Some(peer));

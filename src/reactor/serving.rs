@@ -170,7 +170,7 @@ impl Reactor {
 
     fn serve_one(&mut self, event: Event, buffer: &mut [u8]) -> Served {
         // Nobody has the waker's token: that event was there to end the wait.
-        if self.serving.left.is_none() && event.readiness != Readiness::NONE {
+        if !self.serving.has_begun() && event.readiness != Readiness::NONE {
             let found = announced_of(&mut self.servers, &mut self.connections, &mut self.watches, event.token);
             if let Some(announced) = found {
                 announced.add(event.readiness);
@@ -228,7 +228,7 @@ impl Reactor {
             return Served::Callback;
         }
         let socket = connection.handle;
-        if self.serving.left.is_none() {
+        if !self.serving.has_begun() {
             // From here on it may be queued again, for the next turn; with a fresh event, it may have been before.
             connection.announced.queued &= event.readiness != Readiness::NONE;
             self.serving.left = Some(self.serving.budgets.reads.max(1));

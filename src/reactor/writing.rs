@@ -540,10 +540,8 @@ impl Reactor {
 
     /// The descriptor goes elsewhere instead of being closed: now its peer is to see the end that it is owed.
     pub(super) fn pay_end(&mut self, socket: Handle) {
-        let Some(connection) = self.live(socket) else { return };
-        if let (true, Link::Open { stream }) = (connection.write.end_owed(), &connection.link) {
-            let _ = stream.shutdown_write();
-            connection.write.set_end_owed(false);
+        if let Some(connection) = self.live(socket) {
+            connection.pay_end();
         }
     }
 
@@ -611,6 +609,14 @@ impl Reactor {
 }
 
 impl Connection {
+    /// Makes the shutdown that was left to the close, if there is one.
+    pub(super) fn pay_end(&mut self) {
+        if let (true, Link::Open { stream }) = (self.write.end_owed(), &self.link) {
+            let _ = stream.shutdown_write();
+            self.write.set_end_owed(false);
+        }
+    }
+
     /// Whether the connection is closed right after `finish`, in the same callback, so that shutdown(2) would only send a
     /// little earlier what close(2) sends: the peer's end was read, which leaves nothing that could make the close a reset.
     /// Only for descriptors that were accepted here: of others somebody may have a second one, which keeps a connection
