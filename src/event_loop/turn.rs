@@ -187,7 +187,7 @@ impl EventLoop {
         let mut quiet = false;
         // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
         loop {
-            let served = match inner.serve_plainly(&mut self.buffer, quiet)? {
+            let served = match inner.serve_plainly(&mut self.buffer.0, quiet)? {
                 ReadPlainly::Bytes { socket, .. } => {
                     inner.core.borrow_mut().reactor.lent(socket);
                     Served::Callback
@@ -195,7 +195,7 @@ impl EventLoop {
                 ReadPlainly::Otherwise(served) if served != Served::Nothing => served,
                 ReadPlainly::Otherwise(_) | ReadPlainly::Not => {
                     let mut core = inner.core.borrow_mut();
-                    match core.reactor.serve(&mut *self.buffer) {
+                    match core.reactor.serve(&mut self.buffer.0) {
                         Served::Nothing => {
                             core.settle_requests();
                             quiet = false;
@@ -211,7 +211,7 @@ impl EventLoop {
             core.settle_requests();
             match served {
                 Served::Data { socket, count } => {
-                    inner.deliver(core, socket, &self.buffer[..count]);
+                    inner.deliver(core, socket, &self.buffer.0[..count]);
                     inner.core.borrow_mut().reactor.lent(socket);
                 }
                 Served::OwnBuffer { socket } => {
