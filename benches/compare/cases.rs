@@ -20,6 +20,9 @@ pub struct Case {
     pub contestants: Vec<Contestant>,
     /// Whether this crate promises to be at the floor here.
     pub promised: bool,
+    /// Whether each round has new processes: where thousands of sockets, or a mebibyte, came to lie in memory is luck that
+    /// lasts as long as they do, and weighs more than what is compared.
+    pub afresh: bool,
 }
 
 /// The four of both A/A pairs, and the peers, all in one mode.
@@ -52,7 +55,7 @@ fn case(
         "ping:64" => ", 64 B",
         "step:64" => ", 64 B, in lock-step",
         "ping:4096" => ", 4 KiB",
-        "pump" => ", 64 KiB writes",
+        "pump" => ", 64 KiB writes, in lock-step",
         _ => "",
     };
     Case {
@@ -64,6 +67,7 @@ fn case(
         unit,
         contestants,
         promised: false,
+        afresh: false,
     }
 }
 
@@ -74,6 +78,7 @@ pub fn all() -> Vec<Case> {
         let mut small = case("ping_pongs", connections, load, "echo", everybody("echo"));
         // With a single connection both sides sleep most of the time, and what is measured is the scheduler.
         small.promised = connections > 1;
+        small.afresh = load == "step:64";
         cases.push(small);
     }
     cases.push(case("ping_pongs", 50, "ping:4096", "echo", everybody("echo")));
@@ -86,6 +91,7 @@ pub fn all() -> Vec<Case> {
     for connections in [1, 50] {
         let mut pump = case("pump", connections, "pump", "KiB", everybody("sink"));
         pump.promised = true;
+        pump.afresh = true;
         cases.push(pump);
     }
     let mut arrivals = case("multi_accept", 0, "accept", "connection", everybody("echo"));
@@ -96,7 +102,7 @@ pub fn all() -> Vec<Case> {
         50,
         "ping:1024",
         "16 answers",
-        answers("pieces:64:each", "pieces:64:gathered", "pieces:64:batched"),
+        answers("pieces:64:each", "pieces:64:gathered", "pieces:64:joined", "pieces:64:batched"),
     );
     pipelined.title = "50 connections, 16 requests of 64 B in one read".to_owned();
     cases.push(pipelined);
@@ -105,7 +111,7 @@ pub fn all() -> Vec<Case> {
         50,
         "ping:64",
         "message",
-        answers("pieces:8:each", "pieces:8:gathered", "pieces:8:batched"),
+        answers("pieces:8:each", "pieces:8:gathered", "pieces:8:joined", "pieces:8:batched"),
     );
     batch.title = "50 connections, eight writes of 8 B per message".to_owned();
     cases.push(batch);
@@ -116,8 +122,9 @@ pub fn all() -> Vec<Case> {
 }
 
 /// Several small answers to one read. The floor gathers them in a buffer and writes once: there is nothing cheaper.
-fn answers(each: &str, gathered: &str, batched: &str) -> Vec<Contestant> {
+fn answers(each: &str, gathered: &str, joined: &str, batched: &str) -> Vec<Contestant> {
     let mut contestants = pairs("floor, gathered", gathered, "halfclose, cork", gathered);
+    contestants.push(Contestant::new("halfclose, gathered", "halfclose", joined));
     contestants.push(Contestant::new("halfclose, batch_writes", "halfclose", batched));
     contestants.push(Contestant::new("halfclose, plain", "halfclose", each));
     contestants.push(Contestant::new("floor, a call each", "floor", each));

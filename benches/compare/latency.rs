@@ -24,7 +24,7 @@ const OTHER_RATES: [usize; 2] = [1_000, 20_000];
 /// The slices of one contestant at [`RATE`] and at another rate, and their length: some ten thousand messages in all for
 /// the table.
 const ROUNDS: usize = 7;
-const OTHER_ROUNDS: usize = 5;
+const OTHER_ROUNDS: usize = 4;
 const MILLISECONDS: usize = 250;
 
 /// The reference.

@@ -3,6 +3,8 @@
 //! May touch: the servers and clients of its case. Invariant: a ratio is always of two slices of the same round, so what
 //! the machine does over minutes falls out of it.
 
+use std::time::Duration;
+
 use crate::cases::Case;
 use crate::options::Options;
 use crate::report::{Point, Report, Table};
@@ -16,6 +18,9 @@ const SERVER_IS_IDLE: f64 = 0.80;
 
 /// How much more than the floor this crate may cost at the upper end of its interval, where it is promised.
 const PROMISED: f64 = 1.02;
+
+/// The warm-up of a case whose processes are new in each round: it is repeated as often.
+const WARM_UP: Duration = Duration::from_millis(100);
 
 /// What one slice cost, per operation or as a share of the time.
 struct Slice {
@@ -49,7 +54,12 @@ pub struct Outcome {
 /// Runs a case, and adds its table and points to the report.
 pub fn run(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Report) {
     let title = format!("{}: {}", case.name, case.title);
-    let outcome = match compare(case, toolbox, options, report) {
+    let outcome = if case.afresh {
+        compare_afresh(case, toolbox, &Options { warm_up: options.warm_up.min(WARM_UP), ..options.clone() }, report)
+    } else {
+        compare(case, toolbox, options, report)
+    };
+    let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
             return report.skip(&title, &error);
@@ -186,7 +196,7 @@ fn outcome(case: &Case, contestants: &[Contestant], slices: &[Vec<Slice>]) -> Op
             client_share: middle(own, |slice| slice.client_share)?,
         };
         // In lock-step the server has all of its work before it begins.
-        let lock_step = case.load.starts_with("step");
+        let lock_step = case.load.starts_with("step") || case.load == "pump";
         if !lock_step && row.client_share > CLIENT_IS_BUSY && row.server_share < SERVER_IS_IDLE {
             invalid = Some(format!("the client was the bottleneck of {label}"));
         }

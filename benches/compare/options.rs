@@ -19,7 +19,7 @@ CASE selects the cases whose names contain it; all without one. Options:
 
 /// The slices of one contestant in one comparison. With these, a quiet machine tells 1 % from nothing, and all cases
 /// together take a quarter of an hour at most.
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 15;
 
 /// Long enough for thousands of operations, short enough that a round sees one machine.
 const SLICE: Duration = Duration::from_millis(120);

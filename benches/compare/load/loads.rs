@@ -4,9 +4,8 @@
 //! slice is left to the next; and costs the client as little as a client can cost, because it must not be the slower
 //! side: no readiness calls, one `send` and one `recv` per message, no copy of what is only sent.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,10 @@ const ARRIVALS: usize = 16;
 /// The bytes of one write of the pump.
 const PUMPED: usize = 64 * 1024;
 
+/// What the pump sends before the server reads, unless a write on each connection is more: it is to be in the caches still,
+/// because from memory it costs three times as much, and what differs is the luck of its places.
+const AT_ONCE: usize = 1024 * 1024;
+
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Load {
     /// Messages of so many bytes go back and forth on every connection. An operation is one message.
@@ -29,7 +32,8 @@ pub enum Load {
     /// The same in lock-step: the server finds the messages of all connections at once. For thousands of connections,
     /// where a client would be the slower side: it touches as many cold sockets as the server, with one call more.
     Step(usize),
-    /// Writes of 64 KiB, as fast as they are taken. An operation is one KiB.
+    /// Writes of 64 KiB on every connection, a mebibyte or more in all, while the server is stopped. An operation is one
+    /// KiB. Sending costs several times what reading does: in step with the server, the client would be what is measured.
     Pump,
     /// Connect, one echo of 64 bytes, close. An operation is one connection.
     Accept,
@@ -58,14 +62,13 @@ pub fn play(clients: &mut Clients, load: Load, length: Duration) -> io::Result<u
     let end = Instant::now() + length;
     match load {
         Load::Ping(size) => ping(clients, size, end),
-        Load::Step(_) => {
+        Load::Step(_) | Load::Pump => {
             let mut operations = 0;
             while Instant::now() < end {
                 operations += lock_step(clients, load, 1)?;
             }
             Ok(operations)
         }
-        Load::Pump => pump(clients, end),
         Load::Accept => accept(clients, end),
         Load::FanOut(size) => fan_out(clients, size, end),
     }
@@ -98,46 +101,6 @@ fn send_all(sockets: &[OwnedFd], bytes: &[u8]) -> io::Result<()> {
 
 fn receive_all(sockets: &[OwnedFd], buffer: &mut [u8]) -> io::Result<()> {
     sockets.iter().try_for_each(|socket| receive(socket.as_raw_fd(), buffer))
-}
-
-/// The bytes come from a file in memory by `sendfile`, so that the client copies nothing: with `send` it would cost twice
-/// what the reading server costs, and the case would measure the client.
-fn pump(clients: &mut Clients, end: Instant) -> io::Result<u64> {
-    let file = file_in_memory(&clients.buffer[..PUMPED])?;
-    let mut operations = 0;
-    while Instant::now() < end {
-        for socket in &clients.sockets {
-            send_file(socket.as_raw_fd(), &file)?;
-        }
-        operations += (clients.sockets.len() * PUMPED / 1024) as u64;
-    }
-    Ok(operations)
-}
-
-fn file_in_memory(bytes: &[u8]) -> io::Result<File> {
-    // SAFETY: the name is a string that ends with zero, and the descriptor is new.
-    let mut file = unsafe {
-        let descriptor = sockets::check(libc::memfd_create(c"pump".as_ptr(), libc::MFD_CLOEXEC))?;
-        File::from(OwnedFd::from_raw_fd(descriptor))
-    };
-    file.write_all(bytes)?;
-    Ok(file)
-}
-
-/// Sends the first [`PUMPED`] bytes of the file.
-fn send_file(socket: RawFd, file: &File) -> io::Result<()> {
-    let mut offset: libc::off_t = 0;
-    while (offset as usize) < PUMPED {
-        let left = PUMPED - offset as usize;
-        // SAFETY: `offset` is a valid place for where the file was read to.
-        let count = unsafe { libc::sendfile(socket, file.as_raw_fd(), &raw mut offset, left) };
-        match count {
-            1.. => {}
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => return Err(io::Error::last_os_error()),
-        }
-    }
-    Ok(())
 }
 
 fn accept(clients: &mut Clients, end: Instant) -> io::Result<u64> {
@@ -200,9 +163,7 @@ pub fn lock_step(clients: &mut Clients, load: Load, rounds: usize) -> io::Result
             for _ in 0..rounds {
                 let together = clients.sockets.len() > 1;
                 if together {
-                    clock::wait_for_rest(clients.server)?;
-                    signal(clients.server, libc::SIGSTOP);
-                    clock::wait_for_stop(clients.server)?;
+                    stop(clients)?;
                 }
                 let buffer = &mut clients.buffer[..size];
                 let sent = send_all(&clients.sockets, buffer);
@@ -219,10 +180,42 @@ pub fn lock_step(clients: &mut Clients, load: Load, rounds: usize) -> io::Result
                 operations += 1;
             }
         }
-        Load::Pump | Load::FanOut(_) => return Err(invalid("not a load for lock-step")),
+        Load::Pump => {
+            for _ in 0..rounds {
+                stop(clients)?;
+                let taken = fill_all(&clients.sockets, &clients.buffer[..PUMPED]);
+                signal(clients.server, libc::SIGCONT);
+                operations += taken? / 1024;
+                clients.rest()?;
+            }
+        }
+        Load::FanOut(_) => return Err(invalid("not a load for lock-step")),
     }
     clients.rest()?;
     Ok(operations)
+}
+
+/// Takes the server off its core once it has nothing left to do.
+fn stop(clients: &Clients) -> io::Result<()> {
+    clock::wait_for_rest(clients.server)?;
+    signal(clients.server, libc::SIGSTOP);
+    clock::wait_for_stop(clients.server)
+}
+
+/// Writes on every connection until the kernel takes no more or it is enough, and gives how many bytes it took.
+fn fill_all(sockets: &[OwnedFd], bytes: &[u8]) -> io::Result<u64> {
+    let writes = (AT_ONCE / bytes.len() / sockets.len()).max(1);
+    let mut taken = 0;
+    for socket in sockets {
+        for _ in 0..writes {
+            match sockets::send(socket.as_raw_fd(), bytes, libc::MSG_DONTWAIT) {
+                Ok(count) => taken += count as u64,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(taken)
 }
 
 /// One connection, and the server rests between any two steps: nothing of one coincides with another, and what it costs

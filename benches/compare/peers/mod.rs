@@ -60,6 +60,8 @@ pub enum Style {
     Each,
     /// Together: corked, or gathered in a buffer, or as a vector.
     Gathered,
+    /// In a buffer of the program's own, and then with one call: what `Gathered` is where nothing is corked.
+    Joined,
     /// With a call each, and collected by the library.
     Batched,
 }
@@ -90,6 +92,7 @@ impl FromStr for Mode {
                 let style = match style {
                     "each" => Style::Each,
                     "gathered" => Style::Gathered,
+                    "joined" => Style::Joined,
                     "batched" => Style::Batched,
                     _ => return Err(format!("{text}: no such style")),
                 };

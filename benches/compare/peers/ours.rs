@@ -73,6 +73,7 @@ fn listeners(mode: Mode) -> Box<dyn FnMut(Socket)> {
             socket.on_data(|_, _| {});
             robust(socket);
         }),
+        Mode::Pieces { size, style: Style::Joined } => Box::new(move |socket| joined_pieces(socket, size)),
         Mode::Pieces { size, style } => Box::new(move |socket| pieces(socket, size, style)),
         Mode::FanOut => {
             let members: Rc<RefCell<Vec<Socket>>> = Rc::default();
@@ -114,7 +115,7 @@ fn pieces(socket: Socket, size: usize, style: Style) {
             Style::Gathered => {
                 socket.cork();
             }
-            Style::Each | Style::Batched => {}
+            Style::Each | Style::Joined | Style::Batched => {}
         }
         let mut room = true;
         for piece in bytes.chunks(size) {
@@ -124,9 +125,24 @@ fn pieces(socket: Socket, size: usize, style: Style) {
             Style::Gathered => {
                 socket.uncork();
             }
-            Style::Each | Style::Batched => {}
+            Style::Each | Style::Joined | Style::Batched => {}
         }
         if !room {
+            socket.pause();
+        }
+    });
+    robust(socket);
+}
+
+/// The same in a buffer of the program's own, as one write.
+fn joined_pieces(socket: Socket, size: usize) {
+    let mut gathered = Vec::new();
+    socket.on_data(move |socket, bytes| {
+        gathered.clear();
+        for piece in bytes.chunks(size) {
+            gathered.extend_from_slice(piece);
+        }
+        if !socket.write(&gathered) {
             socket.pause();
         }
     });

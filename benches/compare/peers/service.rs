@@ -123,7 +123,7 @@ impl<S: Stream> Service<S> {
                             connection.send(piece)?;
                         }
                     }
-                    Style::Gathered | Style::Batched => {
+                    Style::Gathered | Style::Joined | Style::Batched => {
                         self.gathered.clear();
                         for piece in self.buffer[..count].chunks(size) {
                             self.gathered.extend_from_slice(piece);

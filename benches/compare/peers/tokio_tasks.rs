@@ -99,7 +99,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, mode: Mode) {
                 }
                 sent
             }
-            Mode::Pieces { size, style: Style::Gathered | Style::Batched } => {
+            Mode::Pieces { size, style: Style::Gathered | Style::Joined | Style::Batched } => {
                 gathered.clear();
                 for piece in buffer[..count].chunks(size) {
                     gathered.extend_from_slice(piece);
