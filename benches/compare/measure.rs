@@ -35,7 +35,7 @@ pub struct Row {
     pub label: String,
     /// Nanoseconds of the server's CPU per operation.
     pub cost: Interval,
-    /// To the first contestant, per round.
+    /// To the first contestant, per round; of who takes part again, to its first time.
     pub ratio: Interval,
     client_cost: f64,
     server_share: f64,
@@ -175,22 +175,29 @@ fn slice(pair: &mut Pair, command: &str) -> Result<Slice, String> {
 }
 
 fn outcome(case: &Case, contestants: &[Contestant], slices: &[Vec<Slice>]) -> Option<Outcome> {
-    let ratios = |numerator: &[Slice], denominator: &[Slice]| {
-        let ratios: Vec<f64> = numerator.iter().zip(denominator).map(|(one, other)| one.cost / other.cost).collect();
-        Interval::of(&ratios)
-    };
     let middle = |slices: &[Slice], part: fn(&Slice) -> f64| {
         Some(Interval::of(&slices.iter().map(part).collect::<Vec<_>>())?.median)
     };
+    // Who takes part twice counts with the mean of the two: half of one process's luck.
+    let costs = |place: usize| -> Vec<f64> {
+        let twin = format!("{} again", contestants[place].label);
+        let own = slices[place].iter().map(|slice| slice.cost);
+        match contestants.iter().position(|other| other.label == twin) {
+            Some(twin) => own.zip(&slices[twin]).map(|(cost, other)| (cost + other.cost) / 2.0).collect(),
+            None => own.collect(),
+        }
+    };
+    let single = |place: usize| -> Vec<f64> { slices[place].iter().map(|slice| slice.cost).collect() };
     let mut rows = Vec::new();
     let mut resolution: f64 = 0.0;
     let mut invalid = None;
-    for (contestant, own) in contestants.iter().zip(slices) {
+    for (place, contestant) in contestants.iter().enumerate() {
+        let own = &slices[place];
         let label = &contestant.label;
         let row = Row {
             label: label.clone(),
-            cost: Interval::of(&own.iter().map(|slice| slice.cost).collect::<Vec<_>>())?,
-            ratio: ratios(own, slices.first()?)?,
+            cost: Interval::of(&costs(place))?,
+            ratio: Interval::of(&ratios(&costs(place), &costs(0)))?,
             client_cost: middle(own, |slice| slice.client_cost)?,
             server_share: middle(own, |slice| slice.server_share)?,
             client_share: middle(own, |slice| slice.client_share)?,
@@ -202,11 +209,18 @@ fn outcome(case: &Case, contestants: &[Contestant], slices: &[Vec<Slice>]) -> Op
         }
         let twin = label.strip_suffix(" again").and_then(|first| contestants.iter().position(|one| one.label == first));
         if let Some(twin) = twin {
-            resolution = resolution.max(ratios(own, &slices[twin])?.reach());
+            let same = Interval::of(&ratios(&single(place), &single(twin)))?;
+            resolution = resolution.max(same.reach());
+            rows.push(Row { ratio: same, ..row });
+        } else {
+            rows.push(row);
         }
-        rows.push(row);
     }
     Some(Outcome { rows, resolution, invalid })
+}
+
+fn ratios(numerators: &[f64], denominators: &[f64]) -> Vec<f64> {
+    numerators.iter().zip(denominators).map(|(one, other)| one / other).collect()
 }
 
 fn table(case: &Case, title: &str, outcome: &Outcome) -> Table {
@@ -217,6 +231,7 @@ fn table(case: &Case, title: &str, outcome: &Outcome) -> Table {
     for (place, row) in outcome.rows.iter().enumerate() {
         let verdict = match (&outcome.invalid, place) {
             (_, 0) => "the reference".to_owned(),
+            _ if row.label.ends_with(" again") => "A/A, to the row above".to_owned(),
             (Some(_), _) => "invalid".to_owned(),
             (None, _) => in_words(judge(row.ratio, outcome.resolution)),
         };
