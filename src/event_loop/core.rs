@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Errno, Error};
+use crate::event_loop::attachments::{Attachments, LeftBehind, OwnBuffer};
 use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::custom_lookup::LookupRequest;
 use crate::event_loop::events::{Event, OwnedArguments, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
-use crate::event_loop::listeners::{Action, Attachments, Entry, LeftBehind, ListenerKind, OwnBuffer};
+use crate::event_loop::listeners::{Action, Entry, ListenerKind};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::running::Running;
 use crate::event_loop::spinning::Spinning;
