@@ -13,7 +13,9 @@ pub(crate) trait Outgoing {
     /// Text becomes the bytes of this encoding; what is bytes already stays as it is.
     fn encode(&mut self, encoding: Encoding);
     fn as_slice(&self) -> &[u8];
-    fn into_queued(self) -> QueuedBytes;
+    /// What is kept of it when the kernel has taken this many bytes: all of what is owned, of what is lent a copy of the
+    /// rest.
+    fn into_queued(self, taken: usize) -> QueuedBytes;
 }
 
 /// Bytes that wait in a write queue.
@@ -51,7 +53,7 @@ impl Outgoing for QueuedBytes {
         QueuedBytes::as_slice(self)
     }
 
-    fn into_queued(self) -> QueuedBytes {
+    fn into_queued(self, _: usize) -> QueuedBytes {
         self
     }
 }
