@@ -423,8 +423,9 @@ impl Inner {
 
     /// Drops what nothing needs any more.
     pub(crate) fn bury(&self) {
-        let graves = self.core.borrow_mut().take_graves();
-        drop(graves);
+        let mut graves = self.core.borrow_mut().take_graves();
+        graves.clear();
+        self.core.borrow_mut().return_empty_graves(graves);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Outgoing bytes: what a write lends, what a connection keeps when the kernel does not take it all, and who waits for it.
 //!
 //! This module touches nothing. Invariant: what users gave us to own is never dropped here; it travels to the graveyard
-//! ([`super::Reactor::take_graveyard`]), because a drop may run user code.
+//! ([`super::Reactor::drain_graveyard`]), because a drop may run user code.
 
 use crate::reactor::CallbackId;
 use crate::reactor::text_decoder::Encoding;
