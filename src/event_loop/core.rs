@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Errno, Error};
+use crate::event_loop::attachments::{Attachments, LeftBehind, OwnBuffer};
 use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::custom_lookup::LookupRequest;
 use crate::event_loop::events::{Event, OwnedArguments, ServerEvent, SocketEvent};
 use crate::event_loop::immediates::Immediates;
-use crate::event_loop::listeners::{Action, Attachments, Entry, LeftBehind, ListenerKind, OwnBuffer};
+use crate::event_loop::listeners::{Action, Entry, ListenerKind};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::running::Running;
 use crate::event_loop::spinning::Spinning;
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) lookup_timeout: Duration,
     pub(super) spinning: Spinning,
     pub(super) graves: Vec<Grave>,
+    /// Room for the next graves while these are emptied.
+    spare_graves: Vec<Grave>,
     /// Errors that wrap what users gave, for as long as anything of ours holds one: the last to let go runs their
     /// destructor, and that must be a grave.
     foreign_errors: Vec<Error>,
@@ -67,6 +70,11 @@ pub(crate) struct Core {
     pub(crate) turn: u64,
     pub(crate) callback: u64,
 }
+
+/// For how many graves there is always room: one callback has few. It is made before the first connection, because small
+/// pieces that were allocated in a burst, and stay, lie above what the burst allocated, and keep an allocator that returns
+/// its memory from above from returning that.
+const KEPT_GRAVES: usize = 16;
 
 /// What waits to be dropped with nothing borrowed. The fields are there for their destructors.
 pub(crate) enum Grave {
@@ -124,7 +132,8 @@ impl Core {
             last_lookup: 0,
             lookup_timeout: options.lookup_timeout,
             spinning: Spinning::new(options.spin),
-            graves: Vec::new(),
+            graves: Vec::with_capacity(KEPT_GRAVES),
+            spare_graves: Vec::new(),
             foreign_errors: Vec::new(),
             unreported: None,
             stopping: false,
@@ -555,7 +564,14 @@ impl Core {
         if !self.foreign_errors.is_empty() {
             self.collect_errors();
         }
-        std::mem::take(&mut self.graves)
+        std::mem::replace(&mut self.graves, std::mem::take(&mut self.spare_graves))
+    }
+
+    /// The room of what was taken, for the next time.
+    pub(crate) fn return_empty_graves(&mut self, graves: Vec<Grave>) {
+        if graves.is_empty() && graves.capacity() <= KEPT_GRAVES {
+            self.spare_graves = graves;
+        }
     }
 
     #[cold]
@@ -568,8 +584,9 @@ impl Core {
 
     #[cold]
     fn collect_graves(&mut self) {
-        let bytes = self.reactor.take_graveyard();
-        self.graves.extend(bytes.into_iter().map(|bytes| Grave::Bytes { _bytes: bytes }));
+        let bytes = self.reactor.drain_graveyard();
+        self.graves.extend(bytes.map(|bytes| Grave::Bytes { _bytes: bytes }));
+        self.reactor.shrink_graveyard();
         for lookup in self.reactor.take_abandoned_lookups() {
             let _ = self.take_lookup(lookup);
         }

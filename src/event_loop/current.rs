@@ -10,12 +10,12 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
+use crate::event_loop::closures::{Captured, Stateless};
 use crate::event_loop::core::Core;
 use crate::event_loop::custom_lookup::LookupCallback;
 use crate::event_loop::events::{Arguments, Event, SocketEvent};
 use crate::event_loop::handles::Socket;
-use crate::event_loop::listeners::{Action, Listener, ListenerId, ListenerKind};
-use crate::event_loop::stateless::Stateless;
+use crate::event_loop::listeners::{Action, ListenerId, ListenerKind};
 use crate::event_loop::{Inner, Phase};
 use crate::reactor::Handle;
 use crate::reactor::plain::Plainly;
@@ -146,7 +146,7 @@ fn add_action(
 ) -> ListenerId {
     let action = match listener {
         Ok(stateless) => Action::Stateless(stateless),
-        Err(captured) => Action::Captured(Rc::new(Listener::new(captured))),
+        Err(captured) => Action::Captured(Captured::new(captured)),
     };
     with(|core| core.add_listener(owner, event, kind, action)).unwrap_or(ListenerId::NONE)
 }

@@ -9,16 +9,17 @@ use std::rc::Rc;
 
 use crate::error::Error;
 use crate::event_loop::Inner;
+use crate::event_loop::attachments::{OwnBuffer, SoleListener};
 use crate::event_loop::callbacks::Callback;
+use crate::event_loop::closures::{Captured, DataListener, Stateless};
 use crate::event_loop::core::Core;
 use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupRequest};
 use crate::event_loop::events::{
     Arguments, ConnectionAttempt, DroppedConnection, ErrorSource, Event, Lookup, ServerEvent, SocketEvent, Unhandled,
 };
 use crate::event_loop::handles::{Server, Socket};
-use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, Table};
+use crate::event_loop::listeners::{Action, Entry, Table};
 use crate::event_loop::mailbox::Item;
-use crate::event_loop::stateless::{DataListener, Stateless};
 use crate::event_loop::watches::{OnReady, Readiness, Watch};
 use crate::reactor::reading::Received;
 use crate::reactor::ticks::{Emission, PlainEvent, Step};
@@ -155,10 +156,22 @@ impl Inner {
     #[inline(always)]
     pub(crate) fn deliver(&self, mut core: RefMut<'_, Core>, socket: Handle, bytes: &[u8]) -> bool {
         core.touched = false;
-        let Some((listener, number)) = core.sockets.get(socket).and_then(Attachment::sole_stateless) else {
-            drop(core);
-            return self.deliver_otherwise(socket, bytes);
-        };
+        match core.sockets.sole_stateless(socket) {
+            Some((listener, number)) => self.deliver_to(core, listener, number, socket, bytes),
+            None => self.deliver_otherwise(core, socket, bytes),
+        }
+    }
+
+    /// The same to the only listener, which has no captures.
+    #[inline(always)]
+    fn deliver_to(
+        &self,
+        mut core: RefMut<'_, Core>,
+        listener: DataListener,
+        number: u64,
+        socket: Handle,
+        bytes: &[u8],
+    ) -> bool {
         core.running.sole = Some((socket, number));
         drop(core);
         listener(Socket::from_handle(socket), bytes);
@@ -183,15 +196,22 @@ impl Inner {
         true
     }
 
-    /// The same where it is not one listener without captures.
-    fn deliver_otherwise(&self, socket: Handle, bytes: &[u8]) -> bool {
-        let sole = self.core.borrow().sockets.get(socket).and_then(Attachment::sole_captured);
-        match sole {
-            Some((listener, number)) => {
+    /// The same where it is not one listener without captures in a table that sockets share.
+    #[inline(never)]
+    fn deliver_otherwise(&self, core: RefMut<'_, Core>, socket: Handle, bytes: &[u8]) -> bool {
+        match core.sockets.sole_data(socket) {
+            Some(SoleListener::Stateless(listener, number)) => {
+                return self.deliver_to(core, listener, number, socket, bytes);
+            }
+            Some(SoleListener::Captured(listener, number)) => {
+                drop(core);
                 let arguments = Arguments::Data(Socket::from_handle(socket), bytes, None);
                 self.enter_captured(&listener, socket, number, &arguments);
             }
-            None => self.emit_data(socket, bytes),
+            None => {
+                drop(core);
+                self.emit_data(socket, bytes);
+            }
         }
         self.core.borrow().touched
     }
@@ -251,10 +271,7 @@ impl Inner {
     /// Calls the listeners of one event in their order, as they were when the emission began (rule M1). True when there
     /// was one. Internal listeners that wait for the `close` of a later connection than `closing` stay where they are.
     fn emit(&self, owner: Handle, event: Event, closing: Option<u32>, arguments: &Arguments<'_>) -> bool {
-        let table = match self.core.borrow_mut().attachments(event).get(owner) {
-            Some(attachment) => Rc::clone(attachment.table()),
-            None => return false,
-        };
+        let Some((table, shared)) = self.core.borrow_mut().snapshot(owner, event) else { return false };
         let walk = Walk { inner: self, owner, event, closing, table: &table, next: Cell::new(0) };
         let mut any = false;
         for (position, entry) in table.entries.iter().enumerate() {
@@ -277,6 +294,12 @@ impl Inner {
                     any |= !entry.bystander;
                     self.enter_captured(listener, owner, entry.number, arguments);
                 }
+                Action::Shared { .. } => {
+                    any |= !entry.bystander;
+                    if let Some(listener) = &shared {
+                        self.enter_captured(listener, owner, entry.number, arguments);
+                    }
+                }
             }
         }
         any
@@ -294,13 +317,13 @@ impl Inner {
     }
 
     /// The same for one with captures.
-    fn enter_captured(&self, listener: &Listener, owner: Handle, number: u64, arguments: &Arguments<'_>) {
-        let Ok(mut closure) = listener.try_borrow_mut() else {
+    fn enter_captured(&self, listener: &Captured, owner: Handle, number: u64, arguments: &Arguments<'_>) {
+        let Some(mut running) = listener.begin() else {
             self.core.borrow_mut().running.miss(owner, number, arguments.keep());
             return;
         };
-        closure(arguments);
-        self.deliver_missed(owner, number, &mut *closure);
+        running.call(arguments);
+        self.deliver_missed(owner, number, |arguments| running.call(arguments));
     }
 
     /// An internal listener, and what it leads to at its place in the order.
@@ -400,8 +423,9 @@ impl Inner {
 
     /// Drops what nothing needs any more.
     pub(crate) fn bury(&self) {
-        let graves = self.core.borrow_mut().take_graves();
-        drop(graves);
+        let mut graves = self.core.borrow_mut().take_graves();
+        graves.clear();
+        self.core.borrow_mut().return_empty_graves(graves);
     }
 }
 

@@ -10,7 +10,7 @@
 //! | [`core`] | what the loop owns, behind one borrow |
 //! | [`current`] | the thread's current loop: the one thread-local |
 //! | [`listeners`], `registry` | the listener registry |
-//! | `stateless`, `running` | listeners without captures, and which listeners run |
+//! | `attachments`, `closures`, `running` | what is kept of them for each socket, as small as can be, and which listeners run |
 //! | [`callbacks`], [`immediates`] | one-shot callbacks |
 //! | [`pipes`] | what is known of the pipes that leave a socket |
 //! | [`handles`], [`events`], [`event_details`] | what users hold and what listeners are given |
@@ -26,7 +26,9 @@
 //! nothing is borrowed while user code runs.
 
 pub(crate) mod abort;
+pub(crate) mod attachments;
 pub(crate) mod callbacks;
+mod closures;
 pub(crate) mod core;
 pub(crate) mod current;
 pub(crate) mod custom_lookup;
@@ -48,7 +50,6 @@ pub(crate) mod position;
 mod registry;
 mod running;
 mod spinning;
-mod stateless;
 mod turn;
 pub(crate) mod watches;
 

@@ -2,9 +2,13 @@
 //!
 //! It may touch the reactor. Invariant: what is removed goes to the graves.
 
+use std::rc::Rc;
+
+use crate::event_loop::attachments::Attachments;
+use crate::event_loop::closures::Captured;
 use crate::event_loop::core::{Core, Grave};
 use crate::event_loop::events::{Event, SocketEvent};
-use crate::event_loop::listeners::{Action, Attachments, Entry, ListenerId, ListenerKind};
+use crate::event_loop::listeners::{Action, Entry, ListenerId, ListenerKind, Table};
 use crate::reactor::Handle;
 
 impl Core {
@@ -34,9 +38,17 @@ impl Core {
         }
     }
 
+    /// The listeners as they are now, for one emission (rule M1), and the closure that those to `event` find with their
+    /// owner.
+    pub(crate) fn snapshot(&mut self, owner: Handle, event: Event) -> Option<(Rc<Table>, Option<Captured>)> {
+        let attachments = self.attachments(event);
+        let table = Rc::clone(attachments.table(owner)?);
+        let shared = attachments.shared_closure(owner, &table, event);
+        Some((table, shared))
+    }
+
     pub(crate) fn remove_listener(&mut self, owner: Handle, kind: Event, number: u64) -> Option<Entry> {
-        let attachment = self.attachments(kind).get_mut(owner)?;
-        let entry = attachment.remove(number)?;
+        let entry = self.attachments(kind).remove(owner, number)?;
         self.listeners_removed(owner, entry.event);
         Some(entry)
     }
@@ -50,8 +62,7 @@ impl Core {
     }
 
     pub(crate) fn remove_all_listeners(&mut self, owner: Handle, kind: Event, event: Option<Event>) {
-        let Some(attachment) = self.attachments(kind).get_mut(owner) else { return };
-        let removed = attachment.remove_all(event);
+        let Some(removed) = self.attachments(kind).remove_all(owner, event) else { return };
         // As in Node, the reader is told of `readable` listeners only: bytes for `data` listeners that are gone are lost
         // in either case (rule F27).
         if matches!(kind, Event::Socket(_)) && event.is_none_or(|event| event == Event::Socket(SocketEvent::Readable)) {
@@ -63,7 +74,7 @@ impl Core {
     /// `prepend()`: true when the listener was there.
     pub(crate) fn prepend(&mut self, owner: Handle, kind: Event, id: ListenerId) -> bool {
         let Some(number) = id.number_of(owner) else { return false };
-        self.attachments(kind).get_mut(owner).is_some_and(|attachment| attachment.prepend(number))
+        self.attachments(kind).prepend(owner, number)
     }
 
     fn listeners_removed(&mut self, owner: Handle, event: Event) {
@@ -86,7 +97,7 @@ impl Core {
     }
 
     pub(crate) fn listener_count(&mut self, owner: Handle, event: Event) -> usize {
-        self.attachments(event).get(owner).map_or(0, |attachment| attachment.count(event))
+        self.attachments(event).count(owner, event)
     }
 
     /// The tables of sockets or of servers.

@@ -353,7 +353,7 @@ impl Pipe {
     }
 
     fn unpipe_from(&self, source: Socket) {
-        let alive = current::with(|core| core.sockets.get(source.handle).is_some()) == Some(true);
+        let alive = current::with(|core| core.sockets.has(source.handle)) == Some(true);
         if alive {
             // Also when this pipe is over: a source that is piped into one destination twice is unpiped twice.
             source.unpipe(self.destination);

@@ -2,8 +2,8 @@
 //!
 //! It may touch the event loop's commands.
 
+use crate::event_loop::attachments::OwnBuffer;
 use crate::event_loop::current;
-use crate::event_loop::listeners::OwnBuffer;
 use crate::net::{Encoding, Socket};
 
 /// Reading. On a freed handle none of it does anything.

@@ -128,7 +128,7 @@ impl Reactor {
         queue.length += length;
         let bytes = chunk.as_ref().map_or(&[][..], |chunk| chunk.as_slice());
         if bytes.len() > SHORT {
-            let bytes = take_queued(chunk);
+            let bytes = take_queued(chunk, 0);
             return queue.buffered.push_back(WriteRequest { bytes, callback, is_text });
         }
         if let Some(WriteRequest { bytes: QueuedBytes::Collected(buffer), callback: last @ None, is_text }) =

@@ -1,7 +1,7 @@
 //! Outgoing bytes: what a write lends, what a connection keeps when the kernel does not take it all, and who waits for it.
 //!
 //! This module touches nothing. Invariant: what users gave us to own is never dropped here; it travels to the graveyard
-//! ([`super::Reactor::take_graveyard`]), because a drop may run user code.
+//! ([`super::Reactor::drain_graveyard`]), because a drop may run user code.
 
 use crate::reactor::CallbackId;
 use crate::reactor::text_decoder::Encoding;
@@ -13,7 +13,9 @@ pub(crate) trait Outgoing {
     /// Text becomes the bytes of this encoding; what is bytes already stays as it is.
     fn encode(&mut self, encoding: Encoding);
     fn as_slice(&self) -> &[u8];
-    fn into_queued(self) -> QueuedBytes;
+    /// What is kept of it when the kernel has taken this many bytes: all of what is owned, of what is lent a copy of the
+    /// rest.
+    fn into_queued(self, taken: usize) -> QueuedBytes;
 }
 
 /// Bytes that wait in a write queue.
@@ -51,7 +53,7 @@ impl Outgoing for QueuedBytes {
         QueuedBytes::as_slice(self)
     }
 
-    fn into_queued(self) -> QueuedBytes {
+    fn into_queued(self, _: usize) -> QueuedBytes {
         self
     }
 }

@@ -39,6 +39,24 @@ impl Handle {
         self.0.get() == packed
     }
 
+    /// The generation as it is packed here, with something else in the place of the index: for who keeps something by
+    /// slot, and has to know whose it is.
+    pub(crate) fn with_index(self, index: usize) -> u64 {
+        self.0.get() & !INDEX_MASK | index as u64 & INDEX_MASK
+    }
+
+    /// Whether `packed` has this handle's generation.
+    #[inline]
+    pub(crate) fn has_generation_of(self, packed: u64) -> bool {
+        (self.0.get() ^ packed) >> INDEX_BITS == 0
+    }
+
+    /// What stands in the place of the index.
+    #[inline]
+    pub(crate) fn index_of(packed: u64) -> usize {
+        (packed & INDEX_MASK) as usize
+    }
+
     pub(crate) fn generation(self) -> Generation {
         let generation = self.0.get() >> INDEX_BITS;
         Generation(NonZeroU64::new(generation).unwrap_or(NonZeroU64::MIN))
@@ -163,6 +181,18 @@ mod tests {
         assert_eq!(handle.generation(), generation);
         assert_eq!(generation.get(), 42);
         assert_eq!(size_of::<Option<Handle>>(), 8);
+    }
+
+    #[test]
+    fn something_else_can_stand_in_the_place_of_the_index() {
+        let mut generations = Generations::after(GENERATION_MASK - 1);
+        let handle = Handle::new(7, generations.next());
+        let packed = handle.with_index(16_777_215);
+        assert_eq!(Handle::index_of(packed), 16_777_215);
+        assert!(handle.has_generation_of(packed));
+        assert!(Handle::new(8, handle.generation()).has_generation_of(packed));
+        assert!(!Handle::new(7, generations.next()).has_generation_of(packed));
+        assert!(!handle.has_generation_of(0));
     }
 
     #[test]

@@ -142,6 +142,9 @@ pub(crate) enum Pending {
     },
 }
 
+/// For how many graves there is always room, made before the first connection for the reason that the event loop's are.
+const KEPT_GRAVES: usize = 16;
+
 pub(crate) struct Reactor {
     connections: Connections,
     servers: Slab<Server>,
@@ -198,7 +201,7 @@ impl Reactor {
             handles: 0,
             requests: 0,
             internal_requests: Vec::new(),
-            graveyard: Vec::new(),
+            graveyard: Vec::with_capacity(KEPT_GRAVES),
             spares: Spares::default(),
             freed: Vec::new(),
             freed_servers: Vec::new(),
@@ -411,8 +414,15 @@ impl Reactor {
             || !self.abandoned_lookups.is_empty()
     }
 
-    pub(crate) fn take_graveyard(&mut self) -> Vec<QueuedBytes> {
-        std::mem::take(&mut self.graveyard)
+    pub(crate) fn drain_graveyard(&mut self) -> impl Iterator<Item = QueuedBytes> + '_ {
+        self.graveyard.drain(..)
+    }
+
+    /// Gives back what room a burst needed.
+    pub(crate) fn shrink_graveyard(&mut self) {
+        if self.graveyard.capacity() > KEPT_GRAVES {
+            self.graveyard.shrink_to(KEPT_GRAVES);
+        }
     }
 
     pub(crate) fn take_freed(&mut self) -> (Vec<Handle>, Vec<Handle>) {

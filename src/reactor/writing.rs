@@ -116,7 +116,7 @@ impl Reactor {
                 let current = CurrentWrite {
                     state: CurrentState::AwaitsConnect,
                     is_text,
-                    chunks: vec![take_queued(chunk)],
+                    chunks: vec![take_queued(chunk, 0)],
                     first: 0,
                     offset: 0,
                     remaining: length,
@@ -155,9 +155,9 @@ impl Reactor {
             Ok(count) if count == length => {
                 self.written(socket, 0, Completion::one(callback), None, Moment::Synchronous);
             }
-            Ok(count) => self.put_in_flight(socket, take_queued(chunk), count, length, callback),
+            Ok(count) => self.put_in_flight(socket, take_queued(chunk, count), length - count, length, callback),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.put_in_flight(socket, take_queued(chunk), 0, length, callback);
+                self.put_in_flight(socket, take_queued(chunk, 0), length, length, callback);
             }
             Err(error) => {
                 if is_text {
@@ -180,17 +180,18 @@ impl Reactor {
         &mut self,
         socket: Handle,
         bytes: QueuedBytes,
-        taken: usize,
+        remaining: usize,
         length: usize,
         callback: Option<CallbackId>,
     ) {
         let current = CurrentWrite {
             state: CurrentState::InFlight,
             is_text: false,
-            chunks: vec![bytes],
             first: 0,
-            offset: taken,
-            remaining: length - taken,
+            // What the kernel has is perhaps not in there any more.
+            offset: bytes.len() - remaining,
+            chunks: vec![bytes],
+            remaining,
             length,
             completion: Completion::one(callback),
         };
@@ -626,6 +627,6 @@ impl Connection {
     }
 }
 
-pub(super) fn take_queued<C: Outgoing>(chunk: &mut Option<C>) -> QueuedBytes {
-    chunk.take().map_or(QueuedBytes::Static(&[]), Outgoing::into_queued)
+pub(super) fn take_queued<C: Outgoing>(chunk: &mut Option<C>, taken: usize) -> QueuedBytes {
+    chunk.take().map_or(QueuedBytes::Static(&[]), |chunk| chunk.into_queued(taken))
 }
