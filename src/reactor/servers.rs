@@ -363,6 +363,7 @@ impl Reactor {
         let mut connection = Connection::new(socket, &settings.connection);
         let inheritance = found.listener.as_ref().map(|listener| listener.acceptor.inheritance()).unwrap_or_default();
         inheritance.complete(&stream, settings.connection.copied_options());
+        connection.set_user_timeout_of(&stream);
         let paused = settings.pause_on_connect;
         let deferred = found.listener.as_ref().is_some_and(|listener| listener.acceptor.is_deferring());
         connection.server = Some(server);
