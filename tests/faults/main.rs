@@ -26,6 +26,9 @@ mod injected;
 mod resets;
 #[cfg(target_os = "linux")]
 mod signals;
+mod table;
+#[cfg(target_os = "linux")]
+mod unix;
 #[cfg(target_os = "linux")]
 mod vanishing;
 mod writes;

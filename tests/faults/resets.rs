@@ -141,3 +141,26 @@ fn fm16_after_both_ended() {
     });
     assert_eq!(log.texts_of("S"), ["written", "end", "finish", "close(false)"]);
 }
+
+/// SP16: no error shows what a peer has sent, in any of its forms.
+#[test]
+fn sp16_errors_hold_nothing_of_the_peers() {
+    const SECRET: &str = "c3VwZXItc2VjcmV0";
+    let speak = |peer: &mut RawPeer| peer.write(SECRET.as_bytes());
+    let log = with_peer(false, speak, |log, socket, peer| {
+        socket.on_error(move |_, error| {
+            let forms = [error.to_string(), format!("{error:?}"), format!("{error:#?}"), error.message().to_string()];
+            assert!(forms.iter().all(|form| !form.contains(SECRET)), "{forms:?}");
+            let as_io = std::io::Error::from(error.clone());
+            assert!(!format!("{as_io} {as_io:?}").contains(SECRET));
+        });
+        let peer = Cell::new(Some(peer));
+        socket.on_data(move |_, bytes| {
+            log.add_data_bytes("S", bytes);
+            if let Some(peer) = peer.take() {
+                peer.reset();
+            }
+        });
+    });
+    assert_eq!(log.texts_of("S"), [&format!("data({SECRET})"), "error(read ECONNRESET)", "close(true)"]);
+}
