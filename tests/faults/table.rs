@@ -118,3 +118,19 @@ fn every_row_names_tests_that_exist() {
     let found = complaints(&rows(include_str!("README.md")), in_the_tree);
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
+
+/// The page on security has every promise once, and what it names exists.
+#[test]
+fn the_page_on_security_names_tests_that_exist() {
+    let page = include_str!("../../SECURITY.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| SP")).collect();
+    assert_eq!(rows.len(), PROMISES);
+    for (number, row) in (1..).zip(rows) {
+        assert!(row.starts_with(&format!("| SP{number} | ")), "{row}");
+        let named: Vec<_> = names(row).into_iter().filter(|(path, _)| path.ends_with(".rs")).collect();
+        assert!(named.len() == 1 || row.contains("open, see the table"), "{row}");
+        for (path, test) in named {
+            assert!(in_the_tree(&path, &test), "no test {test} in {path}");
+        }
+    }
+}
