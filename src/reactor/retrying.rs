@@ -49,22 +49,26 @@ impl Reactor {
         }
         let now = self.now;
         let Some(found) = self.servers.get_mut(server.index()) else { return false };
+        let Some(listener) = &mut found.listener else { return false };
         let out_of_descriptors = errno == Errno::TOO_MANY_FILES || errno == Errno::TOO_MANY_FILES_IN_SYSTEM;
         // Shedding is bounded: what may be left is looked at again.
-        let shed = out_of_descriptors
-            && found
-                .listener
-                .as_ref()
-                .is_some_and(|listener| self.reserve.shed(&listener.acceptor).is_ok_and(|count| count > 0));
-        let begins = found.failure_begins_an_episode(now);
-        if !shed {
-            found.announced.remove(Readiness::READABLE);
-            if let Some(listener) = &mut found.listener {
+        let shed = out_of_descriptors.then(|| self.reserve.shed(&listener.acceptor).ok()).flatten();
+        let begins = match shed {
+            // Linux looks for a descriptor before it looks for a connection: nobody waits.
+            Some(0) => {
+                found.announced.remove(Readiness::READABLE);
+                return false;
+            }
+            Some(_) => found.failure_begins_an_episode(now),
+            None => {
                 listener.paused = true;
                 let token = Token::Server { index: server.index(), descriptor: listener.descriptor }.pack();
+                found.announced.remove(Readiness::READABLE);
+                let begins = found.failure_begins_an_episode(now);
                 self.try_again_later(token);
+                begins
             }
-        }
+        };
         if begins {
             self.ticks.then_emit(Emission::AcceptFailed { server, error: Error::exception(errno, "accept") });
         }

@@ -138,6 +138,47 @@ fn at_the_limit() {
     });
 }
 
+/// FM10: as many peers as descriptors: there is none left, and nobody whom that concerns.
+#[test]
+fn fm10_just_not_at_the_limit() {
+    children::alone("descriptors::just_not_at_the_limit");
+}
+
+#[test]
+#[ignore = "changes the limit of the process: run by the test above"]
+fn just_not_at_the_limit() {
+    const SERVED: usize = 3;
+    support::test(|event_loop| {
+        let log = Log::new();
+        let server = echo_server(log);
+        let peers: Rc<Cell<Vec<RawPeer>>> = Rc::default();
+        let all = peers.clone();
+        server.once_listening(move |server| {
+            let address = loopback(port_of(server));
+            all.set((0..SERVED).map(|_| RawPeer::connect(address)).collect());
+            set_limit(limit_leaving(SERVED));
+        });
+        server.on_connection(move |server, _| {
+            if server.connections() == SERVED {
+                let mut all = peers.take();
+                support::in_thread(move || {
+                    for peer in &mut all {
+                        peer.write(b"there");
+                        assert_eq!(peer.read_exact(5), b"there");
+                    }
+                });
+                halfclose::set_timeout(WANT / 4, move || {
+                    server.close();
+                });
+            }
+        });
+        server.listen(("127.0.0.1", 0)).expect("listen");
+        event_loop.run().expect("no unhandled error");
+        assert_eq!(log.texts_of("srv"), ["listening", "connection", "connection", "connection", "close"]);
+        assert_eq!((event_loop.connections(), event_loop.timers()), (0, 0));
+    });
+}
+
 /// FM10: where not even the reserve helps (its number is above the limit), those who come wait in the backlog. Meanwhile the
 /// loop rests, and afterwards they are let in although nobody knocks again.
 #[test]

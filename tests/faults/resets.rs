@@ -131,7 +131,7 @@ fn fm16_after_both_ended() {
     let log = with_peer(false, RawPeer::half_close, |log, socket, peer| {
         socket.resume();
         // More than the peer's window, less than both kernels' buffers together: our end is stuck behind it.
-        socket.write_with(vec![7; 300_000], callback(&log, "S", "written"));
+        socket.write_with(vec![7; 100_000], callback(&log, "S", "written"));
         let peer = Cell::new(Some(peer));
         socket.on_finish(move |_| {
             if let Some(peer) = peer.take() {
