@@ -462,7 +462,7 @@ impl Core {
         let Some(kind) = self.reactor.timers.remove(timer) else { return };
         match kind {
             TimerKind::Once(id) | TimerKind::Every(id) => self.bury_callback(id),
-            TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup => {}
+            TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup | TimerKind::Retry => {}
         }
     }
 
@@ -517,7 +517,7 @@ impl Core {
         match kind {
             TimerKind::Every(_) => self.reactor.timers.arm(timer, started),
             TimerKind::Once(_) if !self.reactor.timers.armed(timer) => self.clear_timer(timer),
-            TimerKind::Once(_) | TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup => {}
+            TimerKind::Once(_) | TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup | TimerKind::Retry => {}
         }
     }
 

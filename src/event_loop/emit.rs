@@ -139,6 +139,10 @@ impl Inner {
                     return self.unhandled(ErrorSource::Server(server), error);
                 }
             }
+            Emission::AcceptFailed { server, error } => {
+                let arguments = Arguments::ServerError(Server::from_handle(server), &error);
+                self.emit_to_server(server, ServerEvent::AcceptError, &arguments);
+            }
             Emission::Dropped { server, ends } => {
                 let dropped = DroppedConnection::new(ends);
                 let arguments = Arguments::Dropped(Server::from_handle(server), &dropped);

@@ -130,6 +130,8 @@ pub enum ServerEvent {
     ///
     /// [`'drop'`]: https://nodejs.org/api/net.html#event-drop
     Drop,
+    /// Connections cannot be accepted for want of descriptors or memory. Not in Node.
+    AcceptError,
 }
 
 /// Either of them, as the listener tables know them.

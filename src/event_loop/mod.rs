@@ -372,7 +372,7 @@ impl EventLoop {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     pub fn timers(&self) -> usize {
-        self.inner.core.borrow().reactor.timers.len()
+        self.inner.core.borrow().reactor.timer_count()
     }
 
     fn is_alive(&self) -> bool {

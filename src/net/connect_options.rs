@@ -138,7 +138,8 @@ impl ConnectOptions {
     }
 
     /// The port to connect from; 0, the default, lets the system choose. One that is taken is an `error` event,
-    /// `EADDRINUSE` (`bind`), without a `connectionAttempt`. Mirrors `localPort` of [`socket.connect(options)`].
+    /// `EADDRINUSE` (`bind`), without a `connectionAttempt`. A socket that connects to the very address it connects
+    /// from is connected to itself, as TCP has it (RFC 9293, 3.5). Mirrors `localPort` of [`socket.connect(options)`].
     ///
     /// ```
     /// use std::net::TcpListener;

@@ -296,3 +296,8 @@ pub fn connect_with(to: impl Into<ConnectOptions>, on_connect: impl FnOnce(Socke
 pub fn create_connection(to: impl Into<ConnectOptions>) -> Result<Socket, Error> {
     connect(to)
 }
+
+/// The example on the page on security: it is compiled with those of this module.
+#[cfg(doctest)]
+#[doc = include_str!("../../SECURITY.md")]
+mod security {}

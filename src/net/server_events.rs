@@ -131,7 +131,7 @@ impl Server {
     /// phase. Unlike a socket's it is not followed by `close`. When nobody listens,
     /// [`EventLoop::run`](crate::EventLoop::run) returns the error. Mirrors [`'error'`].
     ///
-    /// That accepting failed is no event: Node 26 goes on in silence, and so does this.
+    /// That accepting failed is none: as in Node 26 the server goes on. See [`on_accept_error`](Server::on_accept_error).
     ///
     /// ```
     /// use halfclose::{EventLoop, net};

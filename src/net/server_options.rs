@@ -212,6 +212,25 @@ impl ServerOptions {
         self
     }
 
+    /// How long what an accepted socket sent may go without an acknowledgement before the kernel gives the connection up;
+    /// default zero, which leaves it to the system. Not in Node; see
+    /// [`Socket::set_user_timeout`](crate::net::Socket::set_user_timeout).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::Server, net::ServerOptions};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let server = Server::with_options(ServerOptions::new().user_timeout(Duration::from_secs(30)));
+    /// # assert!(!server.listening());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn user_timeout(mut self, timeout: Duration) -> ServerOptions {
+        self.settings.connection.user_timeout = timeout;
+        self
+    }
+
     /// Both high-water marks of accepted sockets, in bytes; default 65,536: beyond it `write` returns false, and
     /// reading pauses. Mirrors `highWaterMark` of [`net.createServer(options)`].
     ///

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::event_loop::ServerSettings;
 use crate::event_loop::current;
 use crate::event_loop::events::Arguments;
@@ -182,6 +183,48 @@ impl Server {
         self.listen_once(ServerEvent::Drop, move |arguments| {
             if let Arguments::Dropped(server, dropped) = *arguments {
                 listener(server, dropped);
+            }
+        })
+    }
+
+    /// `accept_error`: connections cannot be accepted for want of something: `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, with
+    /// the syscall `accept`. Emitted in the poll phase, once for an episode: not again before a second went by without such
+    /// a failure. Not in Node, where nothing tells of it; like there it is no `error`, and the server goes on: it turns the
+    /// peers away that no descriptor is left for, and where it cannot do that it asks again ten times a second. A
+    /// connection that was aborted before it was accepted is none of this.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::ServerEvent};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let server = net::create_server(|_| {});
+    /// server.on_accept_error(|server, error| eprintln!("{:?}: {error}", server.address()));
+    /// assert_eq!(server.listener_count(ServerEvent::AcceptError), 1);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn on_accept_error(self, mut listener: impl FnMut(Server, &Error) + 'static) -> ListenerId {
+        self.listen_to(ServerEvent::AcceptError, move |arguments| {
+            if let Arguments::ServerError(server, error) = *arguments {
+                listener(server, error);
+            }
+        })
+    }
+
+    /// [`on_accept_error`](Server::on_accept_error), once. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net, net::ServerEvent};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let server = net::create_server(|_| {});
+    /// server.once_accept_error(|_, error| assert_eq!(error.syscall(), Some("accept")));
+    /// assert_eq!(server.listener_count(ServerEvent::AcceptError), 1);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn once_accept_error(self, listener: impl FnOnce(Server, &Error) + 'static) -> ListenerId {
+        self.listen_once(ServerEvent::AcceptError, move |arguments| {
+            if let Arguments::ServerError(server, error) = *arguments {
+                listener(server, error);
             }
         })
     }

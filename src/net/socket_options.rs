@@ -235,6 +235,26 @@ macro_rules! socket_setters {
                 self
             }
 
+            /// How long what was sent may go without an acknowledgement before the kernel gives the connection up; set
+            /// when it is established; default zero, which leaves it to the system. Not in Node; see
+            /// [`Socket::set_user_timeout`](crate::net::Socket::set_user_timeout).
+            ///
+            /// ```
+            /// use std::time::Duration;
+            /// use halfclose::{EventLoop, net};
+            ///
+            /// let event_loop = EventLoop::new()?;
+            #[doc = concat!("let options = net::", stringify!($options), "::new().user_timeout(Duration::from_secs(30));")]
+            #[doc = concat!("let socket = ", $make, ";")]
+            /// # assert!(!socket.destroyed());
+            /// # Ok::<(), halfclose::Error>(())
+            /// ```
+            #[must_use]
+            pub fn user_timeout(mut self, timeout: std::time::Duration) -> Self {
+                self.$($field.)*connection.user_timeout = timeout;
+                self
+            }
+
             /// The type of service of every packet, 0 to 255; set when the connection is established; default: the
             /// system's. See [`Socket::set_type_of_service`](crate::net::Socket::set_type_of_service). Mirrors
             /// `typeOfService` of [`new net.Socket(options)`].

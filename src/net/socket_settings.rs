@@ -237,6 +237,29 @@ impl Socket {
         self
     }
 
+    /// How long what was sent may go without an acknowledgement, or wait behind the peer's closed window, before the kernel
+    /// gives the connection up (`TCP_USER_TIMEOUT`, RFC 5482, tcp(7)): whole milliseconds. Then `error` (`ETIMEDOUT`, of
+    /// `read` or `write`) and `close` follow. Not in Node.
+    ///
+    /// Zero, the default, leaves it to the system: on Linux about a quarter of an hour. A peer that has vanished is noticed by
+    /// this where something was sent; where nothing was, [keep-alive](Socket::set_keep_alive) notices, whose probes this
+    /// limits too. Remembered before there is a connection; no system call when nothing changes. What the kernel refuses is
+    /// ignored. Linux only; means nothing elsewhere and for a unix socket.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net::Socket};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = Socket::new().set_user_timeout(Duration::from_secs(30)); // remembered until it is connected
+    /// # assert!(socket.pending());
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn set_user_timeout(self, timeout: Duration) -> Socket {
+        current::with(|core| core.reactor.set_user_timeout(self.handle, timeout));
+        self
+    }
+
     /// Sets the type of service of its packets: the byte of the IP header that holds DSCP and ECN (`IP_TOS`,
     /// `IPV6_TCLASS`). Mirrors [`socket.setTypeOfService()`].
     ///

@@ -13,6 +13,7 @@
 //! | [`reading`] | the readable side in motion |
 //! | [`writing`] | the writable side in motion |
 //! | [`transmitting`] | what remains of a write, offered to the kernel |
+//! | [`retrying`] | what failed for want of memory or descriptors, and is tried again |
 //! | [`batching`] | writes that are held back to go out together |
 //! | [`plain`] | the usual way of a read and of a write |
 //! | [`closing`] | `destroy()` and the closing phase |
@@ -54,6 +55,7 @@ pub(crate) mod properties;
 pub(crate) mod rare;
 pub(crate) mod reading;
 pub(crate) mod ready;
+pub(crate) mod retrying;
 pub(crate) mod selecting;
 pub(crate) mod servers;
 pub(crate) mod serving;
@@ -79,6 +81,7 @@ use crate::reactor::connections::Connections;
 use crate::reactor::handle::Generations;
 pub(crate) use crate::reactor::handle::{Generation, Handle};
 use crate::reactor::ready::ReadyList;
+use crate::reactor::retrying::Retries;
 use crate::reactor::selecting::LookupId;
 use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
@@ -153,6 +156,7 @@ pub(crate) struct Reactor {
     generations: Generations,
     poller: Poller,
     reserve: Reserve,
+    retries: Retries,
     pub(crate) ticks: Ticks,
     pending: VecDeque<Pending>,
     /// What the running round of the pending phase still has to serve.
@@ -190,6 +194,7 @@ impl Reactor {
             generations: Generations::after(last_generation),
             poller,
             reserve: Reserve::new(),
+            retries: Retries::default(),
             ticks: Ticks::default(),
             pending: VecDeque::new(),
             pending_now: VecDeque::new(),

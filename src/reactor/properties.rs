@@ -157,6 +157,15 @@ impl Connection {
         if self.keep_alive() {
             let _ = stream.set_keep_alive(true, self.keep_alive_times());
         }
+        self.set_user_timeout_of(stream);
+    }
+
+    /// Only where one was asked for: a new socket has the system's.
+    pub(super) fn set_user_timeout_of(&self, stream: &Stream) {
+        let timeout = self.settings().user_timeout;
+        if !timeout.is_zero() {
+            let _ = stream.set_user_timeout(timeout);
+        }
     }
 
     pub(crate) fn keep_alive_times(&self) -> Option<KeepAliveTimes> {
@@ -222,6 +231,19 @@ impl Reactor {
         }
         if let Link::Open { stream, .. } = &connection.link {
             let _ = stream.set_keep_alive(on, connection.keep_alive_times());
+        }
+    }
+
+    /// Remembered before there is a connection, no system call when nothing changes. Not in Node.
+    pub(crate) fn set_user_timeout(&mut self, socket: Handle, timeout: Duration) {
+        let Some(connection) = self.live(socket) else { return };
+        if connection.settings().user_timeout == timeout {
+            return;
+        }
+        connection.settings_mut().user_timeout = timeout;
+        if let Link::Open { stream, .. } = &connection.link {
+            // Advice, as keep-alive is.
+            let _ = stream.set_user_timeout(timeout);
         }
     }
 

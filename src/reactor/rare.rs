@@ -62,6 +62,8 @@ pub(crate) struct Settings {
     pub(super) keep_alive_count: Option<u32>,
     /// Asked for, and set when the connection is established.
     pub(super) type_of_service: Option<u8>,
+    /// `TCP_USER_TIMEOUT`; zero is the system's own.
+    pub(super) user_timeout: Duration,
     /// `setDefaultEncoding()`: what text becomes that does not say its encoding itself.
     pub(super) default_encoding: Encoding,
     /// Where it must not connect to (rule C30).
@@ -112,6 +114,7 @@ impl Settings {
         keep_alive_interval: None,
         keep_alive_count: None,
         type_of_service: None,
+        user_timeout: Duration::ZERO,
         default_encoding: Encoding::Utf8,
         block_list: None,
     };
@@ -123,6 +126,7 @@ impl Settings {
             writable_high_water_mark: options.writable_high_water_mark,
             keep_alive_delay: options.keep_alive_initial_delay.as_secs(),
             type_of_service: options.type_of_service,
+            user_timeout: options.user_timeout,
             block_list: options.block_list.clone(),
             ..Settings::DEFAULT
         }
@@ -135,6 +139,7 @@ impl Settings {
             && self.keep_alive_interval.is_none()
             && self.keep_alive_count.is_none()
             && self.type_of_service.is_none()
+            && self.user_timeout.is_zero()
             && self.default_encoding == Encoding::Utf8
             && self.block_list.is_none()
     }

@@ -1,6 +1,6 @@
 //! Servers: listening, accepting, closing (rules L70-L80, S1-S37).
 //!
-//! This module touches `sys::Acceptor`, `sys::Reserve` and the poller's registration. Invariant: `connections` counts the
+//! This module touches `sys::Acceptor` and the poller's registration. Invariant: `connections` counts the
 //! accepted sockets that are not destroyed, and `close` is queued each time it reaches zero without an acceptor.
 
 use std::io;
@@ -16,8 +16,7 @@ use crate::reactor::ready::Announced;
 use crate::reactor::ticks::{Emission, ServerTick, Tick};
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
-use crate::sys::{Acceptor, AcceptorOptions};
-use crate::sys::{Readiness, Stream};
+use crate::sys::{Acceptor, AcceptorOptions, Readiness, Stream, Time};
 
 /// Node's default backlog (rule S7).
 const DEFAULT_BACKLOG: u32 = 511;
@@ -40,12 +39,16 @@ pub(crate) struct Server {
     abortable: bool,
     /// The path that a `listen()` was last given (rule S10).
     pub(super) path: Option<PathBuf>,
+    /// When accepting last failed for want of something.
+    pub(super) last_failure: Option<Time>,
 }
 
 /// The acceptor and its registration.
 pub(super) struct Listener {
-    acceptor: Acceptor,
+    pub(super) acceptor: Acceptor,
     pub(super) descriptor: Generation,
+    /// Accepting failed for want of something, and is left alone for a moment.
+    pub(super) paused: bool,
 }
 
 /// What accepted sockets are made with.
@@ -90,6 +93,7 @@ impl Reactor {
             request: ListenRequest::default(),
             abortable: false,
             path: None,
+            last_failure: None,
         });
         Handle::new(index, generation)
     }
@@ -202,7 +206,7 @@ impl Reactor {
         self.poller.register(acceptor.as_fd(), token)?;
         let Some(found) = self.server_mut(server) else { return Ok(()) };
         found.announced = Announced::default();
-        found.listener = Some(Listener { acceptor, descriptor });
+        found.listener = Some(Listener { acceptor, descriptor, paused: false });
         self.count_server(server);
         self.ticks.push(Tick::Server { server, tick: ServerTick::Listening });
         Ok(())
@@ -326,31 +330,18 @@ impl Reactor {
         }
     }
 
-    /// Takes one connection off the backlog. True when a `connection` or a `drop` is to be emitted.
-    ///
-    /// Errors (this connection was aborted before we came, or the kernel has no memory for it) are skipped, bounded by the
-    /// accept budget; when descriptors run out the reserve is spent to turn the waiting peers away (rule S36).
+    /// Takes one connection off the backlog. True when a `connection` or a `drop` is to be emitted, or an `accept_error`.
     pub(crate) fn accept(&mut self, server: Handle) -> bool {
         let found = self.servers.get_mut(server.index());
         let Some(found) = found.filter(|found| found.generation == server.generation()) else { return false };
         let Some(listener) = &found.listener else { return false };
         match listener.acceptor.accept() {
             Ok((stream, peer)) => self.admit(server, stream, peer),
-            Err(error) => {
-                let errno = Errno::from_io(&error);
-                if error.kind() == io::ErrorKind::WouldBlock {
-                    found.announced.remove(Readiness::READABLE);
-                } else if errno == Errno::TOO_MANY_FILES || errno == Errno::TOO_MANY_FILES_IN_SYSTEM {
-                    // Shedding is bounded: what may be left is looked at again. Where it cannot be done at all, those
-                    // who wait stay in the backlog for the next edge.
-                    let shed = self.reserve.shed(&listener.acceptor);
-                    if !shed.is_ok_and(|count| count > 0) {
-                        found.announced.remove(Readiness::READABLE);
-                    }
-                }
-                // Whatever else it is, libuv says nothing and asks again; so does the budget's next round, or turn.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                found.announced.remove(Readiness::READABLE);
                 false
             }
+            Err(error) => self.accept_failed(server, Errno::from_io(&error)),
         }
     }
 
@@ -363,6 +354,7 @@ impl Reactor {
         let mut connection = Connection::new(socket, &settings.connection);
         let inheritance = found.listener.as_ref().map(|listener| listener.acceptor.inheritance()).unwrap_or_default();
         inheritance.complete(&stream, settings.connection.copied_options());
+        connection.set_user_timeout_of(&stream);
         let paused = settings.pause_on_connect;
         let deferred = found.listener.as_ref().is_some_and(|listener| listener.acceptor.is_deferring());
         connection.server = Some(server);
@@ -402,6 +394,13 @@ impl Server {
 
     pub(crate) fn connections(&self) -> usize {
         self.connections
+    }
+
+    /// The pause of the acceptor that `token` names is over. What is known of it then; nothing of another acceptor.
+    pub(super) fn resume_accepting(&mut self, token: u64) -> Option<&mut Announced> {
+        let listener = self.listener.as_mut().filter(|listener| Token::matches(token, listener.descriptor))?;
+        listener.paused = false;
+        Some(&mut self.announced)
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

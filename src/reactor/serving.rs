@@ -197,6 +197,10 @@ impl Reactor {
                 return Served::Nothing;
             }
             server.announced.queued = false;
+            if listener.paused {
+                // It is looked at again when the pause is over, whoever comes meanwhile.
+                server.announced.remove(Readiness::READABLE);
+            }
             if !server.announced.has(Readiness::READABLE) {
                 return Served::Nothing;
             }
@@ -399,6 +403,7 @@ impl Reactor {
                     }
                 }
                 TimerKind::Lookup => return Some(Due::Lookup(timer)),
+                TimerKind::Retry => self.retry(timer),
             }
         }
         None

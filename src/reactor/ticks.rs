@@ -201,6 +201,11 @@ pub(crate) enum Emission {
         server: Handle,
         error: Error,
     },
+    /// Accepting fails for want of something, for the first time in a while.
+    AcceptFailed {
+        server: Handle,
+        error: Error,
+    },
     ServerClose {
         server: Handle,
     },

@@ -18,6 +18,8 @@ pub(crate) enum TimerKind {
     Attempt(usize),
     /// The time that the resolver has.
     Lookup,
+    /// The pause before what failed for want of something is tried again.
+    Retry,
 }
 
 /// The lower bits say which, the upper three what.
@@ -27,6 +29,7 @@ const EVERY: u32 = 1;
 const IDLE: u32 = 2;
 const ATTEMPT: u32 = 3;
 const LOOKUP: u32 = 4;
+const RETRY: u32 = 5;
 
 impl Compact for TimerKind {
     /// # Panics
@@ -39,6 +42,7 @@ impl Compact for TimerKind {
             TimerKind::Idle(slot) => (IDLE, slot as u32),
             TimerKind::Attempt(slot) => (ATTEMPT, slot as u32),
             TimerKind::Lookup => (LOOKUP, 0),
+            TimerKind::Retry => (RETRY, 0),
         };
         assert!(which <= WHICH, "more than 2^29 callbacks");
         (what << WHICH.count_ones()) | which
@@ -51,6 +55,7 @@ impl Compact for TimerKind {
             IDLE => TimerKind::Idle(which as usize),
             ATTEMPT => TimerKind::Attempt(which as usize),
             LOOKUP => TimerKind::Lookup,
+            RETRY => TimerKind::Retry,
             _none_of_these => TimerKind::Once(CallbackId(which)),
         }
     }
@@ -72,6 +77,7 @@ mod tests {
             TimerKind::Idle(LAST_SLOT),
             TimerKind::Attempt(LAST_SLOT),
             TimerKind::Lookup,
+            TimerKind::Retry,
         ] {
             assert_eq!(TimerKind::expand(kind.compact()), kind);
         }

@@ -13,11 +13,20 @@ use crate::sys::errno::Errno;
 /// How many slices one gathered write offers: what Linux and the BSDs accept at most (IOV_MAX).
 const MAX_SLICES: usize = 1024;
 
+/// How an attempt ended.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Transmitted {
+    /// The kernel has everything, or as much as there was room for; then it will announce more.
+    AsMuchAsFits,
+    /// It had no buffers, which nobody will announce the end of.
+    UntilWantOfBuffers,
+}
+
 /// Offers the kernel what remains of a write, and notes what it took.
 ///
 /// One attempt, except where a gathered write has more slices than one call carries: a call that was taken whole makes
 /// no edge, so the next must follow at once. Each round disposes of `MAX_SLICES` slices, which bounds the loop.
-pub(super) fn transmit(stream: &Stream, current: &mut CurrentWrite) -> Result<(), Error> {
+pub(super) fn transmit(stream: &Stream, current: &mut CurrentWrite) -> Result<Transmitted, Error> {
     loop {
         let offered;
         let outcome = if let [bytes] = &current.chunks[current.first..] {
@@ -36,13 +45,19 @@ pub(super) fn transmit(stream: &Stream, current: &mut CurrentWrite) -> Result<()
         };
         let taken = match outcome {
             Ok(taken) => taken,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(Error::exception(Errno::from_io(&error), "write")),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Transmitted::AsMuchAsFits),
+            Err(error) => {
+                let errno = Errno::from_io(&error);
+                if errno.is_want_of_buffers() {
+                    return Ok(Transmitted::UntilWantOfBuffers);
+                }
+                return Err(Error::exception(errno, "write"));
+            }
         };
         current.remaining -= taken;
         advance(current, taken);
         if current.remaining == 0 || taken < offered {
-            return Ok(());
+            return Ok(Transmitted::AsMuchAsFits);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes};
 use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
-use crate::reactor::transmitting::transmit;
+use crate::reactor::transmitting::{Transmitted, transmit};
 use crate::reactor::{CallbackId, Handle, Internal, Pending, Reactor};
 use crate::sys::Readiness;
 use crate::sys::errno::Errno;
@@ -159,6 +159,10 @@ impl Reactor {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.put_in_flight(socket, take_queued(chunk, 0), length, length, callback);
             }
+            Err(error) if Errno::from_io(&error).is_want_of_buffers() => {
+                self.put_in_flight(socket, take_queued(chunk), 0, length, callback);
+                self.write_again_later(socket);
+            }
             Err(error) => {
                 if is_text {
                     self.connections[socket.index()].bytes_dispatched -= length as u64;
@@ -233,13 +237,16 @@ impl Reactor {
             self.touch(socket);
         }
         match outcome {
-            Ok(()) if current.remaining == 0 => {
+            Ok(_) if current.remaining == 0 => {
                 let (length, completion) = self.discard(current);
                 self.written(socket, length, completion, None, moment);
             }
-            Ok(()) => {
+            Ok(transmitted) => {
                 current.state = CurrentState::InFlight;
                 self.fly(socket, current);
+                if transmitted == Transmitted::UntilWantOfBuffers {
+                    self.write_again_later(socket);
+                }
             }
             Err(error) => {
                 if current.is_text {
@@ -268,14 +275,21 @@ impl Reactor {
         let Some(queue) = queue else { return false };
         let Some(current) = queue.current.as_mut() else { return false };
         let outcome = transmit(stream, current);
-        if outcome.is_ok() && current.remaining > 0 {
-            return false;
+        if current.remaining > 0 {
+            match outcome {
+                Ok(Transmitted::AsMuchAsFits) => return false,
+                Ok(Transmitted::UntilWantOfBuffers) => {
+                    self.write_again_later(socket);
+                    return false;
+                }
+                Err(_) => {}
+            }
         }
         let Some(current) = queue.current.take() else { return false };
         self.requests -= 1;
         let (length, completion) = self.discard(current);
         match outcome {
-            Ok(()) => {
+            Ok(_) => {
                 self.touch(socket);
                 if let Some(queue) = self.connections[socket.index()].queue_mut() {
                     queue.last_size = 0;

@@ -46,6 +46,34 @@ impl Errno {
         self.0.wrapping_neg()
     }
 
+    /// Whether accept(2) reports with this what became of the connection that it took off the queue. The next one may do
+    /// better. The list is that of Linux's manual, which has the errors of the network that are pending on the new socket
+    /// among those of accept(2), with `ETIMEDOUT` and `ECONNRESET`, which are as pending there.
+    pub(crate) fn is_of_an_incoming_connection(self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if self.0 == libc::ENONET {
+            return true;
+        }
+        matches!(
+            self.0,
+            libc::ECONNABORTED
+                | libc::ECONNRESET
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
+                | libc::EPROTO
+                | libc::ETIMEDOUT
+        )
+    }
+
+    /// Whether send(2) had no memory for buffers: to libuv that is like a socket that takes no more now.
+    pub(crate) fn is_want_of_buffers(self) -> bool {
+        self.0 == libc::ENOBUFS
+    }
+
     /// What std takes this number for.
     pub(crate) fn kind(self) -> io::ErrorKind {
         io::Error::from_raw_os_error(self.0).kind()

@@ -30,6 +30,13 @@ impl Reserve {
         Self { descriptor: open() }
     }
 
+    /// Opens it again, if it could not be opened when it was to be. Another descriptor may have become free since.
+    pub(crate) fn restore(&mut self) {
+        if self.descriptor.is_none() {
+            self.descriptor = open();
+        }
+    }
+
     /// Accepts and closes the connections that wait at `acceptor`, at the reserve's expense, and tells how many they
     /// were. Call it when accepting failed for want of descriptors; it fails likewise if there was no reserve, or if
     /// another thread was quicker to take it.
@@ -145,7 +152,12 @@ mod tests {
         let _client = clients_of(&acceptor, 1);
         let taken: Vec<File> = (0..64).map_while(|_| File::open("/dev/null").ok()).collect();
         assert_eq!(none.shed(&acceptor).unwrap_err().raw_os_error(), Some(libc::EMFILE));
+        none.restore();
+        assert!(none.descriptor.is_none());
         drop(taken);
+        none.restore();
+        assert!(none.descriptor.is_some());
+        none.descriptor = None;
         assert_eq!(none.shed(&acceptor).unwrap(), 1);
         assert!(none.descriptor.is_some());
     }

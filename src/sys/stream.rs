@@ -263,6 +263,23 @@ impl Stream {
         set_keep_alive(&self.socket(), on, times)
     }
 
+    /// How long what was sent may go without an acknowledgement before the kernel gives the connection up
+    /// (`TCP_USER_TIMEOUT`): whole milliseconds, at least one; zero leaves it to the system. Linux has that for TCP; elsewhere
+    /// nothing happens.
+    pub(crate) fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self.transport {
+            Transport::Tcp => {}
+            Transport::Unix => return Ok(()),
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return self.socket().set_tcp_user_timeout((!timeout.is_zero()).then(|| timeout.max(Duration::from_millis(1))));
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = timeout;
+            Ok(())
+        }
+    }
+
     /// Sets the type of service (`IP_TOS`, or `IPV6_TCLASS` for IPv6).
     pub(crate) fn set_type_of_service(&self, value: u8) -> io::Result<()> {
         match Family::of(&self.local_address()?) {

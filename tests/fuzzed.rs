@@ -1,0 +1,98 @@
+//! What a fuzzer found worth keeping, without the fuzzer: each input of `fuzz/corpora`, through the same check.
+//!
+//! May touch: those files, and what the checks touch. Invariant: every corpus is there, and is what its fuzzer left of it.
+//!
+//! An input is a line of hexadecimal digits. `README.md` in `fuzz` says how the lines come to be: two tests here, which are
+//! ignored, write them to files for the fuzzer and read what it leaves.
+
+#[path = "fuzz/checks/addresses.rs"]
+mod addresses;
+#[path = "fuzz/checks/block_list.rs"]
+mod block_list;
+mod support;
+#[path = "fuzz/checks/text.rs"]
+mod text;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The fuzzer's targets, by the names of their folders.
+const TARGETS: [&str; 3] = ["addresses", "block_list", "text"];
+
+/// For some thousand inputs on a machine that is busy.
+const LONG: Duration = Duration::from_secs(120);
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
+}
+
+fn stored(target: &str) -> Vec<Vec<u8>> {
+    let path = folder().join("corpora").join(target).with_extension("txt");
+    let text = fs::read_to_string(&path).expect("a stored corpus");
+    text.lines().filter(|line| !line.starts_with('#')).map(from_hexadecimal).collect()
+}
+
+fn from_hexadecimal(line: &str) -> Vec<u8> {
+    let pairs = line.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("two digits")).collect()
+}
+
+#[track_caller]
+fn replay(target: &str, check: impl Fn(&[u8])) {
+    support::within(LONG, || {
+        let inputs = stored(target);
+        assert!(inputs.len() >= 50, "{target}: {} inputs", inputs.len());
+        for input in inputs {
+            check(&input);
+        }
+    });
+}
+
+#[test]
+fn texts_of_addresses() {
+    replay("addresses", addresses::check);
+}
+
+#[test]
+fn block_lists() {
+    replay("block_list", block_list::check);
+}
+
+#[test]
+fn text_in_pieces() {
+    replay("text", text::check);
+}
+
+#[test]
+fn inputs_are_read_as_they_were_written() {
+    assert_eq!(from_hexadecimal("00ff10"), [0, 255, 16]);
+    assert!(from_hexadecimal("").is_empty());
+}
+
+#[test]
+#[ignore = "writes files for the fuzzer"]
+fn write_files() {
+    for target in TARGETS {
+        let corpus = folder().join("corpus").join(target);
+        fs::create_dir_all(&corpus).expect("a folder");
+        for (number, input) in stored(target).iter().enumerate() {
+            fs::write(corpus.join(format!("stored-{number}")), input).expect("a file");
+        }
+    }
+}
+
+#[test]
+#[ignore = "reads what the fuzzer left"]
+fn read_files() {
+    for target in TARGETS {
+        let files = fs::read_dir(folder().join("corpus").join(target)).expect("a corpus");
+        let mut inputs: Vec<Vec<u8>> =
+            files.map(|file| fs::read(file.expect("a file").path()).expect("its bytes")).collect();
+        inputs.sort_by_key(|input| (input.len(), input.clone()));
+        inputs.dedup();
+        let line = |input: &Vec<u8>| input.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+        let text: String = inputs.iter().map(line).collect();
+        fs::write(folder().join("corpora").join(target).with_extension("txt"), text).expect("a stored corpus");
+    }
+}
