@@ -62,7 +62,7 @@ pub(crate) fn run(seed: u64, faults: Faults) -> (Log, Vec<Vec<u8>>, Accounts, Du
     for number in 0..4 {
         received.borrow_mut().push(Vec::new());
         let options = net::ConnectOptions::new().host("198.51.100.7").port(80);
-        let client = net::connect(options.local_address(&format!("203.0.113.{number}"))).expect("a valid address");
+        let client = net::connect(options.local_address(format!("203.0.113.{number}"))).expect("a valid address");
         let name: &'static str = ["C0", "C1", "C2", "C3"][number];
         client.end_data(bytes_of(number));
         let (into, closed) = (received.clone(), closed.clone());
