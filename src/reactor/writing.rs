@@ -160,7 +160,7 @@ impl Reactor {
                 self.put_in_flight(socket, take_queued(chunk, 0), length, length, callback);
             }
             Err(error) if Errno::from_io(&error).is_want_of_buffers() => {
-                self.put_in_flight(socket, take_queued(chunk), 0, length, callback);
+                self.put_in_flight(socket, take_queued(chunk, 0), length, length, callback);
                 self.write_again_later(socket);
             }
             Err(error) => {
