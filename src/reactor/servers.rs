@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use crate::addresses::BlockList;
 use crate::error::Error;
+use crate::reactor::admission::{ConnectionOverflow, PauseReason};
 use crate::reactor::connection::{Connection, ConnectionOptions, Flow};
+use crate::reactor::draining::Draining;
 use crate::reactor::handle::{Generation, Token};
 use crate::reactor::ready::Announced;
 use crate::reactor::ticks::{Emission, ServerTick, Tick};
@@ -40,6 +42,9 @@ pub(crate) struct Server {
     abortable: bool,
     /// The path that a `listen()` was last given (rule S10).
     pub(super) path: Option<PathBuf>,
+    /// It listens and accepts nobody, and why.
+    pub(super) paused: Option<PauseReason>,
+    pub(super) draining: Option<Box<Draining>>,
 }
 
 /// The acceptor and its registration.
@@ -57,6 +62,10 @@ pub(crate) struct ServerSettings {
     pub(crate) max_connections: Option<usize>,
     /// Who is not let in (rule S30).
     pub(crate) block_list: Option<BlockList>,
+    /// What becomes of those above `max_connections`.
+    pub(crate) overflow: ConnectionOverflow,
+    /// There is a filter, which the event loop keeps.
+    pub(crate) filters: bool,
 }
 
 /// The part of `listen()`'s options that does not depend on the lookup.
@@ -90,6 +99,8 @@ impl Reactor {
             request: ListenRequest::default(),
             abortable: false,
             path: None,
+            paused: None,
+            draining: None,
         });
         Handle::new(index, generation)
     }
@@ -219,8 +230,16 @@ impl Reactor {
     }
 
     pub(super) fn server_tick(&mut self, server: Handle, tick: ServerTick) -> Option<Emission> {
+        if let ServerTick::Drained { callbacks, report } = tick {
+            // Owed also when the server was released.
+            for callback in callbacks.into_iter().rev() {
+                self.ticks.then_emit(Emission::Drained { server, callback, report });
+            }
+            return None;
+        }
         let found = self.server(server)?;
         match tick {
+            ServerTick::Drained { .. } => None,
             ServerTick::Found { listening_id, address } => {
                 self.listen_at(server, listening_id, address);
                 None
@@ -231,6 +250,7 @@ impl Reactor {
                 self.set_server_abortable(server, false);
                 Some(Emission::ServerClose { server })
             }
+            ServerTick::Resumed => found.paused.is_none().then_some(Emission::ServerResumed { server }),
             ServerTick::Abort => {
                 self.close_server(server);
                 None
@@ -266,6 +286,7 @@ impl Reactor {
     pub(crate) fn close_server(&mut self, server: Handle) {
         let Some(found) = self.server_mut(server) else { return };
         found.listening_id += 1;
+        found.paused = None;
         if found.listener.take().is_some() {
             self.count_server(server);
             self.acceptor_closed();
@@ -292,6 +313,8 @@ impl Reactor {
         let Some(found) = self.server_mut(server) else { return };
         found.connections -= 1;
         self.emit_close_if_drained(server);
+        self.left_while_draining(server);
+        self.review_pause(server);
     }
 
     /// Gives the slot up: closes what listens, silently, and leaves the accepted sockets alone.
@@ -303,6 +326,7 @@ impl Reactor {
         if found.listener.take().is_some() {
             self.count_server(server);
         }
+        self.end_draining(server);
         self.servers.remove(server.index());
         self.freed_servers.push(server);
     }
@@ -331,6 +355,10 @@ impl Reactor {
     /// Errors (this connection was aborted before we came, or the kernel has no memory for it) are skipped, bounded by the
     /// accept budget; when descriptors run out the reserve is spent to turn the waiting peers away (rule S36).
     pub(crate) fn accept(&mut self, server: Handle) -> bool {
+        if let Some(reason) = self.reason_to_pause(server) {
+            self.pause_accepting(server, reason);
+            return true;
+        }
         let found = self.servers.get_mut(server.index());
         let Some(found) = found.filter(|found| found.generation == server.generation()) else { return false };
         let Some(listener) = &found.listener else { return false };
@@ -374,6 +402,7 @@ impl Reactor {
         connection.open(stream, descriptor);
         connection.set_descriptor_used(true);
         connection.last_activity = self.now;
+        let bounded = connection.is_bounded();
         if paused {
             connection.read.flow = Flow::Stopped;
         }
@@ -387,6 +416,9 @@ impl Reactor {
         }
         if !paused {
             self.read_zero(socket);
+        }
+        if bounded {
+            self.bounds_changed(socket);
         }
         if let Err(error) = registered {
             self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "accept")));

@@ -18,6 +18,10 @@ pub(crate) enum TimerKind {
     Attempt(usize),
     /// The time that the resolver has.
     Lookup,
+    /// The next of the time limits of the socket in this slot.
+    Bound(usize),
+    /// The time that the server in this slot has to drain.
+    Drain(usize),
 }
 
 /// The lower bits say which, the upper three what.
@@ -27,6 +31,8 @@ const EVERY: u32 = 1;
 const IDLE: u32 = 2;
 const ATTEMPT: u32 = 3;
 const LOOKUP: u32 = 4;
+const BOUND: u32 = 5;
+const DRAIN: u32 = 6;
 
 impl Compact for TimerKind {
     /// # Panics
@@ -39,6 +45,8 @@ impl Compact for TimerKind {
             TimerKind::Idle(slot) => (IDLE, slot as u32),
             TimerKind::Attempt(slot) => (ATTEMPT, slot as u32),
             TimerKind::Lookup => (LOOKUP, 0),
+            TimerKind::Bound(slot) => (BOUND, slot as u32),
+            TimerKind::Drain(slot) => (DRAIN, slot as u32),
         };
         assert!(which <= WHICH, "more than 2^29 callbacks");
         (what << WHICH.count_ones()) | which
@@ -51,6 +59,8 @@ impl Compact for TimerKind {
             IDLE => TimerKind::Idle(which as usize),
             ATTEMPT => TimerKind::Attempt(which as usize),
             LOOKUP => TimerKind::Lookup,
+            BOUND => TimerKind::Bound(which as usize),
+            DRAIN => TimerKind::Drain(which as usize),
             _none_of_these => TimerKind::Once(CallbackId(which)),
         }
     }
@@ -72,6 +82,8 @@ mod tests {
             TimerKind::Idle(LAST_SLOT),
             TimerKind::Attempt(LAST_SLOT),
             TimerKind::Lookup,
+            TimerKind::Bound(LAST_SLOT),
+            TimerKind::Drain(LAST_SLOT),
         ] {
             assert_eq!(TimerKind::expand(kind.compact()), kind);
         }
