@@ -358,8 +358,8 @@ impl EventLoop {
         self.inner.core.borrow().reactor.server_count()
     }
 
-    /// How many timers there are: the users', armed idle timeouts of sockets, and the time limits of lookups and of
-    /// attempts to connect. Not in Node.
+    /// How many timers there are: the users', armed idle timeouts of sockets, and the time limits of lookups, of attempts
+    /// to connect, of sockets that have [`Timeouts`](crate::net::Timeouts) and of servers that drain. Not in Node.
     ///
     /// ```
     /// use std::time::Duration;

@@ -143,9 +143,9 @@ impl EventLoopOptions {
     /// let mut event_loop = EventLoop::with_options(EventLoopOptions::new().max_buffered_total(1024))?;
     /// let socket = net::connect(("127.0.0.1", 1))?; // what is written waits for the connection
     /// # socket.on_error(|_, _| {});
-    /// socket.write_with([0; 1000], |_, _| {});
+    /// socket.write_with(vec![0; 1000], |_, _| {});
     /// assert_eq!(event_loop.buffered(), 1000);
-    /// socket.write_with([0; 25], |_, result| assert_eq!(result.unwrap_err().code(), Some("ERR_LOOP_MAX_BUFFERED")));
+    /// socket.write_with(vec![0; 25], |_, result| assert_eq!(result.unwrap_err().code(), Some("ERR_LOOP_MAX_BUFFERED")));
     /// assert_eq!(event_loop.buffered(), 1000);
     /// event_loop.run()?;
     /// assert_eq!(event_loop.buffered(), 0);

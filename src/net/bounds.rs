@@ -193,8 +193,8 @@ impl Socket {
     /// Sets all time limits, as [`SocketOptions::timeouts`] does; those that are not among `timeouts` hold no longer. Not in
     /// Node.
     ///
-    /// A time that runs already goes on with its new limit; of one that had no limit before, what has passed may count or
-    /// not. It is kept when the socket connects again.
+    /// A time that had a limit before goes on with its new one; one that had none begins with this call. They are kept when
+    /// the socket connects again.
     ///
     /// ```
     /// use std::net::{TcpListener, TcpStream};

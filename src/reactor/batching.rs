@@ -163,7 +163,7 @@ impl Reactor {
             && bytes.len() <= SHORT
             && !connection.destroyed()
             && connection.errored().is_none()
-            && !connection.is_bounded();
+            && connection.max_buffered().is_none();
         let Some(queue) = connection.queue_mut().filter(|_| plain) else { return Plainly::Not };
         let held_back = queue.corked > 0 || batch_open;
         if !held_back || queue.length + bytes.len() >= high_water_mark {

@@ -40,11 +40,18 @@ pub(crate) struct Bounded {
 }
 
 impl Reactor {
-    /// `setTimeouts`, which Node does not have: times that run already go on, with the new limits.
+    /// `setTimeouts`, which Node does not have: times that were limited go on, with the new limits; the others begin.
     pub(crate) fn set_timeouts(&mut self, socket: Handle, timeouts: Timeouts) {
         let Some(connection) = self.live(socket) else { return };
-        let bounds = Bounds { timeouts, ..connection.bounds() };
-        self.set_bounds(socket, bounds);
+        let before = connection.bounds();
+        if let Some(bounded) = connection.bounded_mut() {
+            for bound in Bound::ALL {
+                if before.timeouts.limit(bound).is_none() {
+                    bounded.since[bound as usize] = None;
+                }
+            }
+        }
+        self.set_bounds(socket, Bounds { timeouts, ..before });
     }
 
     pub(super) fn set_bounds(&mut self, socket: Handle, bounds: Bounds) {
@@ -165,8 +172,9 @@ impl Connection {
         self.rare().bounded.as_ref().map_or(Bounds::NONE, |bounded| bounded.bounds)
     }
 
+    #[inline]
     pub(crate) fn max_buffered(&self) -> Option<MaxBuffered> {
-        self.rare().bounded.as_ref()?.bounds.max_buffered
+        self.rare.as_ref()?.bounded.as_ref()?.bounds.max_buffered
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {

@@ -113,8 +113,10 @@ impl Reactor {
                 return Some(Refusal { error: Error::socket_max_buffered(), overflow });
             }
         }
-        if self.buffered.most.is_some_and(|most| self.buffered.bytes.saturating_add(length) > most) {
-            self.buffered.exceeded = true;
+        let Buffered { bytes, most, .. } = self.buffered;
+        if let Some(most) = most.filter(|&most| bytes.saturating_add(length) > most) {
+            // A write that is too long by itself says nothing about what waits.
+            self.buffered.exceeded |= bytes > most / 2;
             return Some(Refusal { error: Error::loop_max_buffered(), overflow: BufferOverflow::Refuse });
         }
         None

@@ -47,6 +47,7 @@ impl Reactor {
         let errored = connection.errored().cloned();
         let Some(queue) = connection.take_queue() else { return };
         self.buffered.less(queue.length);
+        self.review_buffered();
         let connection = &mut self.connections[socket.index()];
         if queue.corked > 0 {
             // Corks are of the socket, not of its connection.

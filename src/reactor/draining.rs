@@ -120,6 +120,8 @@ impl Reactor {
         for socket in sockets {
             let Some(connection) = self.live(socket).filter(|connection| !connection.destroyed()) else { continue };
             connection.set_reset(true);
+            // As with `resetAndDestroy`: where `finish` has been told, the end goes first.
+            connection.pay_end();
             self.destroy(socket, None);
             report.reset += 1;
         }

@@ -165,6 +165,6 @@ impl Connection {
             && !self.idle_expired()
             && !self.destroyed()
             && self.errored().is_none()
-            && !self.is_bounded()
+            && self.max_buffered().is_none()
     }
 }

@@ -250,7 +250,10 @@ impl Reactor {
                 self.set_server_abortable(server, false);
                 Some(Emission::ServerClose { server })
             }
-            ServerTick::Resumed => found.paused.is_none().then_some(Emission::ServerResumed { server }),
+            ServerTick::Resumed => {
+                let accepts = found.is_listening() && found.paused.is_none();
+                accepts.then_some(Emission::ServerResumed { server })
+            }
             ServerTick::Abort => {
                 self.close_server(server);
                 None

@@ -227,10 +227,18 @@ fn filtered() {
             });
             listen(server, None);
             event_loop.turn(Some(std::time::Duration::ZERO)).expect("it listens");
-            let address = loopback(port_of(server));
-            let peer = in_thread(move || RawPeer::connect(address).read_to_end().map_err(|error| error.kind()));
+            // In the backlog it is connected.
+            let mut peer = RawPeer::connect(loopback(port_of(server)));
+            let reader = peer.stream().try_clone().expect("the same connection");
+            let reading = in_thread(move || {
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut &reader, &mut bytes).map(|_| bytes).map_err(|error| error.kind())
+            });
+            if answer == Admission::Accept {
+                peer.half_close();
+            }
             event_loop.run().expect("no unhandled error");
-            assert_eq!(peer.join(), seen);
+            assert_eq!(reading.join(), seen);
             let got = log.of("srv").replace(" | close", " ~ close").replace(" | ~ close", " ~ close");
             assert_eq!(got, events, "{}", log.whole());
         });

@@ -1,6 +1,6 @@
 //! `EventLoopOptions::max_buffered_total`: SP2.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use halfclose::net::{self, ConnectOptions, PauseReason, Server, ServerOptions, Socket};
@@ -95,6 +95,39 @@ fn servers_pause() {
         log.assert_of("S", "more(ERR_LOOP_MAX_BUFFERED) ~ refused(ERR_LOOP_MAX_BUFFERED) |x close");
         assert!(log.contains("late", "data(welcome)"), "{}", log.whole());
         assert_eq!(event_loop.buffered(), 0);
+    });
+}
+
+/// A write that is too long by itself is refused, and is no reason to accept nobody.
+#[test]
+fn one_long_write() {
+    capped(10, |event_loop| {
+        let log = Log::new();
+        let server = Server::new();
+        watch_server(&log, "srv", server);
+        server.on_pause(move |_, _| log.add("srv", "pause"));
+        let count = Cell::new(0);
+        server.on_connection(move |server, accepted| {
+            watch_refusals(&log, "S", accepted);
+            accepted.end_data_with("longer than that", callback(&log, "S", "long"));
+            accepted.end_data("short");
+            count.set(count.get() + 1);
+            if count.get() == 2 {
+                server.close();
+            }
+        });
+        server.on_listening(move |server| {
+            for name in ["A", "B"] {
+                let client = net::connect(("127.0.0.1", port_of(server))).expect("connect");
+                watch_data_bytes(&log, name, client);
+            }
+        });
+        server.listen(("127.0.0.1", 0)).expect("listen");
+        event_loop.run().expect("no unhandled error");
+        assert_eq!(log.texts_of("srv"), ["listening", "connection", "connection", "close"]);
+        let refused = ["refused(ERR_LOOP_MAX_BUFFERED)", "long(ERR_LOOP_MAX_BUFFERED)"];
+        assert_eq!(log.texts_of("S"), [refused, refused].concat());
+        assert_eq!((log.of("A"), log.of("B")), ("data(short)".to_owned(), "data(short)".to_owned()));
     });
 }
 

@@ -1,17 +1,16 @@
 //! `Timeouts`: SP5, FM23, FM24. Each limit reached, not reached, and put off; all of them in each state of a connection.
 
 use std::cell::{Cell, RefCell};
-use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use halfclose::net::{self, ConnectOptions, LookupCallback, Server, ServerOptions, Socket, SocketOptions, Timeouts};
 use halfclose::set_timeout;
 
 use crate::support::{
-    self, Log, RawListener, Stage, busy, callback, in_thread, loopback, watch_data_bytes, watch_socket,
+    self, Log, RawListener, Stage, busy, callback, in_thread, loopback, watch_data_bytes, watch_data_length,
+    watch_socket,
 };
 use crate::{Directory, MORE_THAN_THE_KERNEL_TAKES, NEVER, SHORT};
 
@@ -346,38 +345,58 @@ fn write_stall_is_of_the_kernel() {
     log.assert_of("S", "connection | data(late) | ~ end | ~ finish |x close(false)");
 }
 
-/// A slow peer that takes something within each limit is never cut off, however long it takes in all.
+/// A slow peer that takes something within each limit is never cut off, however long it takes in all. Over a unix socket,
+/// because that announces room as soon as a quarter of what it holds is left (unix_writable in the kernel's af_unix.c).
 #[test]
 fn write_stall_is_put_off() {
-    const LIMIT: Duration = Duration::from_millis(500);
-    const PAUSE: Duration = Duration::from_millis(50);
-    /// More than three quarters of what a unix socket holds: that is when it announces room (unix_writable in af_unix.c).
-    const PIECE: usize = 256 << 10;
-    const PIECES: usize = 16;
+    const LIMIT: Duration = Duration::from_millis(600);
+    /// One for each piece that is read, of at most 64 KiB: longer than the limit in all.
+    const PAUSE: Duration = Duration::from_millis(20);
+    const LENGTH: usize = 4 << 20;
     support::test(|event_loop| {
         let (log, directory) = (Log::new(), Directory::new());
         let server = Server::with_options(ServerOptions::new().write_stall_timeout(LIMIT));
+        let start = Instant::now();
         server.on_connection(move |server, socket| {
             watch_socket(&log, "S", socket);
-            socket.write_with(vec![0; PIECE * PIECES], callback(&log, "S", "large"));
+            socket.write_with(vec![0; LENGTH], callback(&log, "S", "large"));
             socket.end();
             socket.resume();
             server.close();
         });
-        server.listen(directory.socket()).expect("listen");
-        let path = directory.socket();
-        let peer = in_thread(move || {
-            let mut stream = UnixStream::connect(path).expect("a connection");
-            let mut piece = vec![0; PIECE];
-            for _ in 0..PIECES {
-                busy(PAUSE);
-                stream.read_exact(&mut piece).expect("a piece");
-            }
-            stream.read(&mut piece).expect("an end")
+        server.on_listening(move |server| {
+            let client = net::connect(server.path().expect("a path")).expect("connect");
+            watch_data_length(&log, "C", client);
+            client.on_data(|client, _| {
+                client.pause();
+                set_timeout(PAUSE, move || {
+                    client.resume();
+                });
+            });
         });
+        server.listen(directory.socket()).expect("listen");
         event_loop.run().expect("no unhandled error");
-        assert_eq!(peer.join(), 0);
+        assert!(start.elapsed() > LIMIT, "or it shows nothing");
         assert_eq!(log.texts_of("S"), ["large", "finish", "end", "close(false)"]);
+        assert_eq!(log.texts_of("C"), [format!("data({LENGTH})")]);
+    });
+}
+
+/// What the error says, for programs and for people.
+#[test]
+fn errors() {
+    support::test(|event_loop| {
+        let (unanswered, _question) = unanswered();
+        let error = Rc::new(RefCell::new(None));
+        let seen = error.clone();
+        let client = net::connect(unanswered.connect_timeout(SHORT)).expect("connect");
+        client.on_error(move |_, error| *seen.borrow_mut() = Some(error.clone()));
+        event_loop.run().expect("no unhandled error");
+        let error = error.take().expect("the limit was reached");
+        assert_eq!(error.code(), Some("ERR_SOCKET_CONNECTION_TIMEOUT"));
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        assert_eq!(error.message(), "Socket connection timeout");
+        assert_eq!((error.errno(), error.syscall()), (None, None));
     });
 }
 
@@ -490,24 +509,22 @@ fn several() {
 #[test]
 fn a_busy_loop() {
     const LIMIT: Duration = Duration::from_millis(300);
-    support::test(|event_loop| {
-        let log = Log::new();
-        let raw = RawListener::bind();
-        let timeouts = Timeouts::new().connect_timeout(LIMIT).write_stall_timeout(LIMIT);
-        let client = net::connect(ConnectOptions::from(raw.address()).timeouts(timeouts)).expect("connect");
-        busy(LIMIT + SHORT);
-        let peer = in_thread(move || raw.accept().drain());
-        watch_socket(&log, "C", client);
-        client.on_ready(move |client| {
+    let log = Stage::play(
+        ServerOptions::new(),
+        ConnectOptions::new().timeouts(Timeouts::new().connect_timeout(LIMIT).write_stall_timeout(LIMIT)),
+        |stage, accepted| watch_data_length(&stage.log, "S", accepted),
+        |stage, client| {
             busy(LIMIT + SHORT);
-            client.write_with(vec![0; MORE_THAN_THE_KERNEL_TAKES], callback(&log, "C", "large"));
-            client.end();
-            busy(LIMIT + SHORT);
-        });
-        event_loop.run().expect("no unhandled error");
-        assert_eq!(peer.join(), (MORE_THAN_THE_KERNEL_TAKES as u64, None));
-        log.assert_after("C", "ready", "| large | ~ finish | ~ end |x close(false)");
-    });
+            client.on_ready(move |client| {
+                busy(LIMIT + SHORT);
+                client.write_with(vec![0; MORE_THAN_THE_KERNEL_TAKES], callback(&stage.log, "C", "large"));
+                client.end();
+                busy(LIMIT + SHORT);
+            });
+        },
+    );
+    log.assert_after("C", "ready", "| large | ~ finish | ~ end |x close(false)");
+    assert!(log.contains("S", &format!("data({MORE_THAN_THE_KERNEL_TAKES})")), "{}", log.whole());
 }
 
 /// What is waited for does not keep the loop alive, as with Node's timeout.
@@ -537,7 +554,7 @@ fn embedded() {
         let options = ConnectOptions::from(raw.address()).timeouts(Timeouts::new().connect_timeout(NEVER));
         let client = net::connect(options).expect("connect");
         let deadline = event_loop.next_deadline().expect("of the connect");
-        assert!(deadline > std::time::Instant::now() + NEVER / 2);
+        assert!(deadline > Instant::now() + NEVER / 2);
         client.destroy();
         assert_eq!(event_loop.next_deadline(), None);
     });
