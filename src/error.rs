@@ -35,6 +35,8 @@ pub(crate) use crate::sys::errno::Errno;
 /// | `ERR_STREAM_WRITE_AFTER_END`, `ERR_STREAM_DESTROYED`, `ERR_STREAM_ALREADY_FINISHED`, `ERR_STREAM_UNSHIFT_AFTER_END_EVENT` | a call that comes too late |
 /// | `ERR_SERVER_ALREADY_LISTEN`, `ERR_SERVER_NOT_RUNNING` | a server's `listen` or `close` at the wrong time |
 /// | `ERR_IP_BLOCKED` | a block list |
+/// | `ERR_SOCKET_CONNECTION_TIMEOUT`, `ERR_SOCKET_FIRST_BYTE_TIMEOUT`, `ERR_SOCKET_IDLE_TIMEOUT`, `ERR_SOCKET_WRITE_STALL_TIMEOUT`, `ERR_SOCKET_HALF_CLOSED_TIMEOUT`, `ERR_SOCKET_LIFETIME_TIMEOUT` | one of the [`Timeouts`](crate::net::Timeouts) |
+/// | `ERR_SOCKET_MAX_BUFFERED`, `ERR_LOOP_MAX_BUFFERED` | more output would wait than the socket, or the loop, may hold |
 /// | `ABORT_ERR` | an abort signal |
 /// | `ERR_MISSING_ARGS`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_…` | an `Err` for arguments that mean nothing |
 /// | `ERR_SOCKET_HANDLE_ADOPTED`, `ERR_WORKER_HANDLE_NOT_TRANSFERABLE` | a descriptor that was used before, or cannot be given away now |
@@ -352,6 +354,16 @@ impl Error {
         Self::coded("ERR_STREAM_UNSHIFT_AFTER_END_EVENT", "stream.unshift() after end event")
     }
 
+    /// A write that would have made more output wait than this socket may have waiting.
+    pub(crate) fn socket_max_buffered() -> Self {
+        Self::coded("ERR_SOCKET_MAX_BUFFERED", "Too much output is waiting to be sent on this socket")
+    }
+
+    /// The same for all sockets of the loop.
+    pub(crate) fn loop_max_buffered() -> Self {
+        Self::coded("ERR_LOOP_MAX_BUFFERED", "Too much output is waiting to be sent on the sockets of this loop")
+    }
+
     pub(crate) fn socket_closed() -> Self {
         Self::coded("ERR_SOCKET_CLOSED", "Socket is closed")
     }
@@ -625,6 +637,8 @@ fn kind_of_code(code: &str) -> io::ErrorKind {
         "ERR_SOCKET_HANDLE_ADOPTED" => io::ErrorKind::NotFound,
         "ENOTFOUND" => io::ErrorKind::NotFound,
         "EAI_AGAIN" => io::ErrorKind::TimedOut,
+        "ERR_SOCKET_MAX_BUFFERED" | "ERR_LOOP_MAX_BUFFERED" => io::ErrorKind::OutOfMemory,
+        code if code.starts_with("ERR_SOCKET_") && code.ends_with("_TIMEOUT") => io::ErrorKind::TimedOut,
         "ABORT_ERR" => io::ErrorKind::ConnectionAborted,
         "ERR_OUT_OF_RANGE" => io::ErrorKind::InvalidInput,
         "EAI_MEMORY" => io::ErrorKind::OutOfMemory,

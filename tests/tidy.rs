@@ -276,6 +276,8 @@ fn closures_are_called_in_one_file() {
         Exception { path: "net/server_settings.rs", word: "listener", why: adapter },
         Exception { path: "net/server_settings.rs", word: "callback", why: adapter },
         Exception { path: "net/server_settings.rs", word: "read", why: own },
+        Exception { path: "net/bounds.rs", word: "listener", why: adapter },
+        Exception { path: "net/server_bounds.rs", word: "listener", why: adapter },
         Exception { path: "net/socket_events.rs", word: "listener", why: adapter },
         Exception { path: "net/socket_events.rs", word: "view", why: own },
         Exception { path: "net/connecting_events.rs", word: "listener", why: adapter },

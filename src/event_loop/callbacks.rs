@@ -6,8 +6,9 @@
 use slab::Slab;
 
 use crate::error::Error;
-use crate::event_loop::handles::Socket;
+use crate::event_loop::handles::{Server, Socket};
 use crate::reactor::CallbackId;
+use crate::reactor::draining::DrainReport;
 
 pub(crate) type Completion = Box<dyn FnOnce(Socket, Result<(), &Error>)>;
 
@@ -16,6 +17,8 @@ pub(crate) enum Callback {
     Call(Box<dyn FnOnce()>),
     /// A write or an end.
     Complete(Completion),
+    /// A server's drain.
+    Drained(Box<dyn FnOnce(Server, DrainReport)>),
     /// A timer's; `None` while it runs.
     Timer(Option<Box<dyn FnMut()>>),
 }
@@ -39,7 +42,7 @@ impl Callbacks {
     pub(crate) fn borrow_timer(&mut self, id: CallbackId) -> Option<Box<dyn FnMut()>> {
         match self.slots.get_mut(id.0 as usize)? {
             Callback::Timer(closure) => closure.take(),
-            Callback::Call(_) | Callback::Complete(_) => None,
+            Callback::Call(_) | Callback::Complete(_) | Callback::Drained(_) => None,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::event_loop::attachments::{Attachments, LeftBehind, OwnBuffer};
 use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::custom_lookup::LookupRequest;
 use crate::event_loop::events::{Event, OwnedArguments, ServerEvent, SocketEvent};
+use crate::event_loop::filters::Filter;
 use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{Action, Entry, ListenerKind};
 use crate::event_loop::lookup::Lookups;
@@ -45,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) callbacks: Callbacks,
     pub(crate) immediates: Immediates,
     pub(super) watches: Closures,
+    /// Whom a server lets in, where its user decides; `None` while that is asked.
+    pub(super) filters: BTreeMap<u64, Option<Filter>>,
     pub(crate) lookups: Lookups,
     /// Who waits for which lookup.
     pub(super) lookup_owners: BTreeMap<LookupId, PendingLookup>,
@@ -90,6 +93,7 @@ pub(crate) enum Grave {
     OwnBuffer { _own: Box<OwnBuffer> },
     Missed { _arguments: OwnedArguments },
     Watch { _on_ready: OnReady },
+    Filter { _filter: Filter },
 }
 
 /// A lookup that is not answered yet.
@@ -119,9 +123,10 @@ pub(crate) struct ConnectPlan {
 
 impl Core {
     pub(crate) fn new(options: EventLoopOptions, last_generation: u64, poller: Poller, lookups: Lookups) -> Core {
-        let budgets = Budgets { accepts: options.accepts_per_turn, reads: options.reads_per_turn };
+        let budgets =
+            Budgets { accepts: options.accepts_per_turn, reads: options.reads_per_turn, bytes: options.bytes_per_turn };
         Core {
-            reactor: Reactor::new(last_generation, budgets, poller),
+            reactor: Reactor::new(last_generation, budgets, options.max_buffered_total, poller),
             clock: Clock::new(),
             sockets: Attachments::default(),
             servers: Attachments::default(),
@@ -129,6 +134,7 @@ impl Core {
             callbacks: Callbacks::default(),
             immediates: Immediates::new(),
             watches: Closures::default(),
+            filters: BTreeMap::new(),
             lookups,
             lookup_owners: BTreeMap::new(),
             last_lookup: 0,
@@ -380,6 +386,12 @@ impl Core {
         Ok(())
     }
 
+    pub(crate) fn drain_server(&mut self, server: Handle, timeout: Duration, callback: Callback) {
+        let callback = self.callbacks.insert(callback);
+        let now = self.clock.now();
+        self.command(|reactor| reactor.drain_server(server, timeout, callback, now));
+    }
+
     // Data of the user's.
 
     /// Puts data into the socket's slot; what was there, or what finds no slot, is buried.
@@ -468,7 +480,12 @@ impl Core {
         let Some(kind) = self.reactor.timers.remove(timer) else { return };
         match kind {
             TimerKind::Once(id) | TimerKind::Every(id) => self.bury_callback(id),
-            TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup | TimerKind::Retry => {}
+            TimerKind::Idle(_)
+            | TimerKind::Attempt(_)
+            | TimerKind::Lookup
+            | TimerKind::Retry
+            | TimerKind::Bound(_)
+            | TimerKind::Drain(_) => {}
         }
     }
 
@@ -479,11 +496,21 @@ impl Core {
 
     /// Begins the timer phase: the clock is read, if there is a timer that it could matter to.
     pub(crate) fn begin_timers(&mut self) {
+        self.arm_bounds();
         self.clock_is_fresh = self.reactor.timers.next_expiry().is_some();
         if self.clock_is_fresh {
             let now = self.clock.now();
             self.reactor.set_now(now);
             self.reactor.timers.begin(now);
+        }
+    }
+
+    /// Arms the timers of bounds whose time began since the last look at them: counted from now, so that a callback that
+    /// took long is not held against the socket.
+    pub(crate) fn arm_bounds(&mut self) {
+        if self.reactor.has_bounds_to_arm() {
+            let now = self.clock.now();
+            self.reactor.arm_bounds(now);
         }
     }
 
@@ -523,7 +550,13 @@ impl Core {
         match kind {
             TimerKind::Every(_) => self.reactor.timers.arm(timer, started),
             TimerKind::Once(_) if !self.reactor.timers.armed(timer) => self.clear_timer(timer),
-            TimerKind::Once(_) | TimerKind::Idle(_) | TimerKind::Attempt(_) | TimerKind::Lookup | TimerKind::Retry => {}
+            TimerKind::Once(_)
+            | TimerKind::Idle(_)
+            | TimerKind::Attempt(_)
+            | TimerKind::Lookup
+            | TimerKind::Retry
+            | TimerKind::Bound(_)
+            | TimerKind::Drain(_) => {}
         }
     }
 
@@ -604,6 +637,7 @@ impl Core {
             self.graves.extend(left.map(|left| Grave::Attachment { _left: left }));
         }
         for server in servers {
+            self.remove_filter(server);
             let missed = self.running.forget(server);
             self.graves.extend(missed.map(|arguments| Grave::Missed { _arguments: arguments }));
             let left = self.servers.close(server);

@@ -8,16 +8,19 @@
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::event_loop::closures::{Captured, Stateless};
 use crate::event_loop::core::Core;
 use crate::event_loop::custom_lookup::LookupCallback;
 use crate::event_loop::events::{Arguments, Event, SocketEvent};
-use crate::event_loop::handles::Socket;
+use crate::event_loop::filters::Filter;
+use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, ListenerId, ListenerKind};
 use crate::event_loop::{Inner, Phase};
 use crate::reactor::Handle;
+use crate::reactor::admission::Admission;
 use crate::reactor::plain::Plainly;
 use crate::reactor::selecting::LookupId;
 
@@ -92,6 +95,13 @@ pub(crate) fn command<R>(command: impl FnOnce(&mut Core) -> R) -> Option<R> {
         inner.emit_now(depth);
     }
     Some(result)
+}
+
+/// Sets the filter of a server.
+pub(crate) fn set_filter(server: Handle, filter: impl FnMut(Server, Option<SocketAddr>) -> Admission + 'static) {
+    let filter: Filter = Box::new(filter);
+    with(|core| core.set_filter(server, Some(filter)));
+    bury_if_idle();
 }
 
 /// Emits `data` within a call of `read()`.

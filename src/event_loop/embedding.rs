@@ -45,7 +45,8 @@ impl EventLoop {
     /// # Ok::<(), halfclose::Error>(())
     /// ```
     pub fn next_deadline(&self) -> Option<Instant> {
-        let core = self.inner.core.borrow();
+        let mut core = self.inner.core.borrow_mut();
+        core.arm_bounds();
         core.clock.instant_of(core.reactor.timers.next_expiry()?)
     }
 

@@ -5,6 +5,7 @@
 //! user code runs, except the one listener that is running, so every command may be given from anywhere.
 
 use std::cell::{Cell, RefMut};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::error::Error;
@@ -17,16 +18,19 @@ use crate::event_loop::custom_lookup::{CustomLookup, LookupCallback, LookupReque
 use crate::event_loop::events::{
     Arguments, ConnectionAttempt, DroppedConnection, ErrorSource, Event, Lookup, ServerEvent, SocketEvent, Unhandled,
 };
+use crate::event_loop::filters::Filter;
 use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Entry, Table};
 use crate::event_loop::mailbox::Item;
 use crate::event_loop::watches::{OnReady, Readiness, Watch};
+use crate::reactor::admission::Admission;
+use crate::reactor::draining::DrainReport;
 use crate::reactor::reading::Received;
 use crate::reactor::ticks::{Emission, PlainEvent, Step};
 use crate::reactor::timers::TimerKey;
 use crate::reactor::watching::Found;
 use crate::reactor::{CallbackId, Handle};
-use crate::sys::Time;
+use crate::sys::{Stream, Time};
 
 impl Inner {
     /// Finishes the running callback, then its ticks (rule M2). An error that nobody listens for ends it; what remains
@@ -111,6 +115,10 @@ impl Inner {
                     return self.unhandled(ErrorSource::Socket(socket), error);
                 }
             }
+            Emission::WriteRefused { socket, error } => {
+                let arguments = Arguments::Error(Socket::from_handle(socket), &error);
+                self.emit_to_socket(socket, SocketEvent::WriteRefused, &arguments);
+            }
             Emission::Listening { server } => {
                 self.emit_to_server(server, ServerEvent::Listening, &Arguments::Server(Server::from_handle(server)));
             }
@@ -148,6 +156,15 @@ impl Inner {
                 let arguments = Arguments::Dropped(Server::from_handle(server), &dropped);
                 self.emit_to_server(server, ServerEvent::Drop, &arguments);
             }
+            Emission::Filter { server, stream, peer } => self.filter(server, stream, peer),
+            Emission::ServerPaused { server, reason } => {
+                let arguments = Arguments::Paused(Server::from_handle(server), reason);
+                self.emit_to_server(server, ServerEvent::Pause, &arguments);
+            }
+            Emission::ServerResumed { server } => {
+                self.emit_to_server(server, ServerEvent::Resume, &Arguments::Server(Server::from_handle(server)));
+            }
+            Emission::Drained { server, callback, report } => self.drained(server, callback, report),
             Emission::Watch { watch, found } => self.call_watch(watch, found),
             Emission::WatchFailed { error } => return Err(error),
         }
@@ -368,6 +385,25 @@ impl Inner {
         }
     }
 
+    fn drained(&self, server: Handle, callback: CallbackId, report: DrainReport) {
+        let callback = self.core.borrow_mut().callbacks.take(callback);
+        if let Some(Callback::Drained(drained)) = callback {
+            drained(Server::from_handle(server), report);
+        }
+    }
+
+    /// A connection that is not let in yet: the server's filter says whether it is. If that panics, it is closed.
+    fn filter(&self, server: Handle, stream: Stream, peer: Option<SocketAddr>) {
+        let Some(filter) = self.core.borrow_mut().borrow_filter(server) else {
+            return self.core.borrow_mut().reactor.filtered(server, stream, peer, Admission::Accept);
+        };
+        let mut running = RunningFilter { inner: self, server, filter: Some(filter) };
+        if let Some(filter) = &mut running.filter {
+            let admission = filter(Server::from_handle(server), peer);
+            self.core.borrow_mut().reactor.filtered(server, stream, peer, admission);
+        }
+    }
+
     /// A timer that is due.
     pub(crate) fn call_timer(&self, timer: TimerKey, callback: CallbackId) {
         let (closure, started) = {
@@ -527,6 +563,21 @@ impl Drop for RunningWatch<'_> {
     fn drop(&mut self) {
         if let Some(on_ready) = self.on_ready.take() {
             self.inner.core.borrow_mut().return_watch(self.watch, on_ready);
+        }
+    }
+}
+
+/// Gives a server's filter back when it returned or panicked.
+struct RunningFilter<'a> {
+    inner: &'a Inner,
+    server: Handle,
+    filter: Option<Filter>,
+}
+
+impl Drop for RunningFilter<'_> {
+    fn drop(&mut self) {
+        if let Some(filter) = self.filter.take() {
+            self.inner.core.borrow_mut().return_filter(self.server, filter);
         }
     }
 }

@@ -5,6 +5,7 @@
 use crate::error::Error;
 pub use crate::event_loop::event_details::{ConnectionAttempt, DroppedConnection, Lookup};
 use crate::event_loop::handles::{Server, Socket};
+use crate::reactor::admission::PauseReason;
 use crate::reactor::ticks::PlainEvent;
 
 /// The events of a [`Socket`], for [`Socket::listener_count`] and [`Socket::remove_all_listeners`]. Node names them by
@@ -94,6 +95,8 @@ pub enum SocketEvent {
     ///
     /// [`'connectionAttemptTimeout'`]: https://nodejs.org/api/net.html#event-connectionattempttimeout
     ConnectionAttemptTimeout,
+    /// A write was refused because too much waits already. Not in Node.
+    WriteRefused,
 }
 
 /// The events of a [`Server`], for [`Server::listener_count`] and [`Server::remove_all_listeners`]. Node names them by
@@ -132,6 +135,10 @@ pub enum ServerEvent {
     Drop,
     /// Connections cannot be accepted for want of descriptors or memory. Not in Node.
     AcceptError,
+    /// It leaves new connections in the backlog from now on. Not in Node.
+    Pause,
+    /// It accepts connections again. Not in Node.
+    Resume,
 }
 
 /// Either of them, as the listener tables know them.
@@ -174,6 +181,7 @@ pub(crate) enum Arguments<'a> {
     Pipe(Socket, Socket),
     Lookup(Socket, &'a Lookup),
     Dropped(Server, &'a DroppedConnection),
+    Paused(Server, PauseReason),
 }
 
 /// The same, kept for a listener that is running: it is called again as soon as it returns.
@@ -190,6 +198,7 @@ pub(crate) enum OwnedArguments {
     Pipe(Socket, Socket),
     Lookup(Socket, Lookup),
     Dropped(Server, DroppedConnection),
+    Paused(Server, PauseReason),
 }
 
 impl Arguments<'_> {
@@ -209,6 +218,7 @@ impl Arguments<'_> {
             Arguments::Pipe(destination, source) => OwnedArguments::Pipe(destination, source),
             Arguments::Lookup(socket, lookup) => OwnedArguments::Lookup(socket, lookup.clone()),
             Arguments::Dropped(server, dropped) => OwnedArguments::Dropped(server, dropped.clone()),
+            Arguments::Paused(server, reason) => OwnedArguments::Paused(server, reason),
         }
     }
 }
@@ -228,6 +238,7 @@ impl OwnedArguments {
             OwnedArguments::Pipe(destination, source) => Arguments::Pipe(*destination, *source),
             OwnedArguments::Lookup(socket, lookup) => Arguments::Lookup(*socket, lookup),
             OwnedArguments::Dropped(server, dropped) => Arguments::Dropped(*server, dropped),
+            OwnedArguments::Paused(server, reason) => Arguments::Paused(*server, *reason),
         }
     }
 }

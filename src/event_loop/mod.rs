@@ -22,6 +22,7 @@
 //! | `spinning` | polling without sleep before a wait |
 //! | [`watches`] | foreign descriptors in this loop |
 //! | `simulation` | a loop on a simulated network, with the feature of that name |
+//! | [`filters`] | users' filters of connections |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! nothing is borrowed while user code runs.
@@ -38,6 +39,7 @@ mod embedding;
 pub(crate) mod emit;
 pub(crate) mod event_details;
 pub(crate) mod events;
+pub(crate) mod filters;
 pub(crate) mod handles;
 pub(crate) mod immediates;
 pub(crate) mod listeners;
@@ -75,13 +77,18 @@ pub use crate::event_loop::options::EventLoopOptions;
 pub use crate::event_loop::position::{Phase, Position};
 use crate::event_loop::turn::{Progress, Stage, Turns};
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
+pub use crate::reactor::admission::{Admission, ConnectionOverflow, PauseReason};
+pub use crate::reactor::buffering::BufferOverflow;
+pub(crate) use crate::reactor::buffering::MaxBuffered;
 pub(crate) use crate::reactor::bytes::{Outgoing, QueuedBytes};
 pub(crate) use crate::reactor::connection::{Connection, ConnectionOptions};
+pub use crate::reactor::draining::DrainReport;
 pub(crate) use crate::reactor::plain::Plainly;
 pub(crate) use crate::reactor::selecting::address_text;
 pub(crate) use crate::reactor::servers::{ListenRequest, ServerSettings};
 pub(crate) use crate::reactor::target::Local;
 pub use crate::reactor::text_decoder::Encoding;
+pub use crate::reactor::timeouts::Timeouts;
 pub(crate) use crate::sys::AcceptorOptions;
 use crate::sys::Poller;
 pub(crate) use crate::sys::{Permissions, is_abstract};
@@ -371,8 +378,8 @@ impl EventLoop {
         self.inner.core.borrow().reactor.server_count()
     }
 
-    /// How many timers there are: the users', armed idle timeouts of sockets, and the time limits of lookups and of
-    /// attempts to connect. Not in Node.
+    /// How many timers there are: the users', armed idle timeouts of sockets, and the time limits of lookups, of attempts
+    /// to connect, of sockets that have [`Timeouts`](crate::net::Timeouts) and of servers that drain. Not in Node.
     ///
     /// ```
     /// use std::time::Duration;
@@ -387,6 +394,22 @@ impl EventLoop {
     /// ```
     pub fn timers(&self) -> usize {
         self.inner.core.borrow().reactor.timer_count()
+    }
+
+    /// How many bytes of output wait on all sockets: the sum of
+    /// [`Socket::writable_length`](crate::net::Socket::writable_length). Not in Node.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let socket = net::connect(("127.0.0.1", 1))?;
+    /// socket.write("hello"); // waits for the connection
+    /// assert_eq!(event_loop.buffered(), 5);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn buffered(&self) -> usize {
+        self.inner.core.borrow().reactor.buffered()
     }
 
     fn is_alive(&self) -> bool {

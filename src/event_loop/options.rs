@@ -25,6 +25,8 @@ use crate::event_loop::spinning::Spin;
 pub struct EventLoopOptions {
     pub(crate) accepts_per_turn: usize,
     pub(crate) reads_per_turn: usize,
+    pub(crate) bytes_per_turn: usize,
+    pub(crate) max_buffered_total: Option<usize>,
     pub(crate) lookup_timeout: Duration,
     pub(crate) spin: Spin,
 }
@@ -45,6 +47,8 @@ impl EventLoopOptions {
             accepts_per_turn: 8,
             // A megabyte at most before the next socket has its turn.
             reads_per_turn: 16,
+            bytes_per_turn: usize::MAX,
+            max_buffered_total: None,
             lookup_timeout: lookup::DEFAULT_TIMEOUT,
             spin: Spin::Never,
         }
@@ -99,6 +103,57 @@ impl EventLoopOptions {
     #[must_use]
     pub fn reads_per_turn(mut self, reads: usize) -> EventLoopOptions {
         self.reads_per_turn = reads;
+        self
+    }
+
+    /// How many bytes one socket is read per turn, beside [`reads_per_turn`](EventLoopOptions::reads_per_turn): once it was
+    /// given that many, the others come first. Default: any number, which is a megabyte with the default of that. Not in
+    /// Node.
+    ///
+    /// It is looked at after each read of up to 64 KiB, so a socket gets up to one read more than this, and at least one.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, EventLoopOptions};
+    ///
+    /// // One read of 64 KiB, and the next socket's turn.
+    /// let event_loop = EventLoop::with_options(EventLoopOptions::new().bytes_per_turn(64 << 10))?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn bytes_per_turn(mut self, bytes: usize) -> EventLoopOptions {
+        self.bytes_per_turn = bytes;
+        self
+    }
+
+    /// How many bytes of output may wait on all sockets of the loop together; default: any number. Not in Node.
+    ///
+    /// A write that would let more wait is refused, whatever its socket may have waiting: nothing of it is sent, `write`
+    /// returns false, its callback is given `ERR_LOOP_MAX_BUFFERED`, and
+    /// [`write_refused`](crate::net::Socket::on_write_refused) is emitted. What counts is said at
+    /// [`SocketOptions::max_buffered`](crate::net::SocketOptions::max_buffered): a write fits if it may wait whole.
+    ///
+    /// From then on servers leave new connections in the backlog, and emit [`pause`](crate::net::Server::on_pause) when
+    /// they would accept one, until no more than half of this waits. Then they emit
+    /// [`resume`](crate::net::Server::on_resume). A loop with this option looks at every write
+    /// before the kernel is tried, which costs some tens of instructions each.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, EventLoopOptions, net};
+    ///
+    /// let mut event_loop = EventLoop::with_options(EventLoopOptions::new().max_buffered_total(1024))?;
+    /// let socket = net::connect(("127.0.0.1", 1))?; // what is written waits for the connection
+    /// # socket.on_error(|_, _| {});
+    /// socket.write_with(vec![0; 1000], |_, _| {});
+    /// assert_eq!(event_loop.buffered(), 1000);
+    /// socket.write_with(vec![0; 25], |_, result| assert_eq!(result.unwrap_err().code(), Some("ERR_LOOP_MAX_BUFFERED")));
+    /// assert_eq!(event_loop.buffered(), 1000);
+    /// event_loop.run()?;
+    /// assert_eq!(event_loop.buffered(), 0);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn max_buffered_total(mut self, bytes: usize) -> EventLoopOptions {
+        self.max_buffered_total = Some(bytes);
         self
     }
 

@@ -169,6 +169,7 @@ impl EventLoop {
         let inner = &self.inner;
         let alive = self.is_alive();
         let mut core = inner.core.borrow_mut();
+        core.arm_bounds();
         let mut wait = core.longest_wait(alive).min(Wait::from(limit));
         if inner.mailbox.is_occupied() {
             wait = Wait::NONE;
@@ -268,7 +269,7 @@ impl EventLoop {
             };
             match due {
                 None => return Ok(Progress::Done),
-                Some(Due::Idle | Due::Attempt) => {}
+                Some(Due::Idle | Due::Attempt | Due::Bound | Due::Drain) => {}
                 Some(Due::Lookup(timer)) => self.inner.core.borrow_mut().lookup_expired(timer),
                 Some(Due::User { timer, callback }) => self.inner.call_timer(timer, callback),
             }

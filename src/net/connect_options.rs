@@ -35,7 +35,7 @@ use crate::net::{Family, LookupHints, SocketOptions, family_selection};
 /// [`net.connect(options)`]: https://nodejs.org/api/net.html#netconnectoptions-connectlistener
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    socket: SocketOptions,
+    pub(super) socket: SocketOptions,
     port: Option<u16>,
     host: Option<String>,
     local_address: Option<String>,

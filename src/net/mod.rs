@@ -15,6 +15,7 @@
 //! | `socket_options`, `connect_options`, `server_options` | option builders and address forms |
 //! | `descriptors` | sockets that somebody else opened, and giving them back |
 //! | `bound_socket` | [`BoundSocket`]: bound, and not yet anything |
+//! | `bounds`, `server_bounds` | how much output may wait, how long things may take, who is let in, and draining |
 //! | `chunk`, `text_encoder` | what can be written, and text in other encodings |
 //! | `family_selection` | what is done with names that have several addresses |
 //! | `abstract_name` | names of unix sockets without a file |
@@ -49,6 +50,7 @@
 
 mod abstract_name;
 mod bound_socket;
+mod bounds;
 mod chunk;
 mod connect_options;
 mod connecting_events;
@@ -58,6 +60,7 @@ mod pipe;
 mod properties;
 mod reading;
 mod server;
+mod server_bounds;
 mod server_events;
 mod server_options;
 mod server_settings;
@@ -71,7 +74,6 @@ mod stream_events;
 mod text_encoder;
 
 pub use crate::addresses::{BlockList, BlockListAddress, SocketAddress, SocketAddressOptions, is_ip, is_ipv4, is_ipv6};
-pub use crate::event_loop::Encoding;
 pub use crate::event_loop::abort::{AbortController, AbortSignal};
 pub use crate::event_loop::custom_lookup::{LookupAddress, LookupCallback, LookupHints, LookupRequest};
 pub use crate::event_loop::events::{
@@ -79,6 +81,9 @@ pub use crate::event_loop::events::{
 };
 pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;
+pub use crate::event_loop::{
+    Admission, BufferOverflow, ConnectionOverflow, DrainReport, Encoding, PauseReason, Timeouts,
+};
 pub use crate::net::abstract_name::abstract_name;
 pub use crate::net::bound_socket::{BoundSocket, BoundSocketOptions};
 pub use crate::net::chunk::Chunk;

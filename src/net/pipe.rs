@@ -167,7 +167,13 @@ impl Socket {
             source.on_data(move |source, bytes| {
                 own.awaits_drain.set(false);
                 if !destination.write(piped(source, bytes)) {
-                    wait_for_drain(source, &own);
+                    match current::with(|core| core.reactor.take_refusal()).flatten() {
+                        // There would be a hole in the stream.
+                        Some(refusal) => {
+                            destination.destroy_with(refusal);
+                        }
+                        None => wait_for_drain(source, &own),
+                    }
                 }
             }),
         );

@@ -475,13 +475,16 @@ impl Server {
         })
     }
 
-    fn setting<T>(self, read: impl Fn(&ServerSettings) -> T) -> T {
+    pub(super) fn setting<T>(self, read: impl Fn(&ServerSettings) -> T) -> T {
         let found = current::with(|core| core.reactor.server(self.handle).map(|server| read(server.settings())));
         found.flatten().unwrap_or_else(|| read(&ServerSettings::default()))
     }
 
-    fn write_setting(self, write: impl FnOnce(&mut ServerSettings)) -> Server {
-        current::with(|core| core.reactor.settings_mut(self.handle).map(write));
+    pub(super) fn write_setting(self, write: impl FnOnce(&mut ServerSettings)) -> Server {
+        current::with(|core| {
+            core.reactor.settings_mut(self.handle).map(write);
+            core.reactor.review_pause(self.handle);
+        });
         self
     }
 }

@@ -206,14 +206,15 @@ impl Socket {
 impl Socket {
     /// Writes bytes or text; text in an encoding of its own is [`Chunk::encoded`]. Mirrors [`socket.write()`].
     ///
-    /// The kernel is tried at once, within the call; what it does not take is queued, in order, without limit. While
+    /// The kernel is tried at once, within the call; what it does not take is queued, in order, without limit unless there is
+    /// [one](Socket::set_max_buffered). While
     /// [connecting](Socket::connecting), [corked](Socket::cork), or behind a write that waits, everything is queued.
     /// Zero bytes are a write too.
     ///
     /// Returns whether to go on: false once [`writable_length`](Socket::writable_length), after the attempt, has
     /// reached [`writable_high_water_mark`](Socket::writable_high_water_mark). Stop then and go on at
-    /// [`drain`](Socket::on_drain), which follows when everything queued is with the kernel. What a false return
-    /// refused is queued all the same. Lengths are bytes; Node counts UTF-16 code units of strings.
+    /// [`drain`](Socket::on_drain), which follows when everything queued is with the kernel. What was given to a write
+    /// that returned false is queued all the same. Lengths are bytes; Node counts UTF-16 code units of strings.
     ///
     /// A write that cannot be made returns false and its error is told in ticks, to the callback of
     /// [`write_with`](Socket::write_with) first:
@@ -224,6 +225,8 @@ impl Socket {
     /// | the same once `end` was emitted, without [`allow_half_open`](Socket::allow_half_open) | `EPIPE` | `error`, `close` |
     /// | without a connection | `ERR_SOCKET_CLOSED` | `error`, `close` |
     /// | after [`destroy`](Socket::destroy) | `ERR_STREAM_DESTROYED` | none |
+    /// | more would wait than [`max_buffered`](Socket::max_buffered) allows | `ERR_SOCKET_MAX_BUFFERED` | `write_refused`, or `error`, `close` |
+    /// | the same for [all sockets](crate::EventLoopOptions::max_buffered_total) | `ERR_LOOP_MAX_BUFFERED` | `write_refused` |
     /// | the connection broke | `EPIPE`, `ECONNRESET`, … | `error`, `close` |
     ///
     /// ```

@@ -45,6 +45,7 @@ impl Reactor {
         connection.set_peer(stream.peer_address().ok());
         connection.open(stream, descriptor);
         connection.set_name(name);
+        self.bounds_changed(socket);
         self.read_zero(socket);
     }
 

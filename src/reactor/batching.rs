@@ -123,9 +123,10 @@ impl Reactor {
         callback: Option<CallbackId>,
         is_text: bool,
     ) {
-        let Reactor { connections, spares, .. } = self;
+        let Reactor { connections, spares, buffered, .. } = self;
         let queue = spares.queue_of(&mut connections[socket.index()]);
         queue.length += length;
+        buffered.more(length);
         let bytes = chunk.as_ref().map_or(&[][..], |chunk| chunk.as_slice());
         if bytes.len() > SHORT {
             let bytes = take_queued(chunk, 0);
@@ -151,6 +152,9 @@ impl Reactor {
     // Never inlined: the usual write, which nothing holds back, would pay for it.
     #[inline(never)]
     pub(super) fn join_plainly(&mut self, socket: Handle, bytes: &[u8]) -> Plainly {
+        if self.buffered.is_capped() {
+            return Plainly::Not;
+        }
         let Some(connection) = self.live(socket) else { return Plainly::Not };
         let high_water_mark = connection.writable_high_water_mark();
         let batch_open = connection.write.batch_open();
@@ -158,7 +162,8 @@ impl Reactor {
             && connection.settings().default_encoding == Encoding::Utf8
             && bytes.len() <= SHORT
             && !connection.destroyed()
-            && connection.errored().is_none();
+            && connection.errored().is_none()
+            && connection.max_buffered().is_none();
         let Some(queue) = connection.queue_mut().filter(|_| plain) else { return Plainly::Not };
         let held_back = queue.corked > 0 || batch_open;
         if !held_back || queue.length + bytes.len() >= high_water_mark {
@@ -174,6 +179,7 @@ impl Reactor {
         buffer.extend_from_slice(bytes);
         *is_text = false;
         queue.length += bytes.len();
+        self.buffered.more(bytes.len());
         Plainly::Whole
     }
 
@@ -199,11 +205,14 @@ impl Reactor {
     fn send_one(&mut self, socket: Handle, request: WriteRequest) {
         let length = request.bytes.len();
         self.connections[socket.index()].waits_less(length);
+        // It may wait again in a moment: only then the loop's count is looked at.
+        self.buffered.less(length);
         let mut bytes = Some(request.bytes);
         self.dispatch_chunk(socket, &mut bytes, length, request.callback, request.is_text);
         if let Some(bytes) = bytes {
             self.reclaim(bytes);
         }
+        self.review_buffered();
     }
 
     /// Bytes that nothing needs any more: ours are used again, the users' go where a drop may run their code.

@@ -110,6 +110,7 @@ impl Reactor {
         self.abandon_lookups(socket);
         self.count(socket);
         self.end_idle_timer(socket);
+        self.end_bounds(socket);
     }
 
     /// `destroySoon()`: returns true when `finish` must come first (rule L43).
@@ -277,6 +278,7 @@ impl Reactor {
     fn free(&mut self, socket: Handle) {
         let mut connection = self.connections.remove(socket.index());
         if let Some(queue) = connection.take_queue() {
+            self.buffered.less(queue.length);
             self.graveyard.extend(queue.current.into_iter().flat_map(|current| current.chunks));
             for request in queue.buffered {
                 self.graveyard.push(request.bytes);
@@ -288,5 +290,6 @@ impl Reactor {
             }
         }
         self.freed.push(socket);
+        self.review_buffered();
     }
 }

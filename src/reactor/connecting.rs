@@ -34,6 +34,7 @@ impl Reactor {
         connection.set_write_after_end_of_peer(false);
         let epoch = connection.epoch();
         self.touch(socket);
+        self.bounds_changed(socket);
         Ok(epoch)
     }
 
@@ -44,6 +45,9 @@ impl Reactor {
         let epoch = connection.epoch();
         let errored = connection.errored().cloned();
         let Some(queue) = connection.take_queue() else { return };
+        self.buffered.less(queue.length);
+        self.review_buffered();
+        let connection = &mut self.connections[socket.index()];
         if queue.corked > 0 {
             // Corks are of the socket, not of its connection.
             connection.queue_or_new().corked = queue.corked;
@@ -197,6 +201,7 @@ impl Reactor {
     /// `afterConnect`
     pub(super) fn connected(&mut self, socket: Handle, epoch: u32) {
         self.touch(socket);
+        self.bounds_changed(socket);
         self.end_selection(socket);
         let connection = &mut self.connections[socket.index()];
         if let Some(stream) = connection.open_stream() {

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::addresses::BlockList;
+use crate::reactor::bounds::Bounds;
 use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
 use crate::reactor::flags::flags;
 use crate::reactor::peer::Peer;
@@ -423,6 +424,7 @@ pub(crate) struct ConnectionOptions {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
     pub(crate) batch_writes: bool,
+    pub(crate) bounds: Bounds,
 }
 
 impl Default for ConnectionOptions {
@@ -440,6 +442,7 @@ impl Default for ConnectionOptions {
             readable: true,
             writable: true,
             batch_writes: false,
+            bounds: Bounds::NONE,
         }
     }
 }
@@ -474,6 +477,7 @@ impl Connection {
         if !settings.are_default() {
             *connection.settings_mut() = settings;
         }
+        connection.bound_by(options.bounds);
         connection
     }
 

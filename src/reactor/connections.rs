@@ -25,11 +25,22 @@ const _: () = assert!(size_of::<Connection>() <= MOST_BYTES);
 #[derive(Default)]
 pub(crate) struct Connections {
     slots: Slab<Connection>,
+    /// Every write is to be looked at: the loop has a cap for what waits.
+    looks_at_writes: bool,
 }
 
 impl Connections {
+    /// No output goes the usual way from now on.
+    pub(crate) fn look_at_writes(&mut self) {
+        self.looks_at_writes = true;
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.slots.iter().map(|(_, connection)| connection)
     }
 
     /// Where the next one will be put.
@@ -82,7 +93,7 @@ impl Connections {
             return None;
         }
         if !connection.known_to_write_plainly() {
-            if !connection.writes_plainly() {
+            if self.looks_at_writes || !connection.writes_plainly() {
                 return None;
             }
             connection.set_known_to_write_plainly(true);

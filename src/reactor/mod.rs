@@ -14,14 +14,17 @@
 //! | [`writing`] | the writable side in motion |
 //! | [`transmitting`] | what remains of a write, offered to the kernel |
 //! | [`retrying`] | what failed for want of memory or descriptors, and is tried again |
+//! | [`buffering`] | how much output may wait |
 //! | [`batching`] | writes that are held back to go out together |
 //! | [`plain`] | the usual way of a read and of a write |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
+//! | [`draining`] | ending a server's connections, within a time |
 //! | [`unix`] | listening at and connecting to paths |
 //! | [`admission`] | who is let in |
 //! | [`adopting`] | descriptors that come in from outside, and go out again |
 //! | [`idle`] | the idle timeout |
+//! | [`bounds`], [`timeouts`] | time limits |
 //! | [`timers`], [`timer_kind`] | Node's timer lists, and what is in them |
 //! | [`ticks`] | the deferred queue, and what a callback still owes |
 //! | [`ready`] | readiness that no new kernel event will announce |
@@ -41,11 +44,14 @@
 pub(crate) mod admission;
 pub(crate) mod adopting;
 pub(crate) mod batching;
+pub(crate) mod bounds;
+pub(crate) mod buffering;
 pub(crate) mod bytes;
 pub(crate) mod closing;
 pub(crate) mod connecting;
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod draining;
 pub(crate) mod flags;
 pub(crate) mod handle;
 pub(crate) mod idle;
@@ -62,6 +68,7 @@ pub(crate) mod serving;
 pub(crate) mod target;
 pub(crate) mod text_decoder;
 pub(crate) mod ticks;
+pub(crate) mod timeouts;
 pub(crate) mod timer_kind;
 pub(crate) mod timers;
 pub(crate) mod transmitting;
@@ -74,6 +81,7 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use crate::reactor::batching::Spares;
+use crate::reactor::buffering::Buffered;
 use crate::reactor::bytes::QueuedBytes;
 use crate::reactor::closing::Closing;
 use crate::reactor::connection::{Connection, ConnectionOptions, Link};
@@ -110,6 +118,10 @@ pub(crate) enum Due {
     Attempt,
     /// The resolver did not answer.
     Lookup(TimerKey),
+    /// A socket was destroyed because one of its time limits was reached.
+    Bound,
+    /// What a server still had was reset.
+    Drain,
 }
 
 /// What Node registers as a listener of its own, because its place among the user's listeners shows (rules L5, L8,
@@ -182,12 +194,24 @@ pub(crate) struct Reactor {
     abandoned_lookups: Vec<LookupId>,
     /// When the attempt that is about to start was announced.
     attempt_began: Time,
+    /// Sockets whose bounds are to be looked at, because what they bound began or ended.
+    changed_bounds: Vec<Handle>,
+    buffered: Buffered,
 }
 
 impl Reactor {
-    pub(crate) fn new(last_generation: u64, budgets: serving::Budgets, poller: Poller) -> Reactor {
+    pub(crate) fn new(
+        last_generation: u64,
+        budgets: serving::Budgets,
+        most_buffered: Option<usize>,
+        poller: Poller,
+    ) -> Reactor {
+        let mut connections = Connections::default();
+        if most_buffered.is_some() {
+            connections.look_at_writes();
+        }
         Reactor {
-            connections: Connections::default(),
+            connections,
             servers: Slab::new(),
             watches: Watches::default(),
             timers: Timers::new(),
@@ -212,6 +236,8 @@ impl Reactor {
             freed_servers: Vec::new(),
             abandoned_lookups: Vec::new(),
             attempt_began: Time::ZERO,
+            changed_bounds: Vec::new(),
+            buffered: Buffered::new(most_buffered),
         }
     }
 
@@ -357,13 +383,14 @@ impl Reactor {
             ConnectionTick::EmitClose => self.emit_detached_close(socket, epoch),
             ConnectionTick::Closed => self.mark_closed(socket, epoch),
             ConnectionTick::AfterWrite(completion) if !current => self.complete_now(socket, completion, None),
-            ConnectionTick::SendBatch if !current => {}
+            ConnectionTick::SendBatch | ConnectionTick::WriteRefused(_) if !current => {}
             ConnectionTick::WriteFailed(completion, error) if !current => {
                 self.complete_now(socket, completion, Some(&error));
             }
 
             ConnectionTick::AfterWrite(completion) => self.after_write(socket, completion),
             ConnectionTick::WriteFailed(completion, error) => self.write_failed(socket, completion, error),
+            ConnectionTick::WriteRefused(error) => self.emit_write_refused(socket, error),
             ConnectionTick::SendBatch => self.batch_is_over(socket),
             ConnectionTick::Attempt(target) => self.attempt(socket, epoch, target),
             ConnectionTick::Finish => self.finish(socket, epoch),

@@ -153,7 +153,7 @@ impl Connection {
     }
 
     /// Whether a write may go to the kernel at once and nothing follows from its success: it is open, nothing waits or is
-    /// held back, no `drain` is owed, no idle timeout expired, and text is sent as it is.
+    /// held back, no `drain` is owed, no idle timeout expired, text is sent as it is, and nothing bounds what may wait.
     pub(super) fn writes_plainly(&self) -> bool {
         let write = &self.write;
         matches!(self.link, Link::Open { .. })
@@ -165,5 +165,6 @@ impl Connection {
             && !self.idle_expired()
             && !self.destroyed()
             && self.errored().is_none()
+            && self.max_buffered().is_none()
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::addresses::BlockList;
 use crate::error::Error;
 use crate::reactor::Generation;
+use crate::reactor::bounds::Bounded;
 use crate::reactor::connection::{
     Attempt, Connection, ConnectionOptions, DEFAULT_HIGH_WATER_MARK, Link, PathAttempt, WriteQueue,
 };
@@ -45,6 +46,8 @@ pub(crate) struct Rare {
     pub(super) peer: Option<SocketAddr>,
     /// What `setTimeout()` was last given, where the timer has another duration or is gone.
     pub(super) timeout: Option<Duration>,
+    /// What bounds it, where anything does.
+    pub(super) bounded: Option<Box<Bounded>>,
     /// How many times it connected again.
     pub(super) reconnects: u32,
     /// How many `close` events are to come beside the one that a flag tells of.
@@ -84,6 +87,7 @@ impl Rare {
         bound: None,
         peer: None,
         timeout: None,
+        bounded: None,
         reconnects: 0,
         more_closes_owed: 0,
     };
@@ -101,6 +105,7 @@ impl Rare {
             && self.bound.is_none()
             && self.peer.is_none()
             && self.timeout.is_none()
+            && self.bounded.is_none()
             && self.reconnects == 0
             && self.more_closes_owed == 0
     }

@@ -196,6 +196,7 @@ impl Reactor {
                 read.set_need_readable(false);
                 read.set_emitted_readable(true);
                 connection.push_held_text();
+                self.bounds_changed(socket);
                 self.ticks.then(Step::ReadZero { socket });
                 self.emit_readable_now(socket);
             }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::addresses::BlockList;
 use crate::error::Error;
+use crate::reactor::admission::{ConnectionOverflow, PauseReason};
 use crate::reactor::connection::{Connection, ConnectionOptions, Flow};
+use crate::reactor::draining::Draining;
 use crate::reactor::handle::{Generation, Token};
 use crate::reactor::ready::Announced;
 use crate::reactor::ticks::{Emission, ServerTick, Tick};
@@ -40,6 +42,9 @@ pub(crate) struct Server {
     pub(super) path: Option<PathBuf>,
     /// When accepting last failed for want of something.
     pub(super) last_failure: Option<Time>,
+    /// It listens and accepts nobody, and why.
+    pub(super) paused: Option<PauseReason>,
+    pub(super) draining: Option<Box<Draining>>,
 }
 
 /// The acceptor and its registration.
@@ -59,6 +64,10 @@ pub(crate) struct ServerSettings {
     pub(crate) max_connections: Option<usize>,
     /// Who is not let in (rule S30).
     pub(crate) block_list: Option<BlockList>,
+    /// What becomes of those above `max_connections`.
+    pub(crate) overflow: ConnectionOverflow,
+    /// There is a filter, which the event loop keeps.
+    pub(crate) filters: bool,
 }
 
 /// The part of `listen()`'s options that does not depend on the lookup.
@@ -93,6 +102,8 @@ impl Reactor {
             abortable: false,
             path: None,
             last_failure: None,
+            paused: None,
+            draining: None,
         });
         Handle::new(index, generation)
     }
@@ -222,8 +233,16 @@ impl Reactor {
     }
 
     pub(super) fn server_tick(&mut self, server: Handle, tick: ServerTick) -> Option<Emission> {
+        if let ServerTick::Drained { callbacks, report } = tick {
+            // Owed also when the server was released.
+            for callback in callbacks.into_iter().rev() {
+                self.ticks.then_emit(Emission::Drained { server, callback, report });
+            }
+            return None;
+        }
         let found = self.server(server)?;
         match tick {
+            ServerTick::Drained { .. } => None,
             ServerTick::Found { listening_id, address } => {
                 self.listen_at(server, listening_id, address);
                 None
@@ -233,6 +252,10 @@ impl Reactor {
             ServerTick::Close => {
                 self.set_server_abortable(server, false);
                 Some(Emission::ServerClose { server })
+            }
+            ServerTick::Resumed => {
+                let accepts = found.is_listening() && found.paused.is_none();
+                accepts.then_some(Emission::ServerResumed { server })
             }
             ServerTick::Abort => {
                 self.close_server(server);
@@ -269,6 +292,7 @@ impl Reactor {
     pub(crate) fn close_server(&mut self, server: Handle) {
         let Some(found) = self.server_mut(server) else { return };
         found.listening_id += 1;
+        found.paused = None;
         if found.listener.take().is_some() {
             self.count_server(server);
             self.acceptor_closed();
@@ -295,6 +319,8 @@ impl Reactor {
         let Some(found) = self.server_mut(server) else { return };
         found.connections -= 1;
         self.emit_close_if_drained(server);
+        self.left_while_draining(server);
+        self.review_pause(server);
     }
 
     /// Gives the slot up: closes what listens, silently, and leaves the accepted sockets alone.
@@ -306,6 +332,7 @@ impl Reactor {
         if found.listener.take().is_some() {
             self.count_server(server);
         }
+        self.end_draining(server);
         self.servers.remove(server.index());
         self.freed_servers.push(server);
     }
@@ -331,6 +358,10 @@ impl Reactor {
 
     /// Takes one connection off the backlog. True when a `connection` or a `drop` is to be emitted, or an `accept_error`.
     pub(crate) fn accept(&mut self, server: Handle) -> bool {
+        if let Some(reason) = self.reason_to_pause(server) {
+            self.pause_accepting(server, reason);
+            return true;
+        }
         let found = self.servers.get_mut(server.index());
         let Some(found) = found.filter(|found| found.generation == server.generation()) else { return false };
         let Some(listener) = &found.listener else { return false };
@@ -365,6 +396,7 @@ impl Reactor {
         connection.open(stream, descriptor);
         connection.set_descriptor_used(true);
         connection.last_activity = self.now;
+        let bounded = connection.is_bounded();
         if paused {
             connection.read.flow = Flow::Stopped;
         }
@@ -378,6 +410,9 @@ impl Reactor {
         }
         if !paused {
             self.read_zero(socket);
+        }
+        if bounded {
+            self.bounds_changed(socket);
         }
         if let Err(error) = registered {
             self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "accept")));

@@ -28,6 +28,8 @@ pub(crate) struct Budgets {
     pub(crate) accepts: usize,
     /// Reads of one connection.
     pub(crate) reads: usize,
+    /// Bytes of one connection, looked at after each read.
+    pub(crate) bytes: usize,
 }
 
 /// The state of the descriptor that is being served.
@@ -35,6 +37,8 @@ pub(crate) struct Serving {
     budgets: Budgets,
     /// What remains of its budget; `None` before its first step.
     left: Option<usize>,
+    /// The bytes that it was read.
+    bytes: usize,
     progress: Progress,
 }
 
@@ -48,7 +52,7 @@ enum Progress {
 
 impl Serving {
     pub(crate) fn new(budgets: Budgets) -> Serving {
-        Serving { budgets, left: None, progress: Progress::Reading }
+        Serving { budgets, left: None, bytes: 0, progress: Progress::Reading }
     }
 
     /// Whether the descriptor had its first step.
@@ -67,8 +71,17 @@ impl Serving {
         self.left = Some(0);
     }
 
+    /// A read that may be followed by another one brought this many bytes.
+    fn spend_bytes(&mut self, count: usize) {
+        self.bytes += count;
+        if self.bytes >= self.budgets.bytes {
+            self.left = Some(0);
+        }
+    }
+
     fn next_token(&mut self) {
         self.left = None;
+        self.bytes = 0;
         self.progress = Progress::Reading;
     }
 }
@@ -201,7 +214,7 @@ impl Reactor {
                 // It is looked at again when the pause is over, whoever comes meanwhile.
                 server.announced.remove(Readiness::READABLE);
             }
-            if !server.announced.has(Readiness::READABLE) {
+            if server.paused.is_some() || !server.announced.has(Readiness::READABLE) {
                 return Served::Nothing;
             }
             let left = self.serving.left.get_or_insert(budget);
@@ -309,7 +322,8 @@ impl Reactor {
                 self.queue_if_readable(socket);
             }
             Received::Queued => self.serving.progress = Progress::Writing,
-            Received::Lent(_) | Received::Kept(_) | Received::Nothing => {}
+            Received::Lent(count) | Received::Kept(count) => self.serving.spend_bytes(count),
+            Received::Nothing => {}
         }
     }
 
@@ -404,6 +418,16 @@ impl Reactor {
                 }
                 TimerKind::Lookup => return Some(Due::Lookup(timer)),
                 TimerKind::Retry => self.retry(timer),
+                TimerKind::Drain(slot) => {
+                    if self.drain_expired(slot, timer) {
+                        return Some(Due::Drain);
+                    }
+                }
+                TimerKind::Bound(slot) => {
+                    if self.bound_expired(slot, timer) {
+                        return Some(Due::Bound);
+                    }
+                }
             }
         }
         None

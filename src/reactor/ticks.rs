@@ -12,8 +12,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::reactor::admission::Ends;
+use crate::reactor::admission::{Ends, PauseReason};
 use crate::reactor::bytes::Completion;
+use crate::reactor::draining::DrainReport;
 use crate::reactor::selecting::Route;
 use crate::reactor::target::{PathTarget, Target};
 use crate::reactor::watching::Found;
@@ -66,6 +67,8 @@ pub(crate) enum ConnectionTick {
     AfterWrite(Completion),
     /// No function of Node's: the end of a batch, where `process.nextTick(() => socket.uncork())` would be.
     SendBatch,
+    /// No function of Node's: a write was refused, and the socket goes on.
+    WriteRefused(Error),
     /// `onwriteError`
     WriteFailed(Completion, Error),
     /// `errorBuffer`
@@ -89,6 +92,13 @@ pub(crate) enum ServerTick {
     Listening,
     Error(Error),
     Close,
+    /// It accepts connections again.
+    Resumed,
+    /// The connections that it drained are gone, or their time is over.
+    Drained {
+        callbacks: Vec<CallbackId>,
+        report: DrainReport,
+    },
     /// `close()`, because the abort signal was aborted before `listen()`.
     Abort,
 }
@@ -184,6 +194,10 @@ pub(crate) enum Emission {
         socket: Handle,
         error: Error,
     },
+    WriteRefused {
+        socket: Handle,
+        error: Error,
+    },
     /// `epoch` is that of the connection that closed, which need not be the socket's latest.
     Close {
         socket: Handle,
@@ -231,6 +245,24 @@ pub(crate) enum Emission {
     Dropped {
         server: Handle,
         ends: Box<Ends>,
+    },
+    /// A connection was accepted, and the user's filter is to say what becomes of it.
+    Filter {
+        server: Handle,
+        stream: Stream,
+        peer: Option<SocketAddr>,
+    },
+    ServerPaused {
+        server: Handle,
+        reason: PauseReason,
+    },
+    ServerResumed {
+        server: Handle,
+    },
+    Drained {
+        server: Handle,
+        callback: CallbackId,
+        report: DrainReport,
     },
     /// A foreign descriptor is ready.
     Watch {

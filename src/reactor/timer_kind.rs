@@ -20,6 +20,10 @@ pub(crate) enum TimerKind {
     Lookup,
     /// The pause before what failed for want of something is tried again.
     Retry,
+    /// The next of the time limits of the socket in this slot.
+    Bound(usize),
+    /// The time that the server in this slot has to drain.
+    Drain(usize),
 }
 
 /// The lower bits say which, the upper three what.
@@ -30,6 +34,8 @@ const IDLE: u32 = 2;
 const ATTEMPT: u32 = 3;
 const LOOKUP: u32 = 4;
 const RETRY: u32 = 5;
+const BOUND: u32 = 6;
+const DRAIN: u32 = 7;
 
 impl Compact for TimerKind {
     /// # Panics
@@ -43,6 +49,8 @@ impl Compact for TimerKind {
             TimerKind::Attempt(slot) => (ATTEMPT, slot as u32),
             TimerKind::Lookup => (LOOKUP, 0),
             TimerKind::Retry => (RETRY, 0),
+            TimerKind::Bound(slot) => (BOUND, slot as u32),
+            TimerKind::Drain(slot) => (DRAIN, slot as u32),
         };
         assert!(which <= WHICH, "more than 2^29 callbacks");
         (what << WHICH.count_ones()) | which
@@ -56,6 +64,8 @@ impl Compact for TimerKind {
             ATTEMPT => TimerKind::Attempt(which as usize),
             LOOKUP => TimerKind::Lookup,
             RETRY => TimerKind::Retry,
+            BOUND => TimerKind::Bound(which as usize),
+            DRAIN => TimerKind::Drain(which as usize),
             _none_of_these => TimerKind::Once(CallbackId(which)),
         }
     }
@@ -78,6 +88,8 @@ mod tests {
             TimerKind::Attempt(LAST_SLOT),
             TimerKind::Lookup,
             TimerKind::Retry,
+            TimerKind::Bound(LAST_SLOT),
+            TimerKind::Drain(LAST_SLOT),
         ] {
             assert_eq!(TimerKind::expand(kind.compact()), kind);
         }

@@ -78,6 +78,10 @@ impl Reactor {
             }
         }
         let length = chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
+        if let Some(refusal) = self.refusal(socket, length) {
+            return Err(self.refuse(socket, refusal, callback));
+        }
+        let connection = &self.connections[socket.index()];
         if connection.is_writing() || connection.writable_corked() > 0 || connection.errored().is_some() {
             self.hold_back(socket, chunk, length, callback, is_text);
         } else if connection.collects() {
@@ -95,7 +99,9 @@ impl Reactor {
         let below = length < connection.writable_high_water_mark() || length == 0;
         if !below {
             connection.write.set_need_drain(true);
+            self.buffered.forget_refusal();
         }
+        let connection = &self.connections[socket.index()];
         below && !connection.destroyed() && connection.errored().is_none()
     }
 
@@ -124,6 +130,7 @@ impl Reactor {
                     completion: Completion::one(callback),
                 };
                 connection.queue_or_new().length += length;
+                self.buffered.more(length);
                 return self.await_connect(socket, current);
             }
             Link::Detached => {
@@ -200,6 +207,7 @@ impl Reactor {
             completion: Completion::one(callback),
         };
         self.connections[socket.index()].queue_or_new().length += length;
+        self.buffered.more(length);
         self.fly(socket, current);
     }
 
@@ -211,6 +219,7 @@ impl Reactor {
         queue.last_size = current.length;
         queue.current = Some(current);
         self.requests += 1;
+        self.output_moved(socket);
     }
 
     /// Gives a waiting write to the transport: queued chunks that follow a completed one, or what waited for the
@@ -274,19 +283,23 @@ impl Reactor {
         let queue = connection.rare.as_mut().and_then(|rare| rare.queue.as_mut());
         let Some(queue) = queue else { return false };
         let Some(current) = queue.current.as_mut() else { return false };
+        let before = current.remaining;
         let outcome = transmit(stream, current);
         if current.remaining > 0 {
-            match outcome {
-                Ok(Transmitted::AsMuchAsFits) => return false,
-                Ok(Transmitted::UntilWantOfBuffers) => {
-                    self.write_again_later(socket);
-                    return false;
+            let moved = current.remaining < before;
+            if let Ok(how) = outcome {
+                if moved {
+                    self.output_moved(socket);
                 }
-                Err(_) => {}
+                if how == Transmitted::UntilWantOfBuffers {
+                    self.write_again_later(socket);
+                }
+                return false;
             }
         }
         let Some(current) = queue.current.take() else { return false };
         self.requests -= 1;
+        self.output_moved(socket);
         let (length, completion) = self.discard(current);
         match outcome {
             Ok(_) => {
@@ -303,8 +316,10 @@ impl Reactor {
 
     /// `onwrite`: a write is over, well or badly. `waited` is how much of it was counted as waiting.
     fn written(&mut self, socket: Handle, waited: usize, completion: Completion, error: Option<Error>, moment: Moment) {
+        if waited > 0 {
+            self.waits_less(socket, waited);
+        }
         let connection = &mut self.connections[socket.index()];
-        connection.waits_less(waited);
         if let Some(error) = error {
             connection.set_errored(&error);
             match moment {
@@ -399,8 +414,8 @@ impl Reactor {
 
     /// One of the writes that fail in [`Reactor::error_buffer`], before its callback: it is no longer to be written.
     pub(super) fn write_errored(&mut self, socket: Handle, epoch: u32, length: usize) {
-        if let Some(connection) = self.current(socket, epoch) {
-            connection.waits_less(length);
+        if self.current(socket, epoch).is_some() {
+            self.waits_less(socket, length);
         }
     }
 
@@ -573,6 +588,10 @@ impl Reactor {
     pub(super) fn finish(&mut self, socket: Handle, epoch: u32) {
         let Some(connection) = self.current(socket, epoch) else { return };
         connection.write.phase = WritePhase::Finished;
+        if connection.is_bounded() {
+            self.bounds_changed(socket);
+        }
+        let connection = &mut self.connections[socket.index()];
         let callbacks =
             connection.queue_mut().map(|queue| std::mem::take(&mut queue.end_callbacks)).unwrap_or_default();
         connection.release_queue();
