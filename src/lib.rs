@@ -118,8 +118,8 @@
 //!    `close` only callbacks that are owed. Bytes that a consumer was attached for arrive once, in order, before `end`.
 //! 5. No loop over things that users can change remembers "next" across a callback.
 //! 6. Every loop has a bound, written beside it. Exceptions: the tick queue, and the users' own recursion.
-//! 7. All `unsafe`, `libc` and `cfg(target…)` live in `sys`, but for one file of `event_loop`, which calls listeners without captures
-//!    by their code.
+//! 7. All `unsafe`, `libc` and `cfg(target…)` live in `sys`, but for one file of `event_loop`, which keeps listeners apart from
+//!    their code.
 //! 8. A stale handle or token is inert everywhere. A panic in a listener leaves the loop usable: the rest of that emission
 //!    is skipped, the listener stays registered (a `once` is consumed), the socket is consistent, nothing leaks.
 //! 9. The clock is read after every wait, when a timer is armed, and when the timer phase begins; activity stamps use the

@@ -17,7 +17,7 @@ use crate::net::text_encoder::encode;
 ///
 /// | from | cost when the kernel does not take it at once |
 /// |---|---|
-/// | `&[u8]`, `&str`, `&Vec<u8>`, `&String`, byte literals | copied |
+/// | `&[u8]`, `&str`, `&Vec<u8>`, `&String`, byte literals | what it did not take is copied |
 /// | `Vec<u8>`, `String` | moved |
 /// | `Rc<[u8]>`, `Arc<[u8]>`, and `bytes::Bytes` with the feature `bytes` | shared: a broadcast copies nothing |
 /// | [`Chunk::from_static`] | nothing |

@@ -30,11 +30,10 @@ use super::events::Events;
 /// of all ones.
 pub(crate) const WAKE_TOKEN: u64 = u64::MAX;
 
-/// Room for events: 192 KiB. A wait that brings so many events costs more in serving them than a second wait does, so more
-/// room would not pay. It is there from the beginning, and untouched until so many come, which costs no memory but
-/// addresses; room that grew in a burst would lie above what the burst allocated, and keep an allocator that returns its
-/// memory from above from returning that.
-const CAPACITY: usize = 16_384;
+/// Room for events: 12 KiB, as many as libuv has room for. A wait costs less than serving one event, so more room would
+/// save next to nothing. It is there from the beginning: room that grew in a burst would lie above what the burst
+/// allocated, and keep an allocator that returns its memory from above from returning that.
+const CAPACITY: usize = 1_024;
 
 /// The selector of one event loop, with the events of its latest wait.
 pub(crate) struct Poller {
