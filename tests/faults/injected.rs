@@ -30,6 +30,8 @@ const HALF: usize = 5000;
 struct Outcome {
     /// `new` of the loop failed.
     no_loop: Option<String>,
+    /// Turns that failed; the next one goes on.
+    turns: Vec<String>,
     server: Vec<String>,
     accepted: Vec<String>,
     client: Vec<String>,
@@ -73,6 +75,7 @@ fn converse(injected: &str) -> Outcome {
         line.into_iter().flat_map(|line| line.split("; ")).filter(|text| !text.is_empty()).map(str::to_owned).collect()
     };
     let outcome = Outcome {
+        turns: texts("turn"),
         no_loop: told.iter().find_map(|line| line.strip_prefix("no loop: ")).map(str::to_owned),
         server: texts("srv"),
         accepted: texts("S"),
@@ -110,6 +113,23 @@ fn fm03_interrupted_calls_are_made_again() {
                 let injected = format!("{call}:error=EINTR:when={which}");
                 assert_eq!(converse(&injected), undisturbed, "{injected}");
             }
+        }
+    });
+}
+
+/// FM11: a wait that fails is an error of the turn, and of nobody else: the next turn makes it again.
+#[test]
+fn fm11_waits_that_fail() {
+    support::within(LONG, || {
+        if !can_inject() {
+            return;
+        }
+        let undisturbed = converse("");
+        for which in ["1", "2", "3", "4"] {
+            let injected = format!("?epoll_wait,?epoll_pwait:error=ENOMEM:when={which}");
+            let mut outcome = converse(&injected);
+            assert_eq!(std::mem::take(&mut outcome.turns), ["poll ENOMEM"], "{injected}");
+            assert_eq!(outcome, undisturbed, "{injected}");
         }
     });
 }
@@ -337,7 +357,12 @@ fn play(mut event_loop: EventLoop, log: Log) -> u64 {
     let failed = server.listen(("127.0.0.1", 0)).is_err();
     assert!(!failed, "errors of listen are events");
     let (begin, mut turns) = (Instant::now(), 0);
-    while event_loop.turn(None).expect("no unhandled error") {
+    loop {
+        match event_loop.turn(None) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => children::tell(format!("turn: {}", describe(&error))),
+        }
         turns += 1;
         assert!(turns < FEW_TURNS, "it does not rest: {:?}, {}", begin.elapsed(), log.whole());
     }
