@@ -14,7 +14,7 @@
 
 use std::mem;
 
-use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes, WriteRequest};
+use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes, WriteRequest};
 use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, WritePhase, WriteQueue};
 use crate::reactor::plain::Plainly;
 use crate::reactor::rare::Rare;
@@ -291,7 +291,7 @@ impl CurrentWrite {
             state: CurrentState::InFlight,
             // Several go out in one call, which counts them first.
             is_text: false,
-            chunks,
+            chunks: Chunks::Several(chunks),
             first: 0,
             offset: 0,
             remaining: length,

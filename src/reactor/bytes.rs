@@ -66,6 +66,33 @@ pub(crate) struct WriteRequest {
     pub(super) is_text: bool,
 }
 
+/// The bytes of one write that waits: usually one chunk, which then needs no memory besides its own.
+pub(crate) enum Chunks {
+    One([QueuedBytes; 1]),
+    Several(Vec<QueuedBytes>),
+}
+
+impl Chunks {
+    pub(crate) fn one(bytes: QueuedBytes) -> Chunks {
+        Chunks::One([bytes])
+    }
+
+    pub(crate) fn as_slice(&self) -> &[QueuedBytes] {
+        match self {
+            Chunks::One(one) => one,
+            Chunks::Several(several) => several,
+        }
+    }
+
+    pub(crate) fn into_each(self) -> impl Iterator<Item = QueuedBytes> {
+        let (one, several) = match self {
+            Chunks::One([one]) => (Some(one), Vec::new()),
+            Chunks::Several(several) => (None, several),
+        };
+        one.into_iter().chain(several)
+    }
+}
+
 /// Who waits for a write: one `write()`, or all that went out in one gathered write.
 #[derive(Default)]
 pub(crate) enum Completion {

@@ -279,7 +279,7 @@ impl Reactor {
         let mut connection = self.connections.remove(socket.index());
         if let Some(queue) = connection.take_queue() {
             self.buffered.less(queue.length);
-            self.graveyard.extend(queue.current.into_iter().flat_map(|current| current.chunks));
+            self.graveyard.extend(queue.current.into_iter().flat_map(|current| current.chunks.into_each()));
             for request in queue.buffered {
                 self.graveyard.push(request.bytes);
                 let error = Some(Error::stream_destroyed("write"));

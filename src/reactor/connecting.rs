@@ -58,7 +58,7 @@ impl Reactor {
                 CurrentState::AwaitsConnect => Error::socket_closed_before_connection(),
                 CurrentState::InFlight => Error::exception(Errno::CANCELED, "write"),
             };
-            self.graveyard.extend(current.chunks);
+            self.graveyard.extend(current.chunks.into_each());
             match current.completion {
                 Completion::Nobody => {}
                 Completion::One(callback) => owed.push((callback, error)),

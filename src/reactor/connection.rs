@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::addresses::BlockList;
 use crate::reactor::bounds::Bounds;
-use crate::reactor::bytes::{Completion, QueuedBytes, WriteRequest};
+use crate::reactor::bytes::{Chunks, Completion, WriteRequest};
 use crate::reactor::flags::flags;
 use crate::reactor::peer::Peer;
 use crate::reactor::rare::{Rare, Settings};
@@ -386,7 +386,7 @@ pub(crate) struct CurrentWrite {
     pub(super) state: CurrentState,
     /// Text that waits for the connection: Node does not count it if the kernel then refuses it.
     pub(super) is_text: bool,
-    pub(super) chunks: Vec<QueuedBytes>,
+    pub(super) chunks: Chunks,
     /// The first chunk that the kernel does not have whole. Those before it stay until the write is over.
     pub(super) first: usize,
     /// Bytes of that chunk that the kernel has.

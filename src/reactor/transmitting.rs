@@ -29,13 +29,14 @@ pub(super) enum Transmitted {
 pub(super) fn transmit(stream: &Stream, current: &mut CurrentWrite) -> Result<Transmitted, Error> {
     loop {
         let offered;
-        let outcome = if let [bytes] = &current.chunks[current.first..] {
+        let left = &current.chunks.as_slice()[current.first..];
+        let outcome = if let [bytes] = left {
             let rest = &bytes.as_slice()[current.offset..];
             offered = rest.len();
             stream.write(rest)
         } else {
             let mut offset = current.offset;
-            let slices: Vec<IoSlice<'_>> = current.chunks[current.first..]
+            let slices: Vec<IoSlice<'_>> = left
                 .iter()
                 .take(MAX_SLICES)
                 .map(|bytes| IoSlice::new(&bytes.as_slice()[std::mem::take(&mut offset)..]))
@@ -66,8 +67,9 @@ pub(super) fn transmit(stream: &Stream, current: &mut CurrentWrite) -> Result<Tr
 fn advance(current: &mut CurrentWrite, taken: usize) {
     current.offset += taken;
     // Bounded by the chunks of this write.
-    while current.first + 1 < current.chunks.len() && current.offset >= current.chunks[current.first].len() {
-        current.offset -= current.chunks[current.first].len();
+    let chunks = current.chunks.as_slice();
+    while current.first + 1 < chunks.len() && current.offset >= chunks[current.first].len() {
+        current.offset -= chunks[current.first].len();
         current.first += 1;
     }
 }

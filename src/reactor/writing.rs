@@ -12,7 +12,7 @@
 use std::io;
 
 use crate::error::Error;
-use crate::reactor::bytes::{Completion, Outgoing, QueuedBytes};
+use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes};
 use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
@@ -122,7 +122,7 @@ impl Reactor {
                 let current = CurrentWrite {
                     state: CurrentState::AwaitsConnect,
                     is_text,
-                    chunks: vec![take_queued(chunk, 0)],
+                    chunks: Chunks::one(take_queued(chunk, 0)),
                     first: 0,
                     offset: 0,
                     remaining: length,
@@ -201,7 +201,7 @@ impl Reactor {
             first: 0,
             // What the kernel has is perhaps not in there any more.
             offset: bytes.len() - remaining,
-            chunks: vec![bytes],
+            chunks: Chunks::one(bytes),
             remaining,
             length,
             completion: Completion::one(callback),
@@ -269,7 +269,7 @@ impl Reactor {
 
     /// What is left of a write when its bytes are no longer needed.
     fn discard(&mut self, current: CurrentWrite) -> (usize, Completion) {
-        for bytes in current.chunks {
+        for bytes in current.chunks.into_each() {
             self.reclaim(bytes);
         }
         (current.length, current.completion)
