@@ -34,7 +34,7 @@ use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
 use crate::sys::resolver::{self, LookupHints, Query};
-use crate::sys::{Clock, Family, Poller, Wait};
+use crate::sys::{Clock, Family, Poller, Time, Wait};
 
 pub(crate) struct Core {
     pub(crate) reactor: Reactor,
@@ -539,7 +539,7 @@ impl Core {
         timer: TimerKey,
         callback: CallbackId,
         closure: Box<dyn FnMut()>,
-        started: crate::sys::Time,
+        started: Time,
     ) {
         let Some(kind) = self.reactor.timers.kind(timer) else {
             // Cleared by its own callback.
@@ -667,16 +667,36 @@ impl Core {
         next.wait_from(now)
     }
 
-    /// The same at the end of a turn that left everything as it was at the end of the one before it. No wait at all when a
-    /// timer is due.
+    /// Waits at the end of a turn that left everything as it was at the end of the one before it, and begins the next one.
+    /// False, without a wait, when a timer is due.
+    ///
+    /// While the next timer is far away the clock need not be asked how far: it was read after the last wait, and a short
+    /// one is not too long. Only a wait that brought nothing is followed by one of the right length, so a loop that becomes
+    /// idle wakes up once for it.
     #[inline]
-    pub(crate) fn longest_wait_again(&self) -> Wait {
+    pub(crate) fn poll_after_usual(&mut self, any_served: bool) -> Result<bool, Error> {
         match self.reactor.timers.next_expiry() {
-            Some(next) => next.wait_from(self.clock.now()),
-            None => Wait::FOREVER,
+            None => self.poll_again(Wait::FOREVER)?,
+            Some(next) if any_served && next.is_beyond(self.reactor.now(), FAR) => self.poll_again(SHORT_WAIT)?,
+            Some(next) => return self.poll_until(next),
         }
+        Ok(true)
+    }
+
+    #[cold]
+    fn poll_until(&mut self, next: Time) -> Result<bool, Error> {
+        let wait = next.wait_from(self.clock.now());
+        if wait == Wait::NONE {
+            return Ok(false);
+        }
+        self.poll_again(wait)?;
+        Ok(true)
     }
 }
+
+/// A timer that is this far away is not late after a [`SHORT_WAIT`], unless the listeners in between take nine seconds.
+const FAR: Duration = Duration::from_secs(10);
+const SHORT_WAIT: Wait = Wait::of(Duration::from_secs(1));
 
 /// Which tables a server's events are in: any of its events will do.
 pub(crate) const SERVER_EVENTS: Event = Event::Server(ServerEvent::Close);

@@ -287,25 +287,29 @@ impl Inner {
     // Never inlined: on its own it is small enough for all that it works with to stay in registers.
     #[inline(never)]
     fn serve_plainly(&self, buffer: &mut [u8; READ_BUFFER], quiet: bool) -> Result<ReadPlainly, Error> {
+        // Whether anything was since the last wait.
+        let mut any = false;
         // Bounded as `serve`.
         loop {
             let mut core = self.core.borrow_mut();
-            core.begin_callback();
             match core.reactor.serve_plainly(buffer) {
                 ReadPlainly::Bytes { socket, count } => {
+                    core.begin_callback();
                     if self.deliver(core, socket, &buffer[..count]) || self.mailbox.wants_stop() {
                         return Ok(ReadPlainly::Bytes { socket, count });
                     }
+                    any = true;
                 }
                 ReadPlainly::Nothing if quiet && !self.mailbox.wants_attention() => {
-                    let wait = core.longest_wait_again();
-                    if wait == Wait::NONE {
+                    if !core.poll_after_usual(std::mem::take(&mut any))? {
                         return Ok(ReadPlainly::Nothing);
                     }
-                    core.poll_again(wait)?;
                 }
                 ReadPlainly::Done => {}
-                other => return Ok(other),
+                other => {
+                    core.begin_callback();
+                    return Ok(other);
+                }
             }
         }
     }

@@ -70,6 +70,13 @@ impl Time {
         Self(self.0.saturating_add(nanoseconds))
     }
 
+    /// Whether this is more than `duration` after `now`.
+    #[inline]
+    pub(crate) const fn is_beyond(self, now: Self, duration: Duration) -> bool {
+        // Lossless for whatever is a number of nanoseconds.
+        self.0.saturating_sub(now.0) > duration.as_nanos() as u64
+    }
+
     /// How long to wait for this, if it is `now` that late. No time at all when it has come.
     #[inline]
     pub(crate) const fn wait_from(self, now: Self) -> Wait {
@@ -94,6 +101,11 @@ impl Wait {
     pub(crate) const NONE: Self = Self(0);
     /// Without limit.
     pub(crate) const FOREVER: Self = Self(u64::MAX);
+
+    /// So long, at most 584 years.
+    pub(crate) const fn of(limit: Duration) -> Self {
+        Self(limit.as_nanos() as u64)
+    }
 
     /// The longest time of it, `None` without limit.
     pub(crate) fn limit(self) -> Option<Duration> {
