@@ -46,6 +46,11 @@
 //! - What Node throws is an `Err` of the call; what Node emits is an event. Nothing is delivered within a call that asks
 //!   for it.
 //! - An `error` event that nobody listens for makes `run` return it, where Node would end the process.
+//! - A server that faces strangers wants bounds, which Node does not have and which are off by default:
+//!   [`max_buffered`](net::ServerOptions::max_buffered) and
+//!   [`max_buffered_total`](EventLoopOptions::max_buffered_total) for output that nobody takes,
+//!   [`Timeouts::server`](net::Timeouts::server) for peers that do nothing,
+//!   [`max_connections`](net::ServerOptions::max_connections), and [`drain`](net::Server::drain) in the end.
 //! - State of your own belongs into the closures, or into the socket: [`Socket::set_data`](net::Socket::set_data).
 //! - Other threads hold a [`LoopHandle`] and post closures. Other descriptors are [watched](watch()), and another loop can
 //!   [own the thread](EventLoop::has_pending).

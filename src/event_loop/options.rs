@@ -32,7 +32,8 @@ pub struct EventLoopOptions {
 }
 
 impl EventLoopOptions {
-    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup, no spinning. Not in Node.
+    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup, no spinning, no cap
+    /// for output that waits. Not in Node.
     ///
     /// ```
     /// use halfclose::{EventLoop, EventLoopOptions};

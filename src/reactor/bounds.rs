@@ -94,6 +94,7 @@ impl Reactor {
     /// Looks at the connections that were marked.
     pub(crate) fn arm_bounds(&mut self, now: Time) {
         let mut changed = std::mem::take(&mut self.changed_bounds);
+        // Bounded by the connections: each is marked once.
         for &socket in &changed {
             self.arm_bound(socket, now);
         }

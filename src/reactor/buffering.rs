@@ -72,6 +72,12 @@ impl Buffered {
         self.latest_refusal = None;
     }
 
+    /// How much more may wait on all sockets.
+    #[inline]
+    pub(super) fn room(&self) -> usize {
+        self.most.map_or(usize::MAX, |most| most.saturating_sub(self.bytes))
+    }
+
     #[inline]
     pub(super) fn is_capped(&self) -> bool {
         self.most.is_some()

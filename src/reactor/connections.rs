@@ -102,6 +102,13 @@ impl Connections {
         Some(connection)
     }
 
+    /// The connection of `socket`, if its output would go the usual way but for a cap. The caller leaves that as it is.
+    pub(crate) fn capped_writer(&mut self, socket: Handle) -> Option<&mut Connection> {
+        let connection = self.slots.get_mut(socket.index())?;
+        let capped = self.looks_at_writes || connection.max_buffered().is_some();
+        if connection.handle == socket && capped && connection.is_ready_to_write() { Some(connection) } else { None }
+    }
+
     /// Whether nobody had hold of this connection since it was read the usual way.
     #[inline]
     pub(crate) fn is_untouched(&self, index: usize) -> bool {

@@ -53,6 +53,7 @@ impl Reactor {
             return;
         }
         let mut sockets = Vec::new();
+        // Bounded by the connections of the loop, as are the rounds below by those of the server.
         for connection in self.connections.iter() {
             if connection.server == Some(server) && connection.counted_by_server() {
                 sockets.push(connection.handle);

@@ -16,7 +16,7 @@ use crate::reactor::handle::Token;
 use crate::reactor::serving::Served;
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
-use crate::sys::Readiness;
+use crate::sys::{Readiness, Time};
 
 /// How far the short way of a read led.
 pub(crate) enum ReadPlainly {
@@ -101,15 +101,24 @@ impl Reactor {
     /// The usual case, in one piece: nothing waits, and the kernel takes it all.
     #[inline]
     pub(crate) fn write_plainly(&mut self, socket: Handle, bytes: &[u8]) -> Plainly {
-        let Some(connection) = self.connections.plain_writer(socket) else { return self.join_plainly(socket, bytes) };
-        let Some(stream) = connection.open_stream() else { return Plainly::Not };
-        let outcome = stream.write_whole(bytes);
-        connection.bytes_dispatched += bytes.len() as u64;
-        connection.last_activity = self.now;
-        match outcome {
-            Ok(()) => Plainly::Whole,
-            Err(outcome) => Plainly::Otherwise(outcome),
+        let Some(connection) = self.connections.plain_writer(socket) else {
+            return self.write_less_plainly(socket, bytes);
+        };
+        connection.write_whole(bytes, self.now)
+    }
+
+    /// The same where there is a cap for what waits, and the write is within it; or it joins one that waits.
+    // Never inlined: the usual write would pay for it.
+    #[inline(never)]
+    fn write_less_plainly(&mut self, socket: Handle, bytes: &[u8]) -> Plainly {
+        let room = self.buffered.room();
+        let Some(connection) = self.connections.capped_writer(socket) else { return self.join_plainly(socket, bytes) };
+        // Nothing waits on this socket.
+        let own_room = connection.max_buffered().map_or(usize::MAX, |cap| cap.bytes);
+        if bytes.len() > room.min(own_room) {
+            return Plainly::Not;
         }
+        connection.write_whole(bytes, self.now)
     }
 
     /// The kernel did not take it all, or said no.
@@ -152,9 +161,27 @@ impl Connection {
         }
     }
 
-    /// Whether a write may go to the kernel at once and nothing follows from its success: it is open, nothing waits or is
-    /// held back, no `drain` is owed, no idle timeout expired, text is sent as it is, and nothing bounds what may wait.
+    /// Whether a write goes to the kernel without a look at its length.
     pub(super) fn writes_plainly(&self) -> bool {
+        self.is_ready_to_write() && self.max_buffered().is_none()
+    }
+
+    /// One attempt to give the kernel all of it.
+    #[inline(always)]
+    fn write_whole(&mut self, bytes: &[u8], now: Time) -> Plainly {
+        let Some(stream) = self.open_stream() else { return Plainly::Not };
+        let outcome = stream.write_whole(bytes);
+        self.bytes_dispatched += bytes.len() as u64;
+        self.last_activity = now;
+        match outcome {
+            Ok(()) => Plainly::Whole,
+            Err(outcome) => Plainly::Otherwise(outcome),
+        }
+    }
+
+    /// Whether a write may go to the kernel at once and nothing follows from its success: it is open, nothing waits or is
+    /// held back, no `drain` is owed, no idle timeout expired, and text is sent as it is.
+    pub(super) fn is_ready_to_write(&self) -> bool {
         let write = &self.write;
         matches!(self.link, Link::Open { .. })
             && write.phase == WritePhase::Open
@@ -165,6 +192,5 @@ impl Connection {
             && !self.idle_expired()
             && !self.destroyed()
             && self.errored().is_none()
-            && self.max_buffered().is_none()
     }
 }

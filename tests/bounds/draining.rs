@@ -85,6 +85,27 @@ fn polite_clients() {
     }
 }
 
+/// Bytes that nobody asked to read do not stand in the way of the peer's end.
+#[test]
+fn unread_bytes() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let server = serve(&log, ServerOptions::new(), 1, move |server, sockets| {
+            assert_eq!(sockets[0].readable_flowing(), None);
+            drain(&log, server, NEVER);
+        });
+        server.listen(("127.0.0.1", 0)).expect("listen");
+        event_loop.turn(Some(Duration::ZERO)).expect("it listens");
+        let mut peer = RawPeer::connect(loopback(port_of(server)));
+        peer.write(b"unread");
+        peer.half_close();
+        event_loop.run().expect("no unhandled error");
+        assert_eq!(peer.drain(), (0, None));
+        assert_eq!(log.texts_of("srv"), ["listening", "connection", "close", "drained(1, 0)"], "{}", log.whole());
+        assert_eq!(log.texts_of("S0"), ["finish", "end", "close(false)"]);
+    });
+}
+
 /// A client that stays, one that takes nothing, one that has ended already, one that is paused and one that ends: those that
 /// are left are reset, without an error here, and all are counted.
 #[test]

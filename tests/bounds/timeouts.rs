@@ -1,7 +1,9 @@
 //! `Timeouts`: SP5, FM23, FM24. Each limit reached, not reached, and put off; all of them in each state of a connection.
 
 use std::cell::{Cell, RefCell};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -325,6 +327,31 @@ fn write_stall() {
     });
 }
 
+/// The same over a unix socket, which has no reset: what the kernel had taken can be read, then comes the end.
+#[test]
+fn write_stall_unix() {
+    support::test(|event_loop| {
+        let (log, directory) = (Log::new(), Directory::new());
+        let listener = UnixListener::bind(directory.socket()).expect("bind");
+        let options = ConnectOptions::new().path(directory.socket()).write_stall_timeout(SHORT);
+        let client = net::connect(options).expect("connect");
+        watch_socket(&log, "C", client);
+        client.on_ready(move |client| {
+            client.write_with(vec![0; MORE_THAN_THE_KERNEL_TAKES], callback(&log, "C", "large"));
+            client.end();
+        });
+        event_loop.run().expect("no unhandled error");
+        log.assert_of(
+            "C",
+            "connect, ready | ~ error(ERR_SOCKET_WRITE_STALL_TIMEOUT) |x large(write ECANCELED) |x close(true)",
+        );
+        let (mut peer, _) = listener.accept().expect("a connection that was");
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).expect("an end");
+        assert!(!bytes.is_empty() && bytes.len() < MORE_THAN_THE_KERNEL_TAKES, "{}", bytes.len());
+    });
+}
+
 /// Output that is corked, or waits for the connection, was not offered to the kernel.
 #[test]
 fn write_stall_is_of_the_kernel() {
@@ -433,6 +460,26 @@ fn half_closed() {
             log.whole()
         );
     }
+}
+
+/// The same over a unix socket, from the side that connects.
+#[test]
+fn half_closed_unix() {
+    support::test(|event_loop| {
+        let (log, directory) = (Log::new(), Directory::new());
+        let listener = UnixListener::bind(directory.socket()).expect("bind");
+        let options = ConnectOptions::new().path(directory.socket()).half_closed_timeout(SHORT);
+        let client = net::connect(options).expect("connect");
+        watch_socket(&log, "C", client);
+        client.end_data("hello");
+        client.resume();
+        event_loop.run().expect("no unhandled error");
+        log.assert_of("C", "connect, ready | ~ finish | ~ error(ERR_SOCKET_HALF_CLOSED_TIMEOUT) |x close(true)");
+        let (mut peer, _) = listener.accept().expect("a connection that was");
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).expect("an end");
+        assert_eq!(bytes, b"hello");
+    });
 }
 
 /// Both sides end in time, and with a long answer: while output waits for the kernel the time does not run.
@@ -557,5 +604,25 @@ fn embedded() {
         assert!(deadline > Instant::now() + NEVER / 2);
         client.destroy();
         assert_eq!(event_loop.next_deadline(), None);
+    });
+}
+
+/// The same without asking for it: a turn that waits for whatever comes is ended by a limit whose time began outside.
+#[test]
+fn embedded_turns() {
+    support::test(|event_loop| {
+        let raw = RawListener::bind();
+        let stream = std::net::TcpStream::connect(raw.address()).expect("a connection");
+        let client = Socket::from_std(stream).expect("a socket");
+        client.on_error(|_, error| assert_eq!(error.code(), Some("ERR_SOCKET_WRITE_STALL_TIMEOUT")));
+        // The loop has been turned before, so that nothing is done for a first time.
+        event_loop.turn(Some(Duration::ZERO)).expect("no unhandled error");
+        client.set_timeouts(Timeouts::new().write_stall_timeout(SHORT));
+        client.write(vec![0; MORE_THAN_THE_KERNEL_TAKES]);
+        while !client.destroyed() {
+            event_loop.turn(None).expect("no unhandled error");
+        }
+        event_loop.run().expect("no unhandled error");
+        assert_eq!((event_loop.connections(), event_loop.timers()), (0, 0));
     });
 }
