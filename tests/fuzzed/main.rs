@@ -1,16 +1,17 @@
-//! What a fuzzer found worth keeping, without the fuzzer: each input of `fuzz/corpora`, through the same check.
+//! What a fuzzer found worth keeping, without the fuzzer: each input of `corpora`, through the same check.
 //!
 //! May touch: those files, and what the checks touch. Invariant: every corpus is there, and is what its fuzzer left of it.
 //!
-//! An input is a line of hexadecimal digits. `README.md` in `fuzz` says how the lines come to be: two tests here, which are
+//! An input is a line of hexadecimal digits. `tests/fuzz/README.md` says how the lines come to be: two tests here, which are
 //! ignored, write them to files for the fuzzer and read what it leaves.
 
-#[path = "fuzz/checks/addresses.rs"]
+#[path = "checks/addresses.rs"]
 mod addresses;
-#[path = "fuzz/checks/block_list.rs"]
+#[path = "checks/block_list.rs"]
 mod block_list;
+#[path = "../support/mod.rs"]
 mod support;
-#[path = "fuzz/checks/text.rs"]
+#[path = "checks/text.rs"]
 mod text;
 
 use std::fs;
@@ -23,13 +24,18 @@ const TARGETS: [&str; 3] = ["addresses", "block_list", "text"];
 /// For some thousand inputs on a machine that is busy.
 const LONG: Duration = Duration::from_secs(120);
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
+/// Where the inputs of a target are stored.
+fn place_of(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzzed/corpora").join(target).with_extension("txt")
+}
+
+/// Where the fuzzer has them.
+fn files_of(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target)
 }
 
 fn stored(target: &str) -> Vec<Vec<u8>> {
-    let path = folder().join("corpora").join(target).with_extension("txt");
-    let text = fs::read_to_string(&path).expect("a stored corpus");
+    let text = fs::read_to_string(place_of(target)).expect("a stored corpus");
     text.lines().filter(|line| !line.starts_with('#')).map(from_hexadecimal).collect()
 }
 
@@ -74,7 +80,7 @@ fn inputs_are_read_as_they_were_written() {
 #[ignore = "writes files for the fuzzer"]
 fn write_files() {
     for target in TARGETS {
-        let corpus = folder().join("corpus").join(target);
+        let corpus = files_of(target);
         fs::create_dir_all(&corpus).expect("a folder");
         for (number, input) in stored(target).iter().enumerate() {
             fs::write(corpus.join(format!("stored-{number}")), input).expect("a file");
@@ -86,13 +92,13 @@ fn write_files() {
 #[ignore = "reads what the fuzzer left"]
 fn read_files() {
     for target in TARGETS {
-        let files = fs::read_dir(folder().join("corpus").join(target)).expect("a corpus");
+        let files = fs::read_dir(files_of(target)).expect("a corpus");
         let mut inputs: Vec<Vec<u8>> =
             files.map(|file| fs::read(file.expect("a file").path()).expect("its bytes")).collect();
         inputs.sort_by_key(|input| (input.len(), input.clone()));
         inputs.dedup();
         let line = |input: &Vec<u8>| input.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
         let text: String = inputs.iter().map(line).collect();
-        fs::write(folder().join("corpora").join(target).with_extension("txt"), text).expect("a stored corpus");
+        fs::write(place_of(target), text).expect("a stored corpus");
     }
 }
