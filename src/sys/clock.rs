@@ -73,8 +73,8 @@ impl Time {
     /// Whether this is more than `duration` after `now`.
     #[inline]
     pub(crate) const fn is_beyond(self, now: Self, duration: Duration) -> bool {
-        // Lossless for whatever is a number of nanoseconds.
-        self.0.saturating_sub(now.0) > duration.as_nanos() as u64
+        // Neither the conversion nor the sum loses anything within 292 years.
+        self.0 > now.0.wrapping_add(duration.as_nanos() as u64)
     }
 
     /// How long to wait for this, if it is `now` that late. No time at all when it has come.
