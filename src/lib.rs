@@ -148,7 +148,8 @@ pub use crate::error::Error;
 pub use crate::event_loop::events::{ErrorSource, Unhandled};
 pub use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
 pub use crate::event_loop::position::position;
-pub use crate::event_loop::{EventLoop, EventLoopOptions, Phase, Position, stop};
+pub use crate::event_loop::stats::{AcceptErrors, Closes, Histogram, Stats, stats};
+pub use crate::event_loop::{EventLoop, EventLoopOptions, Phase, Position, SlowCallback, stop};
 pub use crate::timers::{
     Immediate, Timer, clear_immediate, clear_interval, clear_timeout, next_tick, set_immediate, set_interval,
     set_timeout,

@@ -18,6 +18,7 @@ use crate::event_loop::events::{Event, OwnedArguments, ServerEvent, SocketEvent}
 use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{Action, Attachments, Entry, LeftBehind, ListenerKind, OwnBuffer};
 use crate::event_loop::lookup::Lookups;
+use crate::event_loop::measuring::Measuring;
 use crate::event_loop::running::Running;
 use crate::event_loop::spinning::Spinning;
 use crate::event_loop::watches::{Closures, OnReady};
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     /// How long the resolver may take.
     pub(crate) lookup_timeout: Duration,
     pub(super) spinning: Spinning,
+    pub(super) measuring: Measuring,
     pub(super) graves: Vec<Grave>,
     /// Errors that wrap what users gave, for as long as anything of ours holds one: the last to let go runs their
     /// destructor, and that must be a grave.
@@ -124,6 +126,7 @@ impl Core {
             last_lookup: 0,
             lookup_timeout: options.lookup_timeout,
             spinning: Spinning::new(options.spin),
+            measuring: Measuring::new(options.measure_callbacks),
             graves: Vec::new(),
             foreign_errors: Vec::new(),
             unreported: None,
@@ -143,6 +146,15 @@ impl Core {
     /// The next turn begins with its poll phase: waits, and reads the clock.
     pub(crate) fn poll(&mut self, wait: Wait) -> Result<(), Error> {
         let polled = if self.spinning.is_off() { self.reactor.poll(wait) } else { self.spin_and_poll(wait) };
+        if wait == Wait::NONE {
+            // Nobody slept, so this is where the turn before ended.
+            let before = self.reactor.now();
+            let polled = self.polled(polled);
+            self.measuring.turn_ends(before, self.reactor.now());
+            self.measuring.turn_begins();
+            return polled;
+        }
+        self.measuring.turn_begins();
         self.polled(polled)
     }
 
@@ -467,6 +479,7 @@ impl Core {
         self.clock_is_fresh = self.reactor.timers.next_expiry().is_some();
         if self.clock_is_fresh {
             let now = self.clock.now();
+            self.measuring.time_moves_on(self.reactor.now());
             self.reactor.set_now(now);
             self.reactor.timers.begin(now);
         }
@@ -478,6 +491,24 @@ impl Core {
             self.time_passed();
         }
         due
+    }
+
+    /// The loop is entered by who runs it.
+    pub(crate) fn entered(&mut self) {
+        self.time_passed();
+        self.measuring.entered();
+        if self.measuring.callbacks {
+            self.callbacks_begin_now();
+        }
+    }
+
+    /// The one turn that was asked for is over. Only who measures callbacks looks at the clock for that.
+    pub(crate) fn turn_ended(&mut self) {
+        if self.clock_is_fresh {
+            self.measuring.turn_ends(self.reactor.now(), self.reactor.now());
+        } else if self.measuring.callbacks {
+            self.measuring.turn_ends(self.reactor.now(), self.clock.now());
+        }
     }
 
     /// Code of the user's runs, or the loop is left: what the clock said is old.
@@ -596,22 +627,35 @@ impl Core {
         self.reactor.is_alive() || self.immediates.any_referenced()
     }
 
-    /// How long the poll phase may wait (libuv's `uv_backend_timeout`).
-    pub(crate) fn longest_wait(&self, alive: bool) -> Wait {
+    /// How long the poll phase may wait (libuv's `uv_backend_timeout`). Where the clock is read for it, the turn was that long.
+    pub(crate) fn longest_wait(&mut self, alive: bool) -> Wait {
         if self.stopping || !alive || self.reactor.must_not_wait() || self.immediates.any_referenced() {
             return Wait::NONE;
         }
-        let Some(next) = self.reactor.timers.next_expiry() else { return Wait::FOREVER };
+        let Some(next) = self.reactor.timers.next_expiry() else {
+            if self.measuring.callbacks {
+                self.measuring.turn_ends(self.reactor.now(), self.clock.now());
+            }
+            return Wait::FOREVER;
+        };
         let now = if self.clock_is_fresh { self.reactor.now() } else { self.clock.now() };
+        self.measuring.turn_ends(self.reactor.now(), now);
         next.wait_from(now)
     }
 
     /// The same at the end of a turn that left everything as it was at the end of the one before it. No wait at all when a
     /// timer is due.
     #[inline]
-    pub(crate) fn longest_wait_again(&self) -> Wait {
+    pub(crate) fn longest_wait_again(&mut self) -> Wait {
         match self.reactor.timers.next_expiry() {
-            Some(next) => next.wait_from(self.clock.now()),
+            Some(next) => {
+                let now = self.clock.now();
+                let wait = next.wait_from(now);
+                if wait != Wait::NONE {
+                    self.measuring.quiet_turn_ends(self.reactor.now(), now);
+                }
+                wait
+            }
             None => Wait::FOREVER,
         }
     }

@@ -398,6 +398,18 @@ impl Inner {
         }
     }
 
+    /// A callback and its ticks are over: how long that took is noted, and who wants to know of slow ones is told.
+    pub(super) fn callback_measured(&self) {
+        let Some(slow) = self.core.borrow_mut().measure_callback() else { return };
+        if let Ok(mut hook) = self.slow.try_borrow_mut() {
+            if let Some(hook) = hook.as_mut() {
+                hook(slow);
+            }
+        }
+        // What the hook took is nobody's.
+        self.core.borrow_mut().callbacks_begin_now();
+    }
+
     /// Drops what nothing needs any more.
     pub(crate) fn bury(&self) {
         let graves = self.core.borrow_mut().take_graves();
@@ -506,5 +518,6 @@ pub(crate) fn call_lookup(lookup: &CustomLookup, request: &LookupRequest, callba
 pub(crate) fn drop_everything(inner: Rc<Inner>, items: impl IntoIterator<Item = Item>) {
     drop(items.into_iter().collect::<Vec<_>>());
     drop(inner.unhandled.take());
+    drop(inner.slow.take());
     drop(inner);
 }

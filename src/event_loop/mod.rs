@@ -6,6 +6,7 @@
 //! | `turn` | the phases of a turn |
 //! | [`options`] | how a loop is tuned |
 //! | [`position`] | where in its turns a loop is |
+//! | [`stats`], `measuring` | what a loop has done, and how long it took |
 //! | [`emit`] | the one file that enters user code |
 //! | [`core`] | what the loop owns, behind one borrow |
 //! | [`current`] | the thread's current loop: the one thread-local |
@@ -42,6 +43,7 @@ pub(crate) mod lookup;
 mod lookup_owners;
 pub(crate) mod loop_handle;
 pub(crate) mod mailbox;
+mod measuring;
 pub(crate) mod options;
 pub(crate) mod pipes;
 pub(crate) mod position;
@@ -49,6 +51,7 @@ mod registry;
 mod running;
 mod spinning;
 mod stateless;
+pub(crate) mod stats;
 mod turn;
 pub(crate) mod watches;
 
@@ -67,6 +70,7 @@ use crate::event_loop::events::{ErrorSource, Unhandled};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
 use crate::event_loop::mailbox::Mailbox;
+pub use crate::event_loop::measuring::SlowCallback;
 pub use crate::event_loop::options::EventLoopOptions;
 pub use crate::event_loop::position::{Phase, Position};
 use crate::event_loop::turn::{Progress, Stage, Turns};
@@ -121,6 +125,8 @@ pub struct EventLoop {
     stage: Stage,
     /// Rule M10: due timers run once before the first poll.
     fresh: bool,
+    /// Callbacks are measured.
+    measures: bool,
     /// The poller's descriptor once more, which can be lent while nothing is borrowed.
     descriptor: OwnedFd,
 }
@@ -134,9 +140,12 @@ pub(crate) struct Inner {
     pub(crate) loop_number: u64,
     /// The hook of [`EventLoop::on_unhandled_error`].
     pub(crate) unhandled: RefCell<Option<Hook>>,
+    /// The hook of [`EventLoop::on_slow_callback`].
+    slow: RefCell<Option<SlowHook>>,
 }
 
 type Hook = Box<dyn FnMut(ErrorSource, &Error) -> Unhandled>;
+type SlowHook = Box<dyn FnMut(SlowCallback)>;
 
 impl EventLoop {
     /// Makes this thread's event loop. Not in Node, where it is there from the start.
@@ -188,6 +197,7 @@ impl EventLoop {
         let descriptor = poller.duplicate()?;
         let mailbox = Arc::new(Mailbox::new(poller.waker()?));
         let lookups = Lookups::new(mailbox.clone());
+        let measures = options.measure_callbacks;
         let core = Core::new(options, current::last_generation(), poller, lookups);
         let inner = Rc::new(Inner {
             core: RefCell::new(core),
@@ -195,10 +205,11 @@ impl EventLoop {
             guards: Rc::default(),
             loop_number: LOOPS.fetch_add(1, Ordering::Relaxed) + 1,
             unhandled: RefCell::new(None),
+            slow: RefCell::new(None),
         });
         current::set(inner.clone());
         let buffer = Box::new([0; READ_BUFFER]);
-        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, descriptor })
+        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, measures, descriptor })
     }
 
     /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted. Not in
@@ -225,7 +236,7 @@ impl EventLoop {
     /// ```
     pub fn run(&mut self) -> Result<(), Error> {
         self.settle()?;
-        self.inner.core.borrow_mut().time_passed();
+        self.inner.core.borrow_mut().entered();
         self.fresh = true;
         if self.stage != Stage::Start || self.is_alive() {
             self.begin_with_timers();
@@ -258,11 +269,12 @@ impl EventLoop {
     /// ```
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
         self.settle()?;
-        self.inner.core.borrow_mut().time_passed();
+        self.inner.core.borrow_mut().entered();
         if self.begin_with_timers() && self.work(timeout, Turns::One)? == Progress::Stopped {
             return Ok(self.is_alive());
         }
         self.work(timeout, Turns::One)?;
+        self.inner.core.borrow_mut().turn_ended();
         Ok(self.is_alive())
     }
 

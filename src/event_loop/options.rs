@@ -27,10 +27,11 @@ pub struct EventLoopOptions {
     pub(crate) reads_per_turn: usize,
     pub(crate) lookup_timeout: Duration,
     pub(crate) spin: Spin,
+    pub(crate) measure_callbacks: bool,
 }
 
 impl EventLoopOptions {
-    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup, no spinning. Not in Node.
+    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup, no spinning, no measuring. Not in Node.
     ///
     /// ```
     /// use halfclose::{EventLoop, EventLoopOptions};
@@ -47,6 +48,7 @@ impl EventLoopOptions {
             reads_per_turn: 16,
             lookup_timeout: lookup::DEFAULT_TIMEOUT,
             spin: Spin::Never,
+            measure_callbacks: false,
         }
     }
 
@@ -154,6 +156,25 @@ impl EventLoopOptions {
     #[must_use]
     pub fn spin_adaptively(mut self, limit: Duration) -> EventLoopOptions {
         self.spin = if limit.is_zero() { Spin::Never } else { Spin::Adaptive(limit) };
+        self
+    }
+
+    /// Whether callbacks are measured, and every turn: [`Stats::callback_lengths`](crate::Stats::callback_lengths) and
+    /// [`Stats::turn_lengths`](crate::Stats::turn_lengths). Default false, because the clock is then read once for each
+    /// callback, and the usual deliveries do not go the short way. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, EventLoopOptions, set_immediate};
+    ///
+    /// let mut event_loop = EventLoop::with_options(EventLoopOptions::new().measure_callbacks(true))?;
+    /// set_immediate(|| println!("this takes a while"));
+    /// event_loop.run()?;
+    /// println!("the longest callback took {:?}", event_loop.stats().callback_lengths.longest);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn measure_callbacks(mut self, measure: bool) -> EventLoopOptions {
+        self.measure_callbacks = measure;
         self
     }
 }

@@ -150,12 +150,18 @@ impl EventLoop {
         core.begin_callback();
         let any = next(&mut core);
         core.settle_requests();
+        core.measuring.counts.idle_rounds += u64::from(!any);
         any
     }
 
     /// The rest of a callback, then its ticks.
     fn finish_callback(&self) -> Result<(), Error> {
-        self.inner.drain()
+        let drained = self.inner.drain();
+        if !self.measures {
+            return drained;
+        }
+        self.inner.callback_measured();
+        drained.and_then(|()| self.inner.drain())
     }
 
     /// `stop()` was called, here or by another thread. Asking takes it back.
@@ -174,7 +180,9 @@ impl EventLoop {
             wait = Wait::NONE;
         }
         core.phase = Phase::Poll;
-        core.poll(wait)
+        core.poll(wait)?;
+        core.callbacks_begin();
+        Ok(())
     }
 
     /// The poll phase, one callback after the other: ready descriptors first, then what other threads handed over.
@@ -187,7 +195,9 @@ impl EventLoop {
         let mut quiet = false;
         // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
         loop {
-            let served = match inner.serve_plainly(&mut self.buffer, quiet)? {
+            let plainly =
+                if self.measures { inner.serve_measured() } else { inner.serve_plainly(&mut self.buffer, quiet)? };
+            let served = match plainly {
                 ReadPlainly::Bytes { socket, .. } => {
                     inner.core.borrow_mut().reactor.lent(socket);
                     Served::Callback
@@ -198,6 +208,7 @@ impl EventLoop {
                     match core.reactor.serve(&mut *self.buffer) {
                         Served::Nothing => {
                             core.settle_requests();
+                            core.measuring.counts.idle_rounds += 1;
                             quiet = false;
                             continue;
                         }
@@ -205,7 +216,10 @@ impl EventLoop {
                     }
                 }
                 ReadPlainly::Done => continue,
-                ReadPlainly::Nothing => Served::Nothing,
+                ReadPlainly::Nothing => {
+                    inner.core.borrow_mut().measuring.counts.idle_rounds += 1;
+                    Served::Nothing
+                }
             };
             let mut core = inner.core.borrow_mut();
             core.settle_requests();
@@ -226,6 +240,7 @@ impl EventLoop {
                     }
                     let wait = core.longest_wait(true);
                     core.poll(wait)?;
+                    core.callbacks_begin();
                     continue;
                 }
             }
@@ -240,7 +255,7 @@ impl EventLoop {
                 break;
             }
             let Some(item) = self.inner.mailbox.take() else { break };
-            self.inner.core.borrow_mut().begin_callback();
+            self.inner.core.borrow_mut().begin_to_receive(&item);
             self.inner.receive(item);
             self.finish_callback()?;
             if self.must_stop() {
@@ -259,7 +274,10 @@ impl EventLoop {
                 core.next_due()
             };
             match due {
-                None => return Ok(Progress::Done),
+                None => {
+                    self.inner.core.borrow_mut().measuring.counts.idle_rounds += 1;
+                    return Ok(Progress::Done);
+                }
                 Some(Due::Idle | Due::Attempt) => {}
                 Some(Due::Lookup(timer)) => self.inner.core.borrow_mut().lookup_expired(timer),
                 Some(Due::User { timer, callback }) => self.inner.call_timer(timer, callback),
@@ -295,7 +313,7 @@ impl Inner {
                     }
                     core.poll_again(wait)?;
                 }
-                ReadPlainly::Done => {}
+                ReadPlainly::Done => core.measuring.counts.idle_rounds += 1,
                 other => return Ok(other),
             }
         }

@@ -59,6 +59,7 @@ impl Reactor {
         let had_handle = !connection.link.is_detached() || bound.is_some();
         drop(bound);
         let canceled = self.canceled_attempts(socket);
+        self.count_close(socket, error.as_ref());
         self.close_link(socket);
         let tick = match error {
             Some(error) => ConnectionTick::ErrorThenClosed(error),

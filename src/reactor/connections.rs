@@ -32,6 +32,10 @@ impl Connections {
         self.slots.len()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.slots.iter().map(|(_, connection)| connection)
+    }
+
     /// Where the next one will be put.
     pub(crate) fn next_index(&self) -> usize {
         self.slots.vacant_key()

@@ -26,6 +26,7 @@
 //! | [`ready`] | readiness that no new kernel event will announce |
 //! | [`serving`] | the poll and pending phases, one callback at a time |
 //! | [`watching`] | foreign descriptors |
+//! | [`counters`], [`histogram`] | what is counted, for who asks |
 //! | [`properties`] | what can be asked of a connection |
 //! | [`text_decoder`] | the encodings of `setEncoding` |
 //! | [`bytes`] | outgoing bytes, and who waits for them |
@@ -45,8 +46,10 @@ pub(crate) mod closing;
 pub(crate) mod connecting;
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod counters;
 pub(crate) mod flags;
 pub(crate) mod handle;
+pub(crate) mod histogram;
 pub(crate) mod idle;
 pub(crate) mod peer;
 pub(crate) mod plain;
@@ -76,6 +79,7 @@ use crate::reactor::bytes::QueuedBytes;
 use crate::reactor::closing::Closing;
 use crate::reactor::connection::{Connection, ConnectionOptions, Link};
 use crate::reactor::connections::Connections;
+use crate::reactor::counters::Counters;
 use crate::reactor::handle::Generations;
 pub(crate) use crate::reactor::handle::{Generation, Handle};
 use crate::reactor::ready::ReadyList;
@@ -175,6 +179,7 @@ pub(crate) struct Reactor {
     abandoned_lookups: Vec<LookupId>,
     /// When the attempt that is about to start was announced.
     attempt_began: Time,
+    counters: Counters,
 }
 
 impl Reactor {
@@ -204,6 +209,7 @@ impl Reactor {
             freed_servers: Vec::new(),
             abandoned_lookups: Vec::new(),
             attempt_began: Time::ZERO,
+            counters: Counters::default(),
         }
     }
 

@@ -61,6 +61,7 @@ impl Reactor {
                 self.received_bytes(socket, &buffer[..count])
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.counters.blocked_reads += 1;
                 connection.announced.remove(Readiness::READABLE);
                 Received::Nothing
             }

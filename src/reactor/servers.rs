@@ -335,15 +335,22 @@ impl Reactor {
         let Some(found) = found.filter(|found| found.generation == server.generation()) else { return false };
         let Some(listener) = &found.listener else { return false };
         match listener.acceptor.accept() {
-            Ok((stream, peer)) => self.admit(server, stream, peer),
+            Ok((stream, peer)) => {
+                self.counters.accepts += 1;
+                self.admit(server, stream, peer)
+            }
             Err(error) => {
                 let errno = Errno::from_io(&error);
                 if error.kind() == io::ErrorKind::WouldBlock {
                     found.announced.remove(Readiness::READABLE);
-                } else if errno == Errno::TOO_MANY_FILES || errno == Errno::TOO_MANY_FILES_IN_SYSTEM {
+                    return false;
+                }
+                self.counters.accept_failed(errno);
+                if errno == Errno::TOO_MANY_FILES || errno == Errno::TOO_MANY_FILES_IN_SYSTEM {
                     // Shedding is bounded: what may be left is looked at again. Where it cannot be done at all, those
                     // who wait stay in the backlog for the next edge.
                     let shed = self.reserve.shed(&listener.acceptor);
+                    self.counters.shed += shed.as_ref().map_or(0, |&count| count as u64);
                     if !shed.is_ok_and(|count| count > 0) {
                         found.announced.remove(Readiness::READABLE);
                     }

@@ -155,13 +155,19 @@ impl Reactor {
             Ok(count) if count == length => {
                 self.written(socket, 0, Completion::one(callback), None, Moment::Synchronous);
             }
-            Ok(count) => self.put_in_flight(socket, take_queued(chunk), count, length, callback),
+            Ok(count) => {
+                self.counters.written_in_part(count);
+                self.put_in_flight(socket, take_queued(chunk), count, length, callback);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.counters.written_in_part(0);
                 self.put_in_flight(socket, take_queued(chunk), 0, length, callback);
             }
             Err(error) => {
                 if is_text {
                     self.connections[socket.index()].bytes_dispatched -= length as u64;
+                } else {
+                    self.counters.failed_to_send(length);
                 }
                 let error = Error::exception(Errno::from_io(&error), "write");
                 self.written(socket, 0, Completion::one(callback), Some(error), Moment::Synchronous);
@@ -237,12 +243,16 @@ impl Reactor {
                 self.written(socket, length, completion, None, moment);
             }
             Ok(()) => {
+                self.counters.written_in_part(current.length - current.remaining);
                 current.state = CurrentState::InFlight;
                 self.fly(socket, current);
             }
             Err(error) => {
                 if current.is_text {
                     self.connections[socket.index()].bytes_dispatched -= current.length as u64;
+                    self.counters.sent_and_not_counted(current.length - current.remaining);
+                } else {
+                    self.counters.failed_to_send(current.remaining);
                 }
                 let (length, completion) = self.discard(current);
                 self.written(socket, length, completion, Some(error), moment);
@@ -266,12 +276,16 @@ impl Reactor {
         let queue = connection.rare.as_mut().and_then(|rare| rare.queue.as_mut());
         let Some(queue) = queue else { return false };
         let Some(current) = queue.current.as_mut() else { return false };
+        let before = current.remaining;
         let outcome = transmit(stream, current);
         if outcome.is_ok() && current.remaining > 0 {
+            let sent = before - current.remaining;
+            self.counters.written_in_part(sent);
             return false;
         }
         let Some(current) = queue.current.take() else { return false };
         self.requests -= 1;
+        let unsent = current.remaining;
         let (length, completion) = self.discard(current);
         match outcome {
             Ok(()) => {
@@ -281,7 +295,10 @@ impl Reactor {
                 }
                 self.written(socket, length, completion, None, Moment::Later);
             }
-            Err(error) => self.written(socket, length, completion, Some(error), Moment::Later),
+            Err(error) => {
+                self.counters.failed_to_send(unsent);
+                self.written(socket, length, completion, Some(error), Moment::Later);
+            }
         }
         true
     }
