@@ -147,6 +147,7 @@ mod watches;
 pub use crate::error::Error;
 pub use crate::event_loop::events::{ErrorSource, Unhandled};
 pub use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
+pub use crate::event_loop::panics::{PanicPolicy, PanicSource};
 pub use crate::event_loop::position::position;
 pub use crate::event_loop::stats::{AcceptErrors, Closes, Histogram, Stats, stats};
 pub use crate::event_loop::{EventLoop, EventLoopOptions, Phase, Position, SlowCallback, stop};

@@ -19,6 +19,7 @@ use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{Action, Attachments, Entry, LeftBehind, ListenerKind, OwnBuffer};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::measuring::Measuring;
+use crate::event_loop::panics::Panics;
 use crate::event_loop::running::Running;
 use crate::event_loop::spinning::Spinning;
 use crate::event_loop::watches::{Closures, OnReady};
@@ -53,6 +54,7 @@ pub(crate) struct Core {
     pub(crate) lookup_timeout: Duration,
     pub(super) spinning: Spinning,
     pub(super) measuring: Measuring,
+    pub(super) panics: Panics,
     pub(super) graves: Vec<Grave>,
     /// Errors that wrap what users gave, for as long as anything of ours holds one: the last to let go runs their
     /// destructor, and that must be a grave.
@@ -127,6 +129,7 @@ impl Core {
             lookup_timeout: options.lookup_timeout,
             spinning: Spinning::new(options.spin),
             measuring: Measuring::new(options.measure_callbacks),
+            panics: Panics::new(options.panic_policy),
             graves: Vec::new(),
             foreign_errors: Vec::new(),
             unreported: None,

@@ -4,6 +4,7 @@
 //! What it may touch: the loop's [`Core`](crate::event_loop::core::Core), in short borrows between two entries. Invariant: nothing is borrowed while
 //! user code runs, except the one listener that is running, so every command may be given from anywhere.
 
+use std::any::Any;
 use std::cell::{Cell, RefMut};
 use std::rc::Rc;
 
@@ -18,6 +19,7 @@ use crate::event_loop::events::{
 use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Attachment, Entry, Listener, OwnBuffer, Table};
 use crate::event_loop::mailbox::Item;
+use crate::event_loop::panics::{Blame, PanicSource};
 use crate::event_loop::stateless::{DataListener, Stateless};
 use crate::event_loop::watches::{OnReady, Readiness, Watch};
 use crate::reactor::reading::Received;
@@ -227,7 +229,9 @@ impl Inner {
         }
         let received = self.core.borrow_mut().reactor.read_ready(socket, &mut own.buffer);
         if let Received::Lent(count) = received {
+            let blame = Blame::on(self, PanicSource::Socket(Socket::from_handle(socket)));
             reading.go_on = (own.call)(Socket::from_handle(socket), &mut own.buffer, count);
+            blame.lift();
         }
     }
 
@@ -289,8 +293,10 @@ impl Inner {
             return;
         }
         let _running = RunningStateless { inner: self };
+        let blame = Blame::on_listener(self, owner, arguments);
         stateless.call(arguments);
         self.deliver_missed(owner, number, |arguments| stateless.call(arguments));
+        blame.lift();
     }
 
     /// The same for one with captures.
@@ -299,8 +305,10 @@ impl Inner {
             self.core.borrow_mut().running.miss(owner, number, arguments.keep());
             return;
         };
+        let blame = Blame::on_listener(self, owner, arguments);
         closure(arguments);
         self.deliver_missed(owner, number, &mut *closure);
+        blame.lift();
     }
 
     /// An internal listener, and what it leads to at its place in the order.
@@ -330,14 +338,18 @@ impl Inner {
     fn call(&self, callback: CallbackId) {
         let callback = self.core.borrow_mut().callbacks.take(callback);
         if let Some(Callback::Call(call)) = callback {
+            let blame = Blame::on(self, PanicSource::Tick);
             call();
+            blame.lift();
         }
     }
 
     fn complete(&self, owner: Handle, callback: CallbackId, error: Option<&Error>) {
         let callback = self.core.borrow_mut().callbacks.take(callback);
         if let Some(Callback::Complete(complete)) = callback {
+            let blame = Blame::on(self, PanicSource::Socket(Socket::from_handle(owner)));
             complete(Socket::from_handle(owner), error.map_or(Ok(()), Err));
+            blame.lift();
         }
     }
 
@@ -349,32 +361,42 @@ impl Inner {
         };
         let Some(closure) = closure else { return };
         let mut running = RunningTimer { inner: self, timer, callback, started, closure: Some(closure) };
+        let blame = Blame::on(self, PanicSource::Timer);
         if let Some(closure) = &mut running.closure {
             closure();
         }
+        blame.lift();
     }
 
     /// A foreign descriptor that is ready.
     fn call_watch(&self, watch: Handle, found: Found) {
         let Some(on_ready) = self.core.borrow_mut().borrow_watch(watch) else { return };
         let mut running = RunningWatch { inner: self, watch, on_ready: Some(on_ready) };
+        let blame = Blame::on(self, PanicSource::Watch(Watch::from_handle(watch)));
         if let Some(on_ready) = &mut running.on_ready {
             on_ready(Watch::from_handle(watch), Readiness::new(found));
         }
+        blame.lift();
     }
 
     /// The next immediate of the phase. False when there is none.
     pub(crate) fn call_next_immediate(&self) -> bool {
         let Some(callback) = self.core.borrow_mut().immediates.next() else { return false };
         self.core.borrow_mut().begin_callback();
+        let blame = Blame::on(self, PanicSource::Immediate);
         callback();
+        blame.lift();
         true
     }
 
     /// Something that another thread handed over.
     pub(crate) fn receive(&self, item: Item) {
         match item {
-            Item::Call(call) => call(),
+            Item::Call(call) => {
+                let blame = Blame::on(self, PanicSource::Post);
+                call();
+                blame.lift();
+            }
             Item::Lookup(answer) => {
                 let mut core = self.core.borrow_mut();
                 core.lookup_finished(answer);
@@ -387,11 +409,13 @@ impl Inner {
     }
 
     fn unhandled(&self, source: ErrorSource, error: Error) -> Result<(), Error> {
+        let blame = Blame::on(self, PanicSource::Other);
         let decision = match self.unhandled.try_borrow_mut() {
             Ok(mut hook) => hook.as_mut().map_or(Unhandled::Return, |hook| hook(source, &error)),
             // An error within the hook itself.
             Err(_) => Unhandled::Return,
         };
+        blame.lift();
         match decision {
             Unhandled::Continue => Ok(()),
             Unhandled::Return => Err(error),
@@ -403,17 +427,30 @@ impl Inner {
         let Some(slow) = self.core.borrow_mut().measure_callback() else { return };
         if let Ok(mut hook) = self.slow.try_borrow_mut() {
             if let Some(hook) = hook.as_mut() {
+                let blame = Blame::on(self, PanicSource::Other);
                 hook(slow);
+                blame.lift();
             }
         }
         // What the hook took is nobody's.
         self.core.borrow_mut().callbacks_begin_now();
     }
 
+    /// A panic did not end the loop: who wants to know is told, and has its payload.
+    pub(super) fn tell_panic(&self, source: PanicSource, payload: Box<dyn Any + Send>) {
+        if let Ok(mut hook) = self.panicked.try_borrow_mut() {
+            if let Some(hook) = hook.as_mut() {
+                hook(source, payload);
+            }
+        }
+    }
+
     /// Drops what nothing needs any more.
     pub(crate) fn bury(&self) {
         let graves = self.core.borrow_mut().take_graves();
+        let blame = Blame::on(self, PanicSource::Other);
         drop(graves);
+        blame.lift();
     }
 }
 
@@ -519,5 +556,6 @@ pub(crate) fn drop_everything(inner: Rc<Inner>, items: impl IntoIterator<Item = 
     drop(items.into_iter().collect::<Vec<_>>());
     drop(inner.unhandled.take());
     drop(inner.slow.take());
+    drop(inner.panicked.take());
     drop(inner);
 }

@@ -6,6 +6,7 @@
 //! | `turn` | the phases of a turn |
 //! | [`options`] | how a loop is tuned |
 //! | [`position`] | where in its turns a loop is |
+//! | [`panics`] | whether a panic ends it |
 //! | [`stats`], `measuring` | what a loop has done, and how long it took |
 //! | [`emit`] | the one file that enters user code |
 //! | [`core`] | what the loop owns, behind one borrow |
@@ -45,6 +46,7 @@ pub(crate) mod loop_handle;
 pub(crate) mod mailbox;
 mod measuring;
 pub(crate) mod options;
+pub(crate) mod panics;
 pub(crate) mod pipes;
 pub(crate) mod position;
 mod registry;
@@ -72,6 +74,7 @@ use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
 use crate::event_loop::mailbox::Mailbox;
 pub use crate::event_loop::measuring::SlowCallback;
 pub use crate::event_loop::options::EventLoopOptions;
+use crate::event_loop::panics::{PanicHook, PanicPolicy};
 pub use crate::event_loop::position::{Phase, Position};
 use crate::event_loop::turn::{Progress, Stage, Turns};
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
@@ -127,6 +130,7 @@ pub struct EventLoop {
     fresh: bool,
     /// Callbacks are measured.
     measures: bool,
+    panic_policy: PanicPolicy,
     /// The poller's descriptor once more, which can be lent while nothing is borrowed.
     descriptor: OwnedFd,
 }
@@ -142,6 +146,8 @@ pub(crate) struct Inner {
     pub(crate) unhandled: RefCell<Option<Hook>>,
     /// The hook of [`EventLoop::on_slow_callback`].
     slow: RefCell<Option<SlowHook>>,
+    /// The hook of [`EventLoop::on_panic`].
+    panicked: RefCell<Option<PanicHook>>,
 }
 
 type Hook = Box<dyn FnMut(ErrorSource, &Error) -> Unhandled>;
@@ -197,7 +203,7 @@ impl EventLoop {
         let descriptor = poller.duplicate()?;
         let mailbox = Arc::new(Mailbox::new(poller.waker()?));
         let lookups = Lookups::new(mailbox.clone());
-        let measures = options.measure_callbacks;
+        let (measures, panic_policy) = (options.measure_callbacks, options.panic_policy);
         let core = Core::new(options, current::last_generation(), poller, lookups);
         let inner = Rc::new(Inner {
             core: RefCell::new(core),
@@ -206,10 +212,11 @@ impl EventLoop {
             loop_number: LOOPS.fetch_add(1, Ordering::Relaxed) + 1,
             unhandled: RefCell::new(None),
             slow: RefCell::new(None),
+            panicked: RefCell::new(None),
         });
         current::set(inner.clone());
         let buffer = Box::new([0; READ_BUFFER]);
-        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, measures, descriptor })
+        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, measures, panic_policy, descriptor })
     }
 
     /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted. Not in
@@ -397,7 +404,7 @@ impl EventLoop {
 
     /// Finishes what an interruption left, and the ticks that were queued outside the loop.
     fn settle(&mut self) -> Result<(), Error> {
-        self.inner.drain()
+        self.surviving(|event_loop| event_loop.inner.drain())
     }
 }
 

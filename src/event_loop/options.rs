@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::event_loop::lookup;
+use crate::event_loop::panics::PanicPolicy;
 use crate::event_loop::spinning::Spin;
 
 /// How [`EventLoop::with_options`](crate::EventLoop::with_options) makes a loop. Not in Node, whose numbers are
@@ -28,10 +29,12 @@ pub struct EventLoopOptions {
     pub(crate) lookup_timeout: Duration,
     pub(crate) spin: Spin,
     pub(crate) measure_callbacks: bool,
+    pub(crate) panic_policy: PanicPolicy,
 }
 
 impl EventLoopOptions {
-    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup, no spinning, no measuring. Not in Node.
+    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup, no spinning, no measuring; panics come out
+    /// of `run`. Not in Node.
     ///
     /// ```
     /// use halfclose::{EventLoop, EventLoopOptions};
@@ -49,6 +52,7 @@ impl EventLoopOptions {
             lookup_timeout: lookup::DEFAULT_TIMEOUT,
             spin: Spin::Never,
             measure_callbacks: false,
+            panic_policy: PanicPolicy::Propagate,
         }
     }
 
@@ -175,6 +179,54 @@ impl EventLoopOptions {
     #[must_use]
     pub fn measure_callbacks(mut self, measure: bool) -> EventLoopOptions {
         self.measure_callbacks = measure;
+        self
+    }
+
+    /// What happens when user code panics that the loop called; default [`PanicPolicy::Propagate`]: it comes out of
+    /// [`EventLoop::run`](crate::EventLoop::run), and the next `run` goes on. Not in Node, where an exception that nobody
+    /// catches ends the process.
+    ///
+    /// With [`PanicPolicy::CloseSocket`] the loop goes on, and who made it panic pays:
+    ///
+    /// - A listener of a socket, or a callback given to its `write` or `end`: the socket is destroyed, as by
+    ///   `destroy_with` an error whose code is `ERR_LISTENER_PANICKED`, except that no `error` is emitted: the program
+    ///   could do nothing about it that its own listeners have not failed to do. The rest of that emission is skipped;
+    ///   an event that was to follow it in the same callback comes (`ready` after `connect`), as after any `destroy` there;
+    ///   callbacks that wait are given the error; and `close` follows, with `had_error` true. So the peer sees its
+    ///   connection end, or a reset if bytes of its were not read. A socket that was destroyed already stays as it was.
+    /// - A `connection` listener of a server: the same for the new connection. The server goes on.
+    /// - Any other listener of a server, a timer, an immediate, a tick, a post, a watch, a hook, a destructor: nobody is
+    ///   destroyed. The rest of an emission is skipped; an interval goes on, and so does a watch.
+    ///
+    /// [`EventLoop::on_panic`](crate::EventLoop::on_panic) is told of each. When a command within one listener emitted
+    /// within the call (`pause`, say), and a listener of that panicked, the panic went through both: all sockets that it
+    /// went through are destroyed. A panic that is no callback's, of code outside of `run`, or of this crate itself, comes
+    /// out as ever; so does every panic where the program is built to abort.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, EventLoopOptions, PanicPolicy, net};
+    ///
+    /// let options = EventLoopOptions::new().panic_policy(PanicPolicy::CloseSocket);
+    /// let mut event_loop = EventLoop::with_options(options)?;
+    /// let server = net::create_server(|socket| {
+    ///     socket.on_data(|_, bytes| assert!(bytes.is_ascii(), "not a protocol of ours"));
+    /// });
+    /// server.listen(("127.0.0.1", 0))?;
+    /// server.once_listening(|server| {
+    ///     let client = net::connect(server.address().unwrap()).unwrap();
+    ///     client.write(&[0xff]);
+    ///     client.resume();
+    ///     client.on_close(move |_, _| {
+    ///         server.close();
+    ///     });
+    /// });
+    /// event_loop.run()?; // the client was disconnected, and nothing else happened
+    /// assert_eq!(event_loop.stats().panics, 1);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn panic_policy(mut self, policy: PanicPolicy) -> EventLoopOptions {
+        self.panic_policy = policy;
         self
     }
 }

@@ -54,6 +54,8 @@ pub struct Stats {
     pub turns: u64,
     /// Callbacks of the loop: events, timers, immediates and posts that were served, each with the ticks that followed it.
     pub callbacks: u64,
+    /// Panics that the loop went on after, as [`PanicPolicy`](crate::PanicPolicy) has it.
+    pub panics: u64,
     /// How long turns took: from the end of a wait to the beginning of the next.
     ///
     /// Only what the loop knows without looking at the clock for it: every turn while a timer is armed, and turns that
@@ -91,6 +93,7 @@ impl Stats {
             lookups,
             turns: core.turn,
             callbacks: core.callback - measuring.idle_rounds(core.turn),
+            panics: core.panics.survived,
             turn_lengths: measuring.turn_lengths.histogram(),
             callback_lengths: measuring.callback_lengths.histogram(),
         }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::event_loop::core::Core;
+use crate::event_loop::handles::Socket;
+use crate::event_loop::panics::PanicSource;
 use crate::event_loop::{EventLoop, Inner, Phase, READ_BUFFER};
 use crate::reactor::Due;
 use crate::reactor::plain::ReadPlainly;
@@ -49,10 +51,25 @@ pub(super) enum Progress {
 }
 
 impl EventLoop {
+    /// Does the work of a turn, or of all of them. Where a panic does not end it, the rest of the callback with the panic
+    /// comes first, and then what was to follow.
+    pub(super) fn work(&mut self, timeout: Option<Duration>, turns: Turns) -> Result<Progress, Error> {
+        let mut resumed = false;
+        self.surviving(|event_loop| {
+            if std::mem::replace(&mut resumed, true) {
+                event_loop.finish_callback()?;
+                if event_loop.must_stop() {
+                    return Ok(Progress::Stopped);
+                }
+            }
+            event_loop.go_round(timeout, turns)
+        })
+    }
+
     /// The phases of a turn, from where it stands to its end. This is the whole loop, as libuv has it:
     ///
     /// pending → poll → pending again → immediates → closing → timers.
-    pub(super) fn work(&mut self, timeout: Option<Duration>, turns: Turns) -> Result<Progress, Error> {
+    fn go_round(&mut self, timeout: Option<Duration>, turns: Turns) -> Result<Progress, Error> {
         let inner = self.inner.clone();
         let _idle_again = Entered::new(&inner);
         // Bounded by the stages: each round begins the next, and the last returns unless all turns are asked for; then by
@@ -345,7 +362,9 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let mut core = self.inner.core.borrow_mut();
         core.phase = Phase::Idle;
-        // A panic may have left it there.
-        core.running.sole = None;
+        // A panic left it there.
+        if let Some((socket, _)) = core.running.sole.take() {
+            core.panic_passes(PanicSource::Socket(Socket::from_handle(socket)));
+        }
     }
 }

@@ -76,6 +76,15 @@ impl Reactor {
         self.leave_server(socket);
     }
 
+    /// The same without an `error` event; `close` says that there was one.
+    pub(crate) fn destroy_silently(&mut self, socket: Handle, error: Error) {
+        let Some(connection) = self.live(socket) else { return };
+        if !connection.destroyed() {
+            connection.set_error_emitted(true);
+            self.destroy(socket, Some(error));
+        }
+    }
+
     /// Closes the descriptor and settles what counted for keeping the loop alive.
     fn close_link(&mut self, socket: Handle) {
         let connection = &mut self.connections[socket.index()];

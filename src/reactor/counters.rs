@@ -37,6 +37,8 @@ pub struct Closes {
     pub reset_by_peer: u64,
     /// `ETIMEDOUT`: the peer did not answer the kernel any more.
     pub timed_out: u64,
+    /// Because a listener panicked, where that is the policy.
+    pub panicked: u64,
     /// With any other error.
     pub failed: u64,
     /// The connection goes on elsewhere: `into_std`, and the like.
@@ -46,8 +48,8 @@ pub struct Closes {
 impl Closes {
     /// All of them: [`opened`](crate::Stats::opened) less this is how many are open. Not in Node.
     pub fn total(&self) -> u64 {
-        let Closes { ended, destroyed, reset, reset_by_peer, timed_out, failed, handed_over } = *self;
-        ended + destroyed + reset + reset_by_peer + timed_out + failed + handed_over
+        let Closes { ended, destroyed, reset, reset_by_peer, timed_out, panicked, failed, handed_over } = *self;
+        ended + destroyed + reset + reset_by_peer + timed_out + panicked + failed + handed_over
     }
 }
 
@@ -136,6 +138,7 @@ impl Counters {
                 Some("ECONNRESET" | "EPIPE") => &mut closes.reset_by_peer,
                 Some("ETIMEDOUT") => &mut closes.timed_out,
                 Some("ABORT_ERR") => &mut closes.destroyed,
+                Some("ERR_LISTENER_PANICKED") => &mut closes.panicked,
                 Some(_) | None => &mut closes.failed,
             },
         };
