@@ -114,8 +114,12 @@ pub(crate) struct ConnectPlan {
 impl Core {
     pub(crate) fn new(options: EventLoopOptions, last_generation: u64, poller: Poller, lookups: Lookups) -> Core {
         let budgets = Budgets { accepts: options.accepts_per_turn, reads: options.reads_per_turn };
+        let mut reactor = Reactor::new(last_generation, budgets, poller);
+        if options.receive_timestamps {
+            reactor.stamp_what_is_received();
+        }
         Core {
-            reactor: Reactor::new(last_generation, budgets, poller),
+            reactor,
             clock: Clock::new(),
             sockets: Attachments::default(),
             servers: Attachments::default(),

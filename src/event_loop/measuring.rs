@@ -152,7 +152,7 @@ impl Core {
 
 impl Inner {
     /// What the short way of the usual deliveries begins with, where it is not taken.
-    pub(super) fn serve_measured(&self) -> ReadPlainly {
+    pub(super) fn serve_thoroughly(&self) -> ReadPlainly {
         let mut core = self.core.borrow_mut();
         core.begin_callback();
         if core.reactor.has_current_event() { ReadPlainly::Not } else { ReadPlainly::Nothing }
@@ -194,6 +194,7 @@ impl EventLoop {
     pub fn on_slow_callback(&mut self, limit: Duration, hook: impl FnMut(SlowCallback) + 'static) {
         let old = self.inner.slow.replace(Some(Box::new(hook)));
         self.measures = true;
+        self.plainly = false;
         let mut core = self.inner.core.borrow_mut();
         core.measuring.callbacks = true;
         core.measuring.slow = Some(limit);

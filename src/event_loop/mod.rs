@@ -130,6 +130,8 @@ pub struct EventLoop {
     fresh: bool,
     /// Callbacks are measured.
     measures: bool,
+    /// The usual deliveries go the short way.
+    plainly: bool,
     panic_policy: PanicPolicy,
     /// The poller's descriptor once more, which can be lent while nothing is borrowed.
     descriptor: OwnedFd,
@@ -204,6 +206,7 @@ impl EventLoop {
         let mailbox = Arc::new(Mailbox::new(poller.waker()?));
         let lookups = Lookups::new(mailbox.clone());
         let (measures, panic_policy) = (options.measure_callbacks, options.panic_policy);
+        let plainly = !measures && !options.receive_timestamps;
         let core = Core::new(options, current::last_generation(), poller, lookups);
         let inner = Rc::new(Inner {
             core: RefCell::new(core),
@@ -216,7 +219,7 @@ impl EventLoop {
         });
         current::set(inner.clone());
         let buffer = Box::new([0; READ_BUFFER]);
-        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, measures, panic_policy, descriptor })
+        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, measures, plainly, panic_policy, descriptor })
     }
 
     /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted. Not in

@@ -30,6 +30,7 @@ pub struct EventLoopOptions {
     pub(crate) spin: Spin,
     pub(crate) measure_callbacks: bool,
     pub(crate) panic_policy: PanicPolicy,
+    pub(crate) receive_timestamps: bool,
 }
 
 impl EventLoopOptions {
@@ -53,6 +54,7 @@ impl EventLoopOptions {
             spin: Spin::Never,
             measure_callbacks: false,
             panic_policy: PanicPolicy::Propagate,
+            receive_timestamps: false,
         }
     }
 
@@ -179,6 +181,29 @@ impl EventLoopOptions {
     #[must_use]
     pub fn measure_callbacks(mut self, measure: bool) -> EventLoopOptions {
         self.measure_callbacks = measure;
+        self
+    }
+
+    /// Whether reads ask the kernel when it received what they give: [`Stats::receive_waits`](crate::Stats::receive_waits)
+    /// and [`Socket::receive_wait`](crate::net::Socket::receive_wait) then say how long bytes waited until the loop came to
+    /// read them. Default false, because each read is a larger system call, and does not go the short way: about a tenth
+    /// more for an echo. Not in Node.
+    ///
+    /// Linux does this for TCP (`SO_TIMESTAMPNS`); elsewhere, and for unix sockets, there are no such times. A read has the
+    /// time of its last byte, so those before it waited longer. It is told by the wall clock, which may be set meanwhile.
+    /// The first bytes of a connection may have none, and a connection that was adopted has none until its second read.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, EventLoopOptions};
+    ///
+    /// let mut event_loop = EventLoop::with_options(EventLoopOptions::new().receive_timestamps(true))?;
+    /// event_loop.run()?;
+    /// println!("the longest wait was {:?}", event_loop.stats().receive_waits.longest);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn receive_timestamps(mut self, stamp: bool) -> EventLoopOptions {
+        self.receive_timestamps = stamp;
         self
     }
 

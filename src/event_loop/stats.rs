@@ -66,6 +66,9 @@ pub struct Stats {
     /// [`measure_callbacks`](crate::EventLoopOptions::measure_callbacks) or
     /// [`on_slow_callback`](EventLoop::on_slow_callback).
     pub callback_lengths: Histogram,
+    /// How long what was read had been in the kernel. Empty without
+    /// [`receive_timestamps`](crate::EventLoopOptions::receive_timestamps).
+    pub receive_waits: Histogram,
 }
 
 impl Stats {
@@ -96,6 +99,7 @@ impl Stats {
             panics: core.panics.survived,
             turn_lengths: measuring.turn_lengths.histogram(),
             callback_lengths: measuring.callback_lengths.histogram(),
+            receive_waits: core.reactor.stamps().map(|stamps| stamps.waits.histogram()).unwrap_or_default(),
         }
     }
 }

@@ -213,7 +213,7 @@ impl EventLoop {
         // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
         loop {
             let plainly =
-                if self.measures { inner.serve_measured() } else { inner.serve_plainly(&mut self.buffer, quiet)? };
+                if self.plainly { inner.serve_plainly(&mut self.buffer, quiet)? } else { inner.serve_thoroughly() };
             let served = match plainly {
                 ReadPlainly::Bytes { socket, .. } => {
                     inner.core.borrow_mut().reactor.lent(socket);

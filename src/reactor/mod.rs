@@ -26,6 +26,7 @@
 //! | [`ready`] | readiness that no new kernel event will announce |
 //! | [`serving`] | the poll and pending phases, one callback at a time |
 //! | [`watching`] | foreign descriptors |
+//! | [`stamping`] | reads with the kernel's time stamps |
 //! | [`counters`], [`histogram`] | what is counted, for who asks |
 //! | [`properties`] | what can be asked of a connection |
 //! | [`text_decoder`] | the encodings of `setEncoding` |
@@ -60,6 +61,7 @@ pub(crate) mod ready;
 pub(crate) mod selecting;
 pub(crate) mod servers;
 pub(crate) mod serving;
+pub(crate) mod stamping;
 pub(crate) mod target;
 pub(crate) mod text_decoder;
 pub(crate) mod ticks;
@@ -86,6 +88,7 @@ use crate::reactor::ready::ReadyList;
 use crate::reactor::selecting::LookupId;
 use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
+use crate::reactor::stamping::Stamps;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
 pub(crate) use crate::reactor::timer_kind::TimerKind;
 use crate::reactor::timers::{TimerKey, Timers};
@@ -180,6 +183,8 @@ pub(crate) struct Reactor {
     /// When the attempt that is about to start was announced.
     attempt_began: Time,
     counters: Counters,
+    /// There where the kernel's receive time stamps are wanted.
+    stamps: Option<Box<Stamps>>,
 }
 
 impl Reactor {
@@ -210,6 +215,7 @@ impl Reactor {
             abandoned_lookups: Vec::new(),
             attempt_began: Time::ZERO,
             counters: Counters::default(),
+            stamps: None,
         }
     }
 

@@ -200,6 +200,7 @@ impl Reactor {
         let descriptor = self.generations.next();
         let token = Token::Server { index: server.index(), descriptor }.pack();
         self.poller.register(acceptor.as_fd(), token)?;
+        self.ask_for_stamps(&acceptor);
         let Some(found) = self.server_mut(server) else { return Ok(()) };
         found.announced = Announced::default();
         found.listener = Some(Listener { acceptor, descriptor });

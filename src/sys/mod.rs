@@ -12,6 +12,7 @@
 //! | [`resolver`] | host names and address literals |
 //! | [`unix`] | names of unix sockets, and the files they make |
 //! | [`interface`] | network interfaces, which IPv6 zones name |
+//! | [`timestamps`] | when the kernel received what is read |
 //! | [`errno`] | names and texts of the system's error numbers |
 //!
 //! What it may touch: `std`, `libc`, `socket2`, `mio` and `dns-lookup`. It knows nothing of connections, events or
@@ -49,6 +50,7 @@ mod poller;
 mod reserve;
 pub(crate) mod resolver;
 mod stream;
+pub(crate) mod timestamps;
 mod unix;
 
 pub(crate) use acceptor::{Acceptor, AcceptorOptions};
