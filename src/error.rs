@@ -40,7 +40,7 @@ pub(crate) use crate::sys::errno::Errno;
 /// | `ABORT_ERR` | an abort signal |
 /// | `ERR_MISSING_ARGS`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_…` | an `Err` for arguments that mean nothing |
 /// | `ERR_SOCKET_HANDLE_ADOPTED`, `ERR_WORKER_HANDLE_NOT_TRANSFERABLE` | a descriptor that was used before, or cannot be given away now |
-/// | `ERR_SOCKET_DATA`, `ERR_INVALID_JSON` | this crate's own: `with_data`, `BlockList::from_json` |
+/// | `ERR_SOCKET_DATA`, `ERR_INVALID_JSON`, `ERR_LISTENER_PANICKED` | this crate's own: `with_data`, `BlockList::from_json`, [`PanicPolicy`](crate::PanicPolicy) |
 ///
 /// ```
 /// use halfclose::{EventLoop, net};
@@ -390,6 +390,11 @@ impl Error {
         let received = received.replace('\0', "\\x00");
         let message = format!("The {what} must be a string without null bytes. Received '{received}'");
         Self::coded("ERR_INVALID_ARG_VALUE", message)
+    }
+
+    /// Of this crate's own: what a socket is destroyed with whose listener panicked, where that is the policy.
+    pub(crate) fn listener_panicked() -> Self {
+        Self::coded("ERR_LISTENER_PANICKED", "A listener of this socket panicked")
     }
 
     /// Of this crate's own: Node's sockets carry any property.

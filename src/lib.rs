@@ -161,8 +161,10 @@ mod watches;
 pub use crate::error::Error;
 pub use crate::event_loop::events::{ErrorSource, Unhandled};
 pub use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
+pub use crate::event_loop::panics::{PanicPolicy, PanicSource};
 pub use crate::event_loop::position::position;
-pub use crate::event_loop::{EventLoop, EventLoopOptions, Phase, Position, stop};
+pub use crate::event_loop::stats::{AcceptErrors, Closes, Histogram, Stats, stats};
+pub use crate::event_loop::{EventLoop, EventLoopOptions, Phase, Position, SlowCallback, stop};
 pub use crate::timers::{
     Immediate, Timer, clear_immediate, clear_interval, clear_timeout, next_tick, set_immediate, set_interval,
     set_timeout,

@@ -269,6 +269,8 @@ fn closures_are_called_in_one_file() {
             word: "closure",
             why: "what `emit` calls: a listener, by its code",
         },
+        Exception { path: "event_loop/current.rs", word: "view", why: own },
+        Exception { path: "event_loop/panics.rs", word: "part", why: "a part of the loop's own work" },
         Exception { path: "event_loop/current.rs", word: "listener", why: adapter },
         Exception { path: "net/mod.rs", word: "on_connection", why: adapter },
         Exception { path: "net/server_events.rs", word: "listener", why: adapter },

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Errno, Error};
+use crate::error::Error;
 use crate::event_loop::attachments::{Attachments, LeftBehind, OwnBuffer};
 use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::custom_lookup::LookupRequest;
@@ -20,6 +20,8 @@ use crate::event_loop::filters::Filter;
 use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{Action, Entry, ListenerKind};
 use crate::event_loop::lookup::Lookups;
+use crate::event_loop::measuring::Measuring;
+use crate::event_loop::panics::Panics;
 use crate::event_loop::running::Running;
 use crate::event_loop::spinning::Spinning;
 use crate::event_loop::watches::{Closures, OnReady};
@@ -34,7 +36,7 @@ use crate::reactor::ticks::Tick;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{CallbackId, Due, Handle, Internal, Reactor, TimerKind};
 use crate::sys::resolver::{self, LookupHints, Query};
-use crate::sys::{Clock, Family, Poller, Time, Wait};
+use crate::sys::{Clock, Family, Poller, Time};
 
 pub(crate) struct Core {
     pub(crate) reactor: Reactor,
@@ -55,6 +57,8 @@ pub(crate) struct Core {
     /// How long the resolver may take.
     pub(crate) lookup_timeout: Duration,
     pub(super) spinning: Spinning,
+    pub(super) measuring: Measuring,
+    pub(super) panics: Panics,
     pub(super) graves: Vec<Grave>,
     /// Room for the next graves while these are emptied.
     spare_graves: Vec<Grave>,
@@ -69,7 +73,7 @@ pub(crate) struct Core {
     pub(crate) touched: bool,
     pub(crate) phase: Phase,
     /// The clock was read when the timer phase began, and nothing ran since: the next wait may count from there.
-    clock_is_fresh: bool,
+    pub(super) clock_is_fresh: bool,
     pub(crate) turn: u64,
     pub(crate) callback: u64,
     #[cfg(feature = "simulation")]
@@ -125,8 +129,12 @@ impl Core {
     pub(crate) fn new(options: EventLoopOptions, last_generation: u64, poller: Poller, lookups: Lookups) -> Core {
         let budgets =
             Budgets { accepts: options.accepts_per_turn, reads: options.reads_per_turn, bytes: options.bytes_per_turn };
+        let mut reactor = Reactor::new(last_generation, budgets, options.max_buffered_total, poller);
+        if options.receive_timestamps {
+            reactor.stamp_what_is_received();
+        }
         Core {
-            reactor: Reactor::new(last_generation, budgets, options.max_buffered_total, poller),
+            reactor,
             clock: Clock::new(),
             sockets: Attachments::default(),
             servers: Attachments::default(),
@@ -140,6 +148,8 @@ impl Core {
             last_lookup: 0,
             lookup_timeout: options.lookup_timeout,
             spinning: Spinning::new(options.spin),
+            measuring: Measuring::new(options.measure_callbacks),
+            panics: Panics::new(options.panic_policy),
             graves: Vec::with_capacity(KEPT_GRAVES),
             spare_graves: Vec::new(),
             foreign_errors: Vec::new(),
@@ -157,32 +167,6 @@ impl Core {
 
     pub(crate) fn position(&self) -> Position {
         Position { turn: self.turn, phase: self.phase, callback: self.callback, tick: self.reactor.ticks.served() }
-    }
-
-    /// The next turn begins with its poll phase: waits, and reads the clock.
-    pub(crate) fn poll(&mut self, wait: Wait) -> Result<(), Error> {
-        let polled = if self.spinning.is_off() { self.reactor.poll(wait) } else { self.spin_and_poll(wait) };
-        self.polled(polled)
-    }
-
-    /// The same at the end of a turn that was found quiet: nothing waits to be served, and there is no spinning.
-    #[inline]
-    pub(crate) fn poll_again(&mut self, wait: Wait) -> Result<(), Error> {
-        let polled = self.reactor.poll_again(wait);
-        self.polled(polled)
-    }
-
-    #[inline]
-    fn polled(&mut self, polled: io::Result<()>) -> Result<(), Error> {
-        self.turn += 1;
-        let now = self.clock.now();
-        self.reactor.set_now(now);
-        match polled {
-            Ok(()) => Ok(()),
-            #[cfg(feature = "simulation")]
-            Err(error) if self.is_stuck(&error) => Err(Error::simulation_stuck()),
-            Err(error) => Err(Error::exception(Errno::from_io(&error), "poll")),
-        }
     }
 
     /// A callback of the loop begins.
@@ -500,6 +484,7 @@ impl Core {
         self.clock_is_fresh = self.reactor.timers.next_expiry().is_some();
         if self.clock_is_fresh {
             let now = self.clock.now();
+            self.measuring.time_moves_on(self.reactor.now());
             self.reactor.set_now(now);
             self.reactor.timers.begin(now);
         }
@@ -520,6 +505,24 @@ impl Core {
             self.time_passed();
         }
         due
+    }
+
+    /// The loop is entered by who runs it.
+    pub(crate) fn entered(&mut self) {
+        self.time_passed();
+        self.measuring.entered();
+        if self.measuring.callbacks {
+            self.callbacks_begin_now();
+        }
+    }
+
+    /// The one turn that was asked for is over. Only who measures callbacks looks at the clock for that.
+    pub(crate) fn turn_ended(&mut self) {
+        if self.clock_is_fresh {
+            self.measuring.turn_ends(self.reactor.now(), self.reactor.now());
+        } else if self.measuring.callbacks {
+            self.measuring.turn_ends(self.reactor.now(), self.clock.now());
+        }
     }
 
     /// Code of the user's runs, or the loop is left: what the clock said is old.
@@ -656,47 +659,7 @@ impl Core {
         }
         self.reactor.is_alive() || self.immediates.any_referenced()
     }
-
-    /// How long the poll phase may wait (libuv's `uv_backend_timeout`).
-    pub(crate) fn longest_wait(&self, alive: bool) -> Wait {
-        if self.stopping || !alive || self.reactor.must_not_wait() || self.immediates.any_referenced() {
-            return Wait::NONE;
-        }
-        let Some(next) = self.reactor.timers.next_expiry() else { return Wait::FOREVER };
-        let now = if self.clock_is_fresh { self.reactor.now() } else { self.clock.now() };
-        next.wait_from(now)
-    }
-
-    /// Waits at the end of a turn that left everything as it was at the end of the one before it, and begins the next one.
-    /// False, without a wait, when a timer is due.
-    ///
-    /// While the next timer is far away the clock need not be asked how far: it was read after the last wait, and a short
-    /// one is not too long. Only a wait that brought nothing is followed by one of the right length, so a loop that becomes
-    /// idle wakes up once for it.
-    #[inline]
-    pub(crate) fn poll_after_usual(&mut self, any_served: bool) -> Result<bool, Error> {
-        match self.reactor.timers.next_expiry() {
-            None => self.poll_again(Wait::FOREVER)?,
-            Some(next) if any_served && next.is_beyond(self.reactor.now(), FAR) => self.poll_again(SHORT_WAIT)?,
-            Some(next) => return self.poll_until(next),
-        }
-        Ok(true)
-    }
-
-    #[cold]
-    fn poll_until(&mut self, next: Time) -> Result<bool, Error> {
-        let wait = next.wait_from(self.clock.now());
-        if wait == Wait::NONE {
-            return Ok(false);
-        }
-        self.poll_again(wait)?;
-        Ok(true)
-    }
 }
-
-/// A timer that is this far away is not late after a [`SHORT_WAIT`], unless the listeners in between take nine seconds.
-const FAR: Duration = Duration::from_secs(10);
-const SHORT_WAIT: Wait = Wait::of(Duration::from_secs(1));
 
 /// Which tables a server's events are in: any of its events will do.
 pub(crate) const SERVER_EVENTS: Event = Event::Server(ServerEvent::Close);

@@ -41,6 +41,11 @@ pub(crate) fn with<R>(command: impl FnOnce(&mut Core) -> R) -> Option<R> {
     })
 }
 
+/// Looks at this thread's loop, which is no command. `None` when there is none.
+pub(crate) fn look_at<R>(view: impl FnOnce(&Core) -> R) -> Option<R> {
+    look(|inner| view(&inner.core.borrow()))
+}
+
 /// The short way of a write, which leaves nothing to be done when the running listener returns. In a function of its own, so
 /// that what users' code is made of stays small.
 #[inline]

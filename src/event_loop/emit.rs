@@ -4,6 +4,7 @@
 //! What it may touch: the loop's [`Core`](crate::event_loop::core::Core), in short borrows between two entries. Invariant: nothing is borrowed while
 //! user code runs, except the one listener that is running, so every command may be given from anywhere.
 
+use std::any::Any;
 use std::cell::{Cell, RefMut};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use crate::event_loop::filters::Filter;
 use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Entry, Table};
 use crate::event_loop::mailbox::Item;
+use crate::event_loop::panics::{Blame, PanicSource};
 use crate::event_loop::watches::{OnReady, Readiness, Watch};
 use crate::reactor::admission::Admission;
 use crate::reactor::draining::DrainReport;
@@ -268,7 +270,9 @@ impl Inner {
         }
         let received = self.core.borrow_mut().reactor.read_ready(socket, &mut own.buffer);
         if let Received::Lent(count) = received {
+            let blame = Blame::on(self, PanicSource::Socket(Socket::from_handle(socket)));
             reading.go_on = (own.call)(Socket::from_handle(socket), &mut own.buffer, count);
+            blame.lift();
         }
     }
 
@@ -333,8 +337,10 @@ impl Inner {
             return;
         }
         let _running = RunningStateless { inner: self };
+        let blame = Blame::on_listener(self, owner, arguments);
         stateless.call(arguments);
         self.deliver_missed(owner, number, |arguments| stateless.call(arguments));
+        blame.lift();
     }
 
     /// The same for one with captures.
@@ -343,8 +349,10 @@ impl Inner {
             self.core.borrow_mut().running.miss(owner, number, arguments.keep());
             return;
         };
+        let blame = Blame::on_listener(self, owner, arguments);
         running.call(arguments);
         self.deliver_missed(owner, number, |arguments| running.call(arguments));
+        blame.lift();
     }
 
     /// An internal listener, and what it leads to at its place in the order.
@@ -374,14 +382,18 @@ impl Inner {
     fn call(&self, callback: CallbackId) {
         let callback = self.core.borrow_mut().callbacks.take(callback);
         if let Some(Callback::Call(call)) = callback {
+            let blame = Blame::on(self, PanicSource::Tick);
             call();
+            blame.lift();
         }
     }
 
     fn complete(&self, owner: Handle, callback: CallbackId, error: Option<&Error>) {
         let callback = self.core.borrow_mut().callbacks.take(callback);
         if let Some(Callback::Complete(complete)) = callback {
+            let blame = Blame::on(self, PanicSource::Socket(Socket::from_handle(owner)));
             complete(Socket::from_handle(owner), error.map_or(Ok(()), Err));
+            blame.lift();
         }
     }
 
@@ -412,25 +424,31 @@ impl Inner {
         };
         let Some(closure) = closure else { return };
         let mut running = RunningTimer { inner: self, timer, callback, started, closure: Some(closure) };
+        let blame = Blame::on(self, PanicSource::Timer);
         if let Some(closure) = &mut running.closure {
             closure();
         }
+        blame.lift();
     }
 
     /// A foreign descriptor that is ready.
     fn call_watch(&self, watch: Handle, found: Found) {
         let Some(on_ready) = self.core.borrow_mut().borrow_watch(watch) else { return };
         let mut running = RunningWatch { inner: self, watch, on_ready: Some(on_ready) };
+        let blame = Blame::on(self, PanicSource::Watch(Watch::from_handle(watch)));
         if let Some(on_ready) = &mut running.on_ready {
             on_ready(Watch::from_handle(watch), Readiness::new(found));
         }
+        blame.lift();
     }
 
     /// The next immediate of the phase. False when there is none.
     pub(crate) fn call_next_immediate(&self) -> bool {
         let Some(callback) = self.core.borrow_mut().immediates.next() else { return false };
         self.core.borrow_mut().begin_callback();
+        let blame = Blame::on(self, PanicSource::Immediate);
         callback();
+        blame.lift();
         true
     }
 
@@ -443,7 +461,11 @@ impl Inner {
     /// Something that another thread handed over.
     pub(crate) fn receive(&self, item: Item) {
         match item {
-            Item::Call(call) => call(),
+            Item::Call(call) => {
+                let blame = Blame::on(self, PanicSource::Post);
+                call();
+                blame.lift();
+            }
             Item::Lookup(answer) => {
                 let mut core = self.core.borrow_mut();
                 core.lookup_finished(answer);
@@ -456,21 +478,48 @@ impl Inner {
     }
 
     fn unhandled(&self, source: ErrorSource, error: Error) -> Result<(), Error> {
+        let blame = Blame::on(self, PanicSource::Other);
         let decision = match self.unhandled.try_borrow_mut() {
             Ok(mut hook) => hook.as_mut().map_or(Unhandled::Return, |hook| hook(source, &error)),
             // An error within the hook itself.
             Err(_) => Unhandled::Return,
         };
+        blame.lift();
         match decision {
             Unhandled::Continue => Ok(()),
             Unhandled::Return => Err(error),
         }
     }
 
+    /// A callback and its ticks are over: how long that took is noted, and who wants to know of slow ones is told.
+    pub(super) fn callback_measured(&self) {
+        let Some(slow) = self.core.borrow_mut().measure_callback() else { return };
+        if let Ok(mut hook) = self.slow.try_borrow_mut() {
+            if let Some(hook) = hook.as_mut() {
+                let blame = Blame::on(self, PanicSource::Other);
+                hook(slow);
+                blame.lift();
+            }
+        }
+        // What the hook took is nobody's.
+        self.core.borrow_mut().callbacks_begin_now();
+    }
+
+    /// A panic did not end the loop: who wants to know is told, and has its payload.
+    pub(super) fn tell_panic(&self, source: PanicSource, payload: Box<dyn Any + Send>) {
+        if let Ok(mut hook) = self.panicked.try_borrow_mut() {
+            if let Some(hook) = hook.as_mut() {
+                hook(source, payload);
+            }
+        }
+    }
+
     /// Drops what nothing needs any more.
     pub(crate) fn bury(&self) {
         let mut graves = self.core.borrow_mut().take_graves();
+        let blame = Blame::on(self, PanicSource::Other);
         graves.clear();
+        blame.lift();
         self.core.borrow_mut().return_empty_graves(graves);
     }
 }
@@ -591,5 +640,7 @@ pub(crate) fn call_lookup(lookup: &CustomLookup, request: &LookupRequest, callba
 pub(crate) fn drop_everything(inner: Rc<Inner>, items: impl IntoIterator<Item = Item>) {
     drop(items.into_iter().collect::<Vec<_>>());
     drop(inner.unhandled.take());
+    drop(inner.slow.take());
+    drop(inner.panicked.take());
     drop(inner);
 }

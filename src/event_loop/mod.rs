@@ -6,6 +6,8 @@
 //! | `turn` | the phases of a turn |
 //! | [`options`] | how a loop is tuned |
 //! | [`position`] | where in its turns a loop is |
+//! | [`panics`] | whether a panic ends it |
+//! | [`stats`], `measuring` | what a loop has done, and how long it took |
 //! | [`emit`] | the one file that enters user code |
 //! | [`core`] | what the loop owns, behind one borrow |
 //! | [`current`] | the thread's current loop: the one thread-local |
@@ -19,6 +21,7 @@
 //! | [`abort`] | abort signals |
 //! | [`descriptors`] | sockets that somebody else opened |
 //! | `embedding` | the loop within another loop |
+//! | `waiting` | how long a turn may wait |
 //! | `spinning` | polling without sleep before a wait |
 //! | [`watches`] | foreign descriptors in this loop |
 //! | `simulation` | a loop on a simulated network, with the feature of that name |
@@ -47,7 +50,9 @@ pub(crate) mod lookup;
 mod lookup_owners;
 pub(crate) mod loop_handle;
 pub(crate) mod mailbox;
+mod measuring;
 pub(crate) mod options;
+pub(crate) mod panics;
 pub(crate) mod pipes;
 pub(crate) mod position;
 mod registry;
@@ -55,7 +60,9 @@ mod running;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulation;
 mod spinning;
+pub(crate) mod stats;
 mod turn;
+mod waiting;
 pub(crate) mod watches;
 
 use std::cell::{Cell, RefCell};
@@ -73,7 +80,9 @@ use crate::event_loop::events::{ErrorSource, Unhandled};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::loop_handle::{KeepAlive, LoopHandle};
 use crate::event_loop::mailbox::Mailbox;
+pub use crate::event_loop::measuring::SlowCallback;
 pub use crate::event_loop::options::EventLoopOptions;
+use crate::event_loop::panics::{PanicHook, PanicPolicy};
 pub use crate::event_loop::position::{Phase, Position};
 use crate::event_loop::turn::{Progress, Stage, Turns};
 /// What floor 4 needs to know of floor 2, handed up so that it need not reach past this one.
@@ -137,6 +146,11 @@ pub struct EventLoop {
     stage: Stage,
     /// Rule M10: due timers run once before the first poll.
     fresh: bool,
+    /// Callbacks are measured.
+    measures: bool,
+    /// The usual deliveries go the short way.
+    plainly: bool,
+    panic_policy: PanicPolicy,
     /// The poller's descriptor once more, which can be lent while nothing is borrowed.
     descriptor: OwnedFd,
     /// Last, because sockets are closed in it.
@@ -153,9 +167,14 @@ pub(crate) struct Inner {
     pub(crate) loop_number: u64,
     /// The hook of [`EventLoop::on_unhandled_error`].
     pub(crate) unhandled: RefCell<Option<Hook>>,
+    /// The hook of [`EventLoop::on_slow_callback`].
+    slow: RefCell<Option<SlowHook>>,
+    /// The hook of [`EventLoop::on_panic`].
+    panicked: RefCell<Option<PanicHook>>,
 }
 
 type Hook = Box<dyn FnMut(ErrorSource, &Error) -> Unhandled>;
+type SlowHook = Box<dyn FnMut(SlowCallback)>;
 
 impl EventLoop {
     /// Makes this thread's event loop. Not in Node, where it is there from the start.
@@ -207,6 +226,8 @@ impl EventLoop {
         let descriptor = poller.duplicate()?;
         let mailbox = Arc::new(Mailbox::new(poller.waker()?));
         let lookups = Lookups::new(mailbox.clone());
+        let (measures, panic_policy) = (options.measure_callbacks, options.panic_policy);
+        let plainly = !measures && !options.receive_timestamps;
         let core = Core::new(options, current::last_generation(), poller, lookups);
         let inner = Rc::new(Inner {
             core: RefCell::new(core),
@@ -214,6 +235,8 @@ impl EventLoop {
             guards: Rc::default(),
             loop_number: LOOPS.fetch_add(1, Ordering::Relaxed) + 1,
             unhandled: RefCell::new(None),
+            slow: RefCell::new(None),
+            panicked: RefCell::new(None),
         });
         current::set(inner.clone());
         let buffer = Box::new(ReadBuffer([0; READ_BUFFER]));
@@ -222,6 +245,9 @@ impl EventLoop {
             buffer,
             stage: Stage::Start,
             fresh: true,
+            measures,
+            plainly,
+            panic_policy,
             descriptor,
             #[cfg(feature = "simulation")]
             simulation: None,
@@ -252,7 +278,7 @@ impl EventLoop {
     /// ```
     pub fn run(&mut self) -> Result<(), Error> {
         self.settle()?;
-        self.inner.core.borrow_mut().time_passed();
+        self.inner.core.borrow_mut().entered();
         self.fresh = true;
         if self.stage != Stage::Start || self.is_alive() {
             self.begin_with_timers();
@@ -285,11 +311,12 @@ impl EventLoop {
     /// ```
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
         self.settle()?;
-        self.inner.core.borrow_mut().time_passed();
+        self.inner.core.borrow_mut().entered();
         if self.begin_with_timers() && self.work(timeout, Turns::One)? == Progress::Stopped {
             return Ok(self.is_alive());
         }
         self.work(timeout, Turns::One)?;
+        self.inner.core.borrow_mut().turn_ended();
         Ok(self.is_alive())
     }
 
@@ -428,7 +455,7 @@ impl EventLoop {
 
     /// Finishes what an interruption left, and the ticks that were queued outside the loop.
     fn settle(&mut self) -> Result<(), Error> {
-        self.inner.drain()
+        self.surviving(|event_loop| event_loop.inner.drain())
     }
 }
 

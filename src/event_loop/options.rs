@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::event_loop::lookup;
+use crate::event_loop::panics::PanicPolicy;
 use crate::event_loop::spinning::Spin;
 
 /// How [`EventLoop::with_options`](crate::EventLoop::with_options) makes a loop. Not in Node, whose numbers are
@@ -29,11 +30,14 @@ pub struct EventLoopOptions {
     pub(crate) max_buffered_total: Option<usize>,
     pub(crate) lookup_timeout: Duration,
     pub(crate) spin: Spin,
+    pub(crate) measure_callbacks: bool,
+    pub(crate) panic_policy: PanicPolicy,
+    pub(crate) receive_timestamps: bool,
 }
 
 impl EventLoopOptions {
-    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup, no spinning, no cap
-    /// for output that waits. Not in Node.
+    /// The defaults: 8 accepts and 16 reads per turn, 30 seconds for a lookup, no spinning, no cap for output that waits, no
+    /// measuring; panics come out of `run`. Not in Node.
     ///
     /// ```
     /// use halfclose::{EventLoop, EventLoopOptions};
@@ -52,6 +56,9 @@ impl EventLoopOptions {
             max_buffered_total: None,
             lookup_timeout: lookup::DEFAULT_TIMEOUT,
             spin: Spin::Never,
+            measure_callbacks: false,
+            panic_policy: PanicPolicy::Propagate,
+            receive_timestamps: false,
         }
     }
 
@@ -210,6 +217,96 @@ impl EventLoopOptions {
     #[must_use]
     pub fn spin_adaptively(mut self, limit: Duration) -> EventLoopOptions {
         self.spin = if limit.is_zero() { Spin::Never } else { Spin::Adaptive(limit) };
+        self
+    }
+
+    /// Whether callbacks are measured, and every turn: [`Stats::callback_lengths`](crate::Stats::callback_lengths) and
+    /// [`Stats::turn_lengths`](crate::Stats::turn_lengths). Default false, because the clock is then read once for each
+    /// callback, and the usual deliveries do not go the short way. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, EventLoopOptions, set_immediate};
+    ///
+    /// let mut event_loop = EventLoop::with_options(EventLoopOptions::new().measure_callbacks(true))?;
+    /// set_immediate(|| println!("this takes a while"));
+    /// event_loop.run()?;
+    /// println!("the longest callback took {:?}", event_loop.stats().callback_lengths.longest);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn measure_callbacks(mut self, measure: bool) -> EventLoopOptions {
+        self.measure_callbacks = measure;
+        self
+    }
+
+    /// Whether reads ask the kernel when it received what they give: [`Stats::receive_waits`](crate::Stats::receive_waits)
+    /// and [`Socket::receive_wait`](crate::net::Socket::receive_wait) then say how long bytes waited until the loop came to
+    /// read them. Default false, because each read is a larger system call, and does not go the short way: about a tenth
+    /// more for an echo. Not in Node.
+    ///
+    /// Linux does this for TCP (`SO_TIMESTAMPNS`); elsewhere, and for unix sockets, there are no such times. A read has the
+    /// time of its last byte, so those before it waited longer. It is told by the wall clock, which may be set meanwhile.
+    /// The first bytes of a connection may have none, and a connection that was adopted has none until its second read.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, EventLoopOptions};
+    ///
+    /// let mut event_loop = EventLoop::with_options(EventLoopOptions::new().receive_timestamps(true))?;
+    /// event_loop.run()?;
+    /// println!("the longest wait was {:?}", event_loop.stats().receive_waits.longest);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn receive_timestamps(mut self, stamp: bool) -> EventLoopOptions {
+        self.receive_timestamps = stamp;
+        self
+    }
+
+    /// What happens when user code panics that the loop called; default [`PanicPolicy::Propagate`]: it comes out of
+    /// [`EventLoop::run`](crate::EventLoop::run), and the next `run` goes on. Not in Node, where an exception that nobody
+    /// catches ends the process.
+    ///
+    /// With [`PanicPolicy::CloseSocket`] the loop goes on, and who made it panic pays:
+    ///
+    /// - A listener of a socket, or a callback given to its `write` or `end`: the socket is destroyed, as by
+    ///   `destroy_with` an error whose code is `ERR_LISTENER_PANICKED`, except that no `error` is emitted: the program
+    ///   could do nothing about it that its own listeners have not failed to do. The rest of that emission is skipped;
+    ///   an event that was to follow it in the same callback comes (`ready` after `connect`), as after any `destroy` there;
+    ///   callbacks that wait are given the error; and `close` follows, with `had_error` true. So the peer sees its
+    ///   connection end, or a reset if bytes of its were not read. A socket that was destroyed already stays as it was.
+    /// - A `connection` listener of a server: the same for the new connection. The server goes on.
+    /// - Any other listener of a server, a timer, an immediate, a tick, a post, a watch, a hook, a destructor: nobody is
+    ///   destroyed. The rest of an emission is skipped; an interval goes on, and so does a watch.
+    ///
+    /// [`EventLoop::on_panic`](crate::EventLoop::on_panic) is told of each. When a command within one listener emitted
+    /// within the call (`pause`, say), and a listener of that panicked, the panic went through both: all sockets that it
+    /// went through are destroyed. A panic that is no callback's, of code outside of `run`, or of this crate itself, comes
+    /// out as ever; so does every panic where the program is built to abort.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, EventLoopOptions, PanicPolicy, net};
+    ///
+    /// let options = EventLoopOptions::new().panic_policy(PanicPolicy::CloseSocket);
+    /// let mut event_loop = EventLoop::with_options(options)?;
+    /// let server = net::create_server(|socket| {
+    ///     socket.on_data(|_, bytes| assert!(bytes.is_ascii(), "not a protocol of ours"));
+    /// });
+    /// server.listen(("127.0.0.1", 0))?;
+    /// server.once_listening(|server| {
+    ///     let client = net::connect(server.address().unwrap()).unwrap();
+    ///     client.write(&[0xff]);
+    ///     client.resume();
+    ///     client.on_close(move |_, _| {
+    ///         server.close();
+    ///     });
+    /// });
+    /// event_loop.run()?; // the client was disconnected, and nothing else happened
+    /// assert_eq!(event_loop.stats().panics, 1);
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    #[must_use]
+    pub fn panic_policy(mut self, policy: PanicPolicy) -> EventLoopOptions {
+        self.panic_policy = policy;
         self
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It may touch the loop through `current`, to look only.
 
+use crate::event_loop::core::Core;
 use crate::event_loop::current;
 
 /// A phase of a turn, as [`position`] reports it. Not in Node.
@@ -56,5 +57,5 @@ pub struct Position {
 /// # Ok::<(), halfclose::Error>(())
 /// ```
 pub fn position() -> Option<Position> {
-    current::with(|core| core.position())
+    current::look_at(Core::position)
 }

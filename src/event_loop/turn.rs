@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::event_loop::core::Core;
+use crate::event_loop::handles::Socket;
+use crate::event_loop::panics::PanicSource;
 use crate::event_loop::{EventLoop, Inner, Phase, READ_BUFFER};
 use crate::reactor::Due;
 use crate::reactor::plain::ReadPlainly;
@@ -49,10 +51,25 @@ pub(super) enum Progress {
 }
 
 impl EventLoop {
+    /// Does the work of a turn, or of all of them. Where a panic does not end it, the rest of the callback with the panic
+    /// comes first, and then what was to follow.
+    pub(super) fn work(&mut self, timeout: Option<Duration>, turns: Turns) -> Result<Progress, Error> {
+        let mut resumed = false;
+        self.surviving(|event_loop| {
+            if std::mem::replace(&mut resumed, true) {
+                event_loop.finish_callback()?;
+                if event_loop.must_stop() {
+                    return Ok(Progress::Stopped);
+                }
+            }
+            event_loop.go_round(timeout, turns)
+        })
+    }
+
     /// The phases of a turn, from where it stands to its end. This is the whole loop, as libuv has it:
     ///
     /// pending → poll → pending again → immediates → closing → timers.
-    pub(super) fn work(&mut self, timeout: Option<Duration>, turns: Turns) -> Result<Progress, Error> {
+    fn go_round(&mut self, timeout: Option<Duration>, turns: Turns) -> Result<Progress, Error> {
         let inner = self.inner.clone();
         let _idle_again = Entered::new(&inner);
         // Bounded by the stages: each round begins the next, and the last returns unless all turns are asked for; then by
@@ -150,12 +167,18 @@ impl EventLoop {
         core.begin_callback();
         let any = next(&mut core);
         core.settle_requests();
+        core.measuring.counts.idle_rounds += u64::from(!any);
         any
     }
 
     /// The rest of a callback, then its ticks.
     pub(super) fn finish_callback(&self) -> Result<(), Error> {
-        self.inner.drain()
+        let drained = self.inner.drain();
+        if !self.measures {
+            return drained;
+        }
+        self.inner.callback_measured();
+        drained.and_then(|()| self.inner.drain())
     }
 
     /// `stop()` was called, here or by another thread. Asking takes it back.
@@ -179,7 +202,9 @@ impl EventLoop {
             wait = Wait::NONE;
         }
         core.phase = Phase::Poll;
-        core.poll(wait)
+        core.poll(wait)?;
+        core.callbacks_begin();
+        Ok(())
     }
 
     /// The poll phase, one callback after the other: ready descriptors first, then what other threads handed over.
@@ -192,7 +217,9 @@ impl EventLoop {
         let mut quiet = false;
         // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
         loop {
-            let served = match inner.serve_plainly(&mut self.buffer.0, quiet)? {
+            let plainly =
+                if self.plainly { inner.serve_plainly(&mut self.buffer.0, quiet)? } else { inner.serve_thoroughly() };
+            let served = match plainly {
                 ReadPlainly::Bytes { socket, .. } => {
                     inner.core.borrow_mut().reactor.lent(socket);
                     Served::Callback
@@ -203,6 +230,7 @@ impl EventLoop {
                     match core.reactor.serve(&mut self.buffer.0) {
                         Served::Nothing => {
                             core.settle_requests();
+                            core.measuring.counts.idle_rounds += 1;
                             quiet = false;
                             continue;
                         }
@@ -210,7 +238,10 @@ impl EventLoop {
                     }
                 }
                 ReadPlainly::Done => continue,
-                ReadPlainly::Nothing => Served::Nothing,
+                ReadPlainly::Nothing => {
+                    inner.core.borrow_mut().measuring.counts.idle_rounds += 1;
+                    Served::Nothing
+                }
             };
             let mut core = inner.core.borrow_mut();
             core.settle_requests();
@@ -231,6 +262,7 @@ impl EventLoop {
                     }
                     let wait = core.longest_wait(true);
                     core.poll(wait)?;
+                    core.callbacks_begin();
                     continue;
                 }
             }
@@ -249,7 +281,7 @@ impl EventLoop {
                 break;
             }
             let Some(item) = self.inner.mailbox.take() else { break };
-            self.inner.core.borrow_mut().begin_callback();
+            self.inner.core.borrow_mut().begin_to_receive(&item);
             self.inner.receive(item);
             self.finish_callback()?;
             if self.must_stop() {
@@ -268,7 +300,10 @@ impl EventLoop {
                 core.next_due()
             };
             match due {
-                None => return Ok(Progress::Done),
+                None => {
+                    self.inner.core.borrow_mut().measuring.counts.idle_rounds += 1;
+                    return Ok(Progress::Done);
+                }
                 Some(Due::Idle | Due::Attempt | Due::Bound | Due::Drain) => {}
                 Some(Due::Lookup(timer)) => self.inner.core.borrow_mut().lookup_expired(timer),
                 Some(Due::User { timer, callback }) => self.inner.call_timer(timer, callback),
@@ -302,6 +337,7 @@ impl Inner {
                 }
                 ReadPlainly::Nothing if quiet && !self.mailbox.wants_attention() => {
                     if !core.poll_after_usual(std::mem::take(&mut any))? {
+                        core.begin_callback();
                         return Ok(ReadPlainly::Nothing);
                     }
                 }
@@ -344,7 +380,9 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let mut core = self.inner.core.borrow_mut();
         core.phase = Phase::Idle;
-        // A panic may have left it there.
-        core.running.sole = None;
+        // A panic left it there.
+        if let Some((socket, _)) = core.running.sole.take() {
+            core.panic_passes(PanicSource::Socket(Socket::from_handle(socket)));
+        }
     }
 }

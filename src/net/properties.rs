@@ -469,6 +469,32 @@ impl Socket {
         self.ask(0, |connection| connection.bytes_read())
     }
 
+    /// How long the bytes of the latest read were in the kernel before the loop came to read them; of several, the last.
+    /// Within a `data` listener these are the bytes at hand. `None` when the loop has read from another socket since, when
+    /// the kernel did not say, and without
+    /// [`receive_timestamps`](crate::EventLoopOptions::receive_timestamps). Not in Node.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, EventLoopOptions, net};
+    ///
+    /// let mut event_loop = EventLoop::with_options(EventLoopOptions::new().receive_timestamps(true))?;
+    /// let server = net::create_server(|socket| {
+    ///     socket.on_data(|socket, _| {
+    ///         if socket.receive_wait() > Some(Duration::from_millis(5)) {
+    ///             println!("this loop has too much to do");
+    ///         }
+    ///     });
+    /// });
+    /// server.listen(("127.0.0.1", 0))?;
+    /// # server.on_listening(|server| { server.close(); });
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn receive_wait(self) -> Option<Duration> {
+        current::look_at(|core| core.reactor.stamps()?.latest_of(self.handle)).flatten()
+    }
+
     /// Bytes given to `write`, sent or not. Mirrors [`socket.bytesWritten`].
     ///
     /// Never less than before, whatever becomes of them; a new connection starts at 0.

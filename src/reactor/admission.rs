@@ -95,11 +95,13 @@ impl Reactor {
     pub(super) fn admit(&mut self, server: Handle, stream: Stream, peer: Option<SocketAddr>) -> bool {
         let Some(found) = self.server(server) else { return false };
         if found.is_full() {
+            self.counters.dropped += 1;
             let ends = Ends { local: stream.local_address().ok(), remote: peer };
             self.ticks.then(Step::TurnAway { stream });
             self.ticks.then_emit(Emission::Dropped { server, ends: Box::new(ends) });
         } else if found.refuses(peer) {
-            // Silently, and not counted; the peer sees an end.
+            // Silently, and not among the server's; the peer sees an end.
+            self.counters.blocked += 1;
             return false;
         } else if found.options.filters {
             self.ticks.then_emit(Emission::Filter { server, stream, peer });

@@ -119,6 +119,7 @@ impl Reactor {
             return Err(Error::not_transferable());
         }
         self.pay_end(socket);
+        self.count_hand_over(socket);
         let connection = &mut self.connections[socket.index()];
         let Link::Open { stream } = std::mem::replace(&mut connection.link, Link::Detached) else {
             return Err(Error::not_transferable());

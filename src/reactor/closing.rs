@@ -59,6 +59,7 @@ impl Reactor {
         let had_handle = !connection.link.is_detached() || bound.is_some();
         drop(bound);
         let canceled = self.canceled_attempts(socket);
+        self.count_close(socket, error.as_ref());
         self.close_link(socket);
         let tick = match error {
             Some(error) => ConnectionTick::ErrorThenClosed(error),
@@ -73,6 +74,15 @@ impl Reactor {
             self.defer(socket, ConnectionTick::EmitClose);
         }
         self.leave_server(socket);
+    }
+
+    /// The same without an `error` event; `close` says that there was one.
+    pub(crate) fn destroy_silently(&mut self, socket: Handle, error: Error) {
+        let Some(connection) = self.live(socket) else { return };
+        if !connection.destroyed() {
+            connection.set_error_emitted(true);
+            self.destroy(socket, Some(error));
+        }
     }
 
     /// Closes the descriptor and settles what counted for keeping the loop alive.

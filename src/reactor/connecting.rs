@@ -12,7 +12,7 @@ use crate::reactor::handle::Token;
 use crate::reactor::ready::Announced;
 use crate::reactor::target::Target;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
-use crate::reactor::{Handle, Pending, Reactor};
+use crate::reactor::{Handle, Pending, Reactor, stamping};
 use crate::sys::errno::Errno;
 use crate::sys::{ConnectStart, Family, Stream};
 
@@ -209,6 +209,9 @@ impl Reactor {
             if let Some(value) = connection.settings().type_of_service {
                 let _ = stream.set_type_of_service(value);
             }
+        }
+        if let (Some(_), Some(stream)) = (&self.stamps, connection.open_stream()) {
+            stamping::ask(stream);
         }
         if connection.read_on_connect() {
             connection.set_read_on_connect(false);

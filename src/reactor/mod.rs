@@ -30,6 +30,8 @@
 //! | [`ready`] | readiness that no new kernel event will announce |
 //! | [`serving`] | the poll and pending phases, one callback at a time |
 //! | [`watching`] | foreign descriptors |
+//! | [`stamping`] | reads with the kernel's time stamps |
+//! | [`counters`], [`histogram`] | what is counted, for who asks |
 //! | [`properties`] | what can be asked of a connection |
 //! | [`text_decoder`] | the encodings of `setEncoding` |
 //! | [`bytes`] | outgoing bytes, and who waits for them |
@@ -51,9 +53,11 @@ pub(crate) mod closing;
 pub(crate) mod connecting;
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod counters;
 pub(crate) mod draining;
 pub(crate) mod flags;
 pub(crate) mod handle;
+pub(crate) mod histogram;
 pub(crate) mod idle;
 pub(crate) mod peer;
 pub(crate) mod plain;
@@ -65,6 +69,7 @@ pub(crate) mod retrying;
 pub(crate) mod selecting;
 pub(crate) mod servers;
 pub(crate) mod serving;
+pub(crate) mod stamping;
 pub(crate) mod target;
 pub(crate) mod text_decoder;
 pub(crate) mod ticks;
@@ -86,6 +91,7 @@ use crate::reactor::bytes::QueuedBytes;
 use crate::reactor::closing::Closing;
 use crate::reactor::connection::{Connection, ConnectionOptions, Link};
 use crate::reactor::connections::Connections;
+use crate::reactor::counters::Counters;
 use crate::reactor::handle::Generations;
 pub(crate) use crate::reactor::handle::{Generation, Handle};
 use crate::reactor::ready::ReadyList;
@@ -93,6 +99,7 @@ use crate::reactor::retrying::Retries;
 use crate::reactor::selecting::LookupId;
 use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
+use crate::reactor::stamping::Stamps;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
 pub(crate) use crate::reactor::timer_kind::TimerKind;
 use crate::reactor::timers::{TimerKey, Timers};
@@ -197,6 +204,9 @@ pub(crate) struct Reactor {
     /// Sockets whose bounds are to be looked at, because what they bound began or ended.
     changed_bounds: Vec<Handle>,
     buffered: Buffered,
+    counters: Counters,
+    /// There where the kernel's receive time stamps are wanted.
+    stamps: Option<Box<Stamps>>,
 }
 
 impl Reactor {
@@ -238,6 +248,8 @@ impl Reactor {
             attempt_began: Time::ZERO,
             changed_bounds: Vec::new(),
             buffered: Buffered::new(most_buffered),
+            counters: Counters::default(),
+            stamps: None,
         }
     }
 

@@ -40,7 +40,10 @@ impl Reactor {
             return Received::Nothing;
         }
         let Link::Open { stream, .. } = &connection.link else { return Received::Nothing };
-        let outcome = stream.read(buffer);
+        let outcome = match &mut self.stamps {
+            None => stream.read(buffer),
+            Some(stamps) => stamps.read(socket, stream, buffer),
+        };
         self.received(socket, outcome, buffer)
     }
 
@@ -61,6 +64,7 @@ impl Reactor {
                 self.received_bytes(socket, &buffer[..count])
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.counters.blocked_reads += 1;
                 connection.announced.remove(Readiness::READABLE);
                 Received::Nothing
             }

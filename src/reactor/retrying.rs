@@ -44,6 +44,7 @@ impl Reactor {
     /// the kernel wants for anything else, those who wait stay in the backlog and the server takes a pause.
     #[cold]
     pub(super) fn accept_failed(&mut self, server: Handle, errno: Errno) -> bool {
+        self.counters.accept_failed(errno);
         if errno.is_of_an_incoming_connection() {
             return false;
         }
@@ -53,6 +54,7 @@ impl Reactor {
         let out_of_descriptors = errno == Errno::TOO_MANY_FILES || errno == Errno::TOO_MANY_FILES_IN_SYSTEM;
         // Shedding is bounded: what may be left is looked at again.
         let shed = out_of_descriptors.then(|| self.reserve.shed(&listener.acceptor).ok()).flatten();
+        self.counters.shed += shed.unwrap_or(0) as u64;
         let begins = match shed {
             // Linux looks for a descriptor before it looks for a connection: nobody waits.
             Some(0) => {

@@ -214,6 +214,7 @@ impl Reactor {
         let descriptor = self.generations.next();
         let token = Token::Server { index: server.index(), descriptor }.pack();
         self.poller.register(&acceptor, token)?;
+        self.ask_for_stamps(&acceptor);
         let Some(found) = self.server_mut(server) else { return Ok(()) };
         found.announced = Announced::default();
         found.listener = Some(Listener { acceptor, descriptor, paused: false });
@@ -366,7 +367,10 @@ impl Reactor {
         let Some(found) = found.filter(|found| found.generation == server.generation()) else { return false };
         let Some(listener) = &found.listener else { return false };
         match listener.acceptor.accept() {
-            Ok((stream, peer)) => self.admit(server, stream, peer),
+            Ok((stream, peer)) => {
+                self.counters.accepts += 1;
+                self.admit(server, stream, peer)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 found.announced.remove(Readiness::READABLE);
                 false

@@ -160,6 +160,10 @@ impl Reactor {
         }
     }
 
+    pub(crate) fn has_current_event(&self) -> bool {
+        self.current_event().is_some()
+    }
+
     /// It is done with for this phase.
     #[inline]
     pub(super) fn advance(&mut self) {
@@ -405,9 +409,13 @@ impl Reactor {
         // Bounded by the timers that were armed when the phase began: none is due twice in it.
         while let Some((timer, kind)) = self.timers.pop_due() {
             match kind {
-                TimerKind::Once(callback) | TimerKind::Every(callback) => return Some(Due::User { timer, callback }),
+                TimerKind::Once(callback) | TimerKind::Every(callback) => {
+                    self.counters.timers += 1;
+                    return Some(Due::User { timer, callback });
+                }
                 TimerKind::Idle(slot) => {
                     if self.idle_expired(slot, timer) {
+                        self.counters.idle_timeouts += 1;
                         return Some(Due::Idle);
                     }
                 }

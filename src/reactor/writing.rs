@@ -162,8 +162,12 @@ impl Reactor {
             Ok(count) if count == length => {
                 self.written(socket, 0, Completion::one(callback), None, Moment::Synchronous);
             }
-            Ok(count) => self.put_in_flight(socket, take_queued(chunk, count), length - count, length, callback),
+            Ok(count) => {
+                self.counters.written_in_part(count);
+                self.put_in_flight(socket, take_queued(chunk, count), length - count, length, callback);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.counters.written_in_part(0);
                 self.put_in_flight(socket, take_queued(chunk, 0), length, length, callback);
             }
             Err(error) if Errno::from_io(&error).is_want_of_buffers() => {
@@ -173,6 +177,8 @@ impl Reactor {
             Err(error) => {
                 if is_text {
                     self.connections[socket.index()].bytes_dispatched -= length as u64;
+                } else {
+                    self.counters.failed_to_send(length);
                 }
                 let error = Error::exception(Errno::from_io(&error), "write");
                 self.written(socket, 0, Completion::one(callback), Some(error), Moment::Synchronous);
@@ -251,6 +257,7 @@ impl Reactor {
                 self.written(socket, length, completion, None, moment);
             }
             Ok(transmitted) => {
+                self.counters.written_in_part(current.length - current.remaining);
                 current.state = CurrentState::InFlight;
                 self.fly(socket, current);
                 if transmitted == Transmitted::UntilWantOfBuffers {
@@ -260,6 +267,9 @@ impl Reactor {
             Err(error) => {
                 if current.is_text {
                     self.connections[socket.index()].bytes_dispatched -= current.length as u64;
+                    self.counters.sent_and_not_counted(current.length - current.remaining);
+                } else {
+                    self.counters.failed_to_send(current.remaining);
                 }
                 let (length, completion) = self.discard(current);
                 self.written(socket, length, completion, Some(error), moment);
@@ -286,9 +296,10 @@ impl Reactor {
         let before = current.remaining;
         let outcome = transmit(stream, current);
         if current.remaining > 0 {
-            let moved = current.remaining < before;
+            let sent = before - current.remaining;
             if let Ok(how) = outcome {
-                if moved {
+                self.counters.written_in_part(sent);
+                if sent > 0 {
                     self.output_moved(socket);
                 }
                 if how == Transmitted::UntilWantOfBuffers {
@@ -299,6 +310,7 @@ impl Reactor {
         }
         let Some(current) = queue.current.take() else { return false };
         self.requests -= 1;
+        let unsent = current.remaining;
         self.output_moved(socket);
         let (length, completion) = self.discard(current);
         match outcome {
@@ -309,7 +321,10 @@ impl Reactor {
                 }
                 self.written(socket, length, completion, None, Moment::Later);
             }
-            Err(error) => self.written(socket, length, completion, Some(error), Moment::Later),
+            Err(error) => {
+                self.counters.failed_to_send(unsent);
+                self.written(socket, length, completion, Some(error), Moment::Later);
+            }
         }
         true
     }

@@ -83,6 +83,12 @@ impl Time {
         Wait(self.0.saturating_sub(now.0))
     }
 
+    /// The nanoseconds from this to `later`, which is not before it.
+    #[inline]
+    pub(crate) const fn until(self, later: Self) -> u64 {
+        later.0.wrapping_sub(self.0)
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     pub(crate) const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

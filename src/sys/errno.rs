@@ -23,10 +23,16 @@ impl Errno {
     pub(crate) const ALREADY: Self = Self(libc::EALREADY);
     /// Given to what was queued when a socket is destroyed, by libuv and not by the kernel.
     pub(crate) const CANCELED: Self = Self(libc::ECANCELED);
+    /// The peer was gone before its connection was accepted.
+    pub(crate) const CONNECTION_ABORTED: Self = Self(libc::ECONNABORTED);
     /// A call that makes no sense for this socket.
     pub(crate) const INVALID: Self = Self(libc::EINVAL);
     /// A connect on a socket that is connected.
     pub(crate) const IS_CONNECTED: Self = Self(libc::EISCONN);
+    /// The kernel has no room for another socket.
+    pub(crate) const NO_BUFFER_SPACE: Self = Self(libc::ENOBUFS);
+    /// The kernel has no memory.
+    pub(crate) const NO_MEMORY: Self = Self(libc::ENOMEM);
     /// Nobody listens there.
     pub(crate) const REFUSED: Self = Self(libc::ECONNREFUSED);
     /// Nobody answered in time.

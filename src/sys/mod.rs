@@ -12,6 +12,7 @@
 //! | [`resolver`] | host names and address literals |
 //! | [`unix`] | names of unix sockets, and the files they make |
 //! | [`interface`] | network interfaces, which IPv6 zones name |
+//! | [`timestamps`] | when the kernel received what is read |
 //! | [`errno`] | names and texts of the system's error numbers |
 //! | `simulated` | a kernel in memory, with the feature `simulation` |
 //!
@@ -50,6 +51,7 @@ mod poller;
 mod reserve;
 pub(crate) mod resolver;
 mod stream;
+pub(crate) mod timestamps;
 mod unix;
 
 #[cfg(feature = "simulation")]

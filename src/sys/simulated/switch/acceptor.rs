@@ -131,6 +131,13 @@ impl Acceptor {
         }
     }
 
+    pub(crate) fn stamp(&self) -> io::Result<()> {
+        match self {
+            Self::Real { acceptor, .. } => acceptor.stamp(),
+            Self::Simulated(_) => Err(super::not_supported()),
+        }
+    }
+
     pub(crate) fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
             Self::Real { acceptor, .. } => acceptor.accept().map(|(stream, peer)| (Stream::Real(stream), peer)),

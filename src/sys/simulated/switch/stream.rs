@@ -10,6 +10,7 @@ use crate::sys::simulated::kernel::Kernel;
 use crate::sys::simulated::shared::{Descriptor, SharedKernel, answered};
 use crate::sys::simulated::socket::{KeepAlive, Socket};
 use crate::sys::stream::{ConnectStart, Family, KeepAliveTimes, Stream as RealStream, Transport};
+use crate::sys::timestamps::StampedRead;
 use crate::sys::unix::UnixAddress;
 
 /// What libuv asks for where nothing was said, as in the real stream.
@@ -96,6 +97,21 @@ impl Stream {
         match self {
             Self::Real(stream) => stream.read(buffer),
             Self::Simulated { descriptor, .. } => descriptor.call(|kernel, number| kernel.read(number, buffer)),
+        }
+    }
+
+    /// The simulated network has no stamps.
+    pub(crate) fn read_stamped(&self, buffer: &mut [u8]) -> io::Result<StampedRead> {
+        match self {
+            Self::Real(stream) => stream.read_stamped(buffer),
+            Self::Simulated { .. } => Ok(StampedRead { count: self.read(buffer)?, waited: None }),
+        }
+    }
+
+    pub(crate) fn stamp(&self) -> io::Result<()> {
+        match self {
+            Self::Real(stream) => stream.stamp(),
+            Self::Simulated { .. } => Err(not_supported()),
         }
     }
 
