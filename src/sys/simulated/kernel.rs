@@ -333,6 +333,7 @@ impl Kernel {
                 Happening::KeepAlive { socket, .. } => self.keep_alive_expired(socket),
                 Happening::Deferred { socket } => self.complete_handshake(socket),
                 Happening::Wake { socket } => self.wake_now(socket),
+                Happening::Acknowledgement { socket } => self.acknowledge(socket),
                 Happening::Abandon { socket } => self.abandon(socket),
                 Happening::Alarm { number } => {
                     self.alarms.remove(&number);

@@ -115,6 +115,10 @@ pub(super) enum Happening {
     Wake {
         socket: SocketId,
     },
+    /// The acknowledgement of an end goes out by itself.
+    Acknowledgement {
+        socket: SocketId,
+    },
     /// The peer of an orphan never ended its side.
     Abandon {
         socket: SocketId,
@@ -196,8 +200,11 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
 }
 
 impl Kernel {
-    /// Puts a segment on the wire, behind what is lost already.
+    /// Puts a segment on the wire, behind what is lost already, and with the acknowledgement that is owed.
     pub(super) fn send(&mut self, from: SocketId, to: Destination, segment: Segment) {
+        if segment != Segment::Reset {
+            self.acknowledge(from);
+        }
         let Some(path) = self.path_of(from, to) else { return };
         let passes = self.gets_through(from, path);
         let Some(sender) = self.sockets.get(&from) else { return };
@@ -333,6 +340,9 @@ impl Kernel {
             }
             Happening::Deferred { socket } => {
                 self.sockets.get(socket).is_none_or(|socket| socket.state != State::SynReceived)
+            }
+            Happening::Acknowledgement { socket } => {
+                self.sockets.get(socket).is_none_or(|socket| !socket.owes_acknowledgement)
             }
             Happening::Wake { socket } | Happening::Abandon { socket } => !self.sockets.contains_key(socket),
             Happening::Alarm { number } => !self.alarms.contains(number),

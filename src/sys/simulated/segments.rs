@@ -12,6 +12,9 @@ use crate::sys::stream::Transport;
 /// How long a socket that nobody holds waits for the end of its peer (`tcp_fin_timeout`).
 pub(super) const ORPHAN_LIFETIME: u64 = 60_000_000_000;
 
+/// How long an acknowledgement waits for something to go with it (`TCP_DELACK_MIN`).
+const DELAYED_ACKNOWLEDGEMENT: u64 = 40_000_000;
+
 impl Kernel {
     pub(super) fn arrive(&mut self, from: SocketId, path: (IpAddr, IpAddr), to: Destination, segment: Segment) {
         if !self.gets_through(from, path) {
@@ -193,14 +196,36 @@ impl Kernel {
         socket.receive_shut = true;
         socket.ended = true;
         let mut over = false;
+        // Where the own end is on its way the acknowledgement follows at once (`tcp_fin`).
+        let at_once = matches!(socket.state, State::FinWait1 | State::FinWait2);
         match socket.state {
             State::Established | State::SynReceived => socket.state = State::CloseWait,
             State::FinWait1 => socket.state = State::Closing,
             State::FinWait2 => over = true,
             State::CloseWait | State::Closing | State::LastAck | State::Closed | State::Listen | State::SynSent => {}
         }
-        self.send(id, Destination::Socket(from), Segment::FinAcknowledged);
+        if at_once {
+            self.send(id, Destination::Socket(from), Segment::FinAcknowledged);
+        } else {
+            self.owe_acknowledgement(id);
+        }
         if over { self.done(id) } else { self.wake(id) }
+    }
+
+    /// The end of the peer is acknowledged with whatever is sent next, or in a while.
+    fn owe_acknowledgement(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        socket.owes_acknowledgement = true;
+        let at = self.now.saturating_add(DELAYED_ACKNOWLEDGEMENT);
+        self.network.note(at, Happening::Acknowledgement { socket: id });
+    }
+
+    pub(super) fn acknowledge(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        let Some(peer) = socket.peer else { return };
+        if std::mem::take(&mut socket.owes_acknowledgement) {
+            self.send(id, Destination::Socket(peer), Segment::FinAcknowledged);
+        }
     }
 
     fn arrived_fin_acknowledgement(&mut self, id: SocketId) {

@@ -58,6 +58,10 @@ pub(super) struct Socket {
     pub(super) listener: Option<Listener>,
     /// The listening socket that it waits at.
     pub(super) parent: Option<SocketId>,
+    /// A connect has begun, and nobody asked again how it went (`SS_CONNECTING`).
+    pub(super) connecting: bool,
+    /// The end of the peer was not acknowledged yet.
+    pub(super) owes_acknowledgement: bool,
     /// What came for a connection that cannot be put into the accept queue yet.
     pub(super) early: Vec<Segment>,
     /// What it sent and nobody received, and when it is sent again.
@@ -196,6 +200,8 @@ impl Socket {
             options: Options::default(),
             listener: None,
             parent: None,
+            connecting: false,
+            owes_acknowledgement: false,
             early: Vec::new(),
             lost: VecDeque::new(),
             retransmission: None,
