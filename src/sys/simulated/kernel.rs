@@ -328,7 +328,7 @@ impl Kernel {
                 continue;
             }
             match happening {
-                Happening::Arrival { from, path, to, segment } => self.arrive(from, path, to, segment),
+                Happening::Arrival { from, path, to, number, segment } => self.arrive(from, path, to, number, segment),
                 Happening::Retransmission { socket } => self.retransmit(socket),
                 Happening::KeepAlive { socket, .. } => self.keep_alive_expired(socket),
                 Happening::Deferred { socket } => self.complete_handshake(socket),

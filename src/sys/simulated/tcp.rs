@@ -90,7 +90,7 @@ impl Kernel {
         self.size_buffers(&mut socket);
         self.sockets.insert(id, socket);
         if self.loses_connect() {
-            self.lose(id, Destination::Address(address), Segment::Syn);
+            self.lose(id, Destination::Address(address), 0, Segment::Syn);
         } else {
             self.send(id, Destination::Address(address), Segment::Syn);
         }
