@@ -89,6 +89,20 @@ impl SharedKernel {
         self.lock().vanish(address);
     }
 
+    /// Both ends of every TCP connection with this end are told that it was reset.
+    pub(crate) fn reset(&self, end: SocketAddr) {
+        let mut kernel = self.lock();
+        let found: Vec<u64> = kernel
+            .sockets
+            .iter()
+            .filter(|(_, socket)| is_at(socket.local, end) || is_at(socket.remote, end))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in found {
+            kernel.arrived_reset(id);
+        }
+    }
+
     pub(crate) fn set_host(&self, address: IpAddr) {
         let mut kernel = self.lock();
         match address {
@@ -150,4 +164,8 @@ impl Kernel {
         socket.deferring = Some(limit);
         Ok(())
     }
+}
+
+fn is_at(address: Option<SocketAddr>, end: SocketAddr) -> bool {
+    address.is_some_and(|address| address.ip().to_canonical() == end.ip() && address.port() == end.port())
 }
