@@ -126,6 +126,7 @@ pub fn on_socket(storm: &Shared, index: usize) {
         38 => error_listener(storm, index),
         _ => questions(storm, index),
     }
+    storm.model.borrow_mut().look(index);
 }
 
 /// Questions change nothing, and freed handles have their answers.
@@ -214,7 +215,8 @@ fn accepted(storm: &Shared, index: usize, number: usize, piece: &[u8], before: u
     let socket = storm.handle(index);
     let more = socket.bytes_written().wrapping_sub(before);
     let all = more == piece.len() as u64;
-    storm.require(all || more == 0 && !(may && socket.writable()), || {
+    let less = socket.bytes_written() < before;
+    storm.require(all || (more == 0 || less) && !(may && socket.writable()), || {
         format!("socket {index}: {} bytes written, and bytes_written rose by {more} from {before} (F12)", piece.len())
     });
     if all {
@@ -373,7 +375,8 @@ fn read(storm: &Shared, index: usize) {
 fn restore_pause(storm: &Shared, index: usize, was: bool) {
     let mut model = storm.model.borrow_mut();
     let socket = &mut model.sockets[index];
-    socket.paused = was && socket.handle.is_paused();
+    // With a buffer of its own, `read` lets it read on.
+    socket.paused = was && !socket.own_buffer && socket.handle.is_paused();
 }
 
 /// Puts the last bytes back that were taken: they come again, once.
@@ -835,6 +838,7 @@ pub fn wind_down(storm: &Shared, index: usize) {
         return;
     }
     release(storm, index);
+    storm.silently("ref", || socket.ref_());
     if !storm.model.borrow().sockets[index].own_buffer {
         witness::consume(storm, index, socket);
     }
@@ -845,6 +849,7 @@ pub fn wind_down(storm: &Shared, index: usize) {
         storm.check(settled);
         model.sockets[index].current
     };
+    storm.trace(|| format!("socket {index}: flowing {:?}, ahead {}", socket.readable_flowing(), socket.readable_length()));
     storm.silently("end", || socket.end());
     storm.model.borrow_mut().connections[current].end_called = true;
 }

@@ -26,7 +26,7 @@ const USUAL: Range<u64> = 0..1_000;
 
 /// How much of a run's end is shown when it failed.
 const TEMP: bool = true;
-const SHOWN: usize = 80;
+const SHOWN: usize = 8000;
 
 /// After so many failures the rest says nothing new.
 const MOST_FAILURES: usize = 10;

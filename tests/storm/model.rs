@@ -32,9 +32,13 @@ pub struct Connection {
     /// A callback of `end` was called with success: `finish` follows in the same breath, whatever it does.
     pub finishing: bool,
     pub failed: bool,
+    /// A reset could not be made: that is told as an error, but it closes as if there had been none.
+    pub reset_refused: bool,
     pub closed: bool,
     /// Destroyed by a command: with an error or without.
     pub destroyed_with_error: Option<bool>,
+    /// What had been read when it was first seen destroyed.
+    pub read_when_destroyed: Option<u64>,
     /// Everything that `write` accepted.
     pub written: Vec<u8>,
     /// Where the next byte that a consumer gets stands in what the peer wrote.
@@ -310,7 +314,7 @@ impl Model {
             return Ok(());
         }
         // A destroyed one may forget what it did not send.
-        let over = model.handle.destroyed();
+        let over = model.handle.destroyed() || model.handle.errored().is_some();
         let Some(new) = accepted.checked_sub(connection.written.len()) else {
             if over {
                 return Ok(());
@@ -353,14 +357,42 @@ impl Model {
         model.superseded.iter().find(open).copied().unwrap_or(model.current)
     }
 
+    /// Looks at the socket after something was done with it.
+    pub fn look(&mut self, socket: usize) {
+        let model = &self.sockets[socket];
+        let connection = &mut self.connections[model.current];
+        if model.handle.destroyed() && connection.read_when_destroyed.is_none() {
+            connection.read_when_destroyed = Some(model.handle.bytes_read());
+        }
+    }
+
+    /// The connection whose `ready` this is: a `connect` listener that connects the socket anew comes before it (L39).
+    pub fn readying(&self, socket: usize) -> usize {
+        let model = &self.sockets[socket];
+        let fits = |connection: &&usize| self.connections[**connection].connected && !self.connections[**connection].ready;
+        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
+    /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.
+    pub fn finishing(&self, socket: usize) -> usize {
+        let model = &self.sockets[socket];
+        let fits = |connection: &&usize| self.connections[**connection].finishing && !self.connections[**connection].finished;
+        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
     /// The connection that a `close` with this argument belongs to.
     pub fn closing(&self, socket: usize, had_error: bool) -> usize {
         let model = &self.sockets[socket];
         let fits = |connection: &&usize| {
             let connection = &self.connections[**connection];
-            connection.failed == had_error || !connection.attempted
+            connection.failed == had_error || connection.reset_refused || !connection.attempted
         };
         model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
+    /// Whether its connection is to a path.
+    pub fn is_unix(&self, socket: usize) -> bool {
+        self.connections[self.sockets[socket].current].unix
     }
 
     /// Whether its slot must be gone, once everything that is due was done.

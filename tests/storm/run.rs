@@ -220,6 +220,12 @@ fn end(storm: &Shared, event_loop: &mut EventLoop) {
         timer.handle.clear();
         timer.cleared = true;
     }
+    for timer in storm.times.borrow().iter() {
+        timer.handle.ref_();
+    }
+    for immediate in storm.immediates.borrow().iter() {
+        immediate.handle.ref_();
+    }
     let (servers, sockets) = {
         let model = storm.model.borrow();
         (model.servers.len(), model.sockets.len())
@@ -238,7 +244,17 @@ fn end(storm: &Shared, event_loop: &mut EventLoop) {
     storm.trace(|| format!("{open} sockets are left"));
     for index in 0..storm.model.borrow().sockets.len() {
         let socket = storm.handle(index);
-        storm.require(handle_is_gone(socket), || format!("socket {index} does not come to its end: {socket:?}"));
+        storm.require(handle_is_gone(socket), || {
+            format!(
+                "socket {index} does not come to its end: flowing {:?}, paused {}, ahead {}, queued {}, ended {}, {}",
+                socket.readable_flowing(),
+                socket.is_paused(),
+                socket.readable_length(),
+                socket.writable_length(),
+                socket.readable_ended(),
+                socket.ready_state().as_str()
+            )
+        });
         release_for_good(storm, socket);
     }
     if !run_out(storm, event_loop) {

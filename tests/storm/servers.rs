@@ -201,6 +201,10 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
     let socket = storm.handle(index);
     let (connecting, destroyed, stale) = (socket.connecting(), socket.destroyed(), handle_is_gone(socket));
     let open = !socket.pending();
+    if connecting && storm.model.borrow().is_unix(index) != unix {
+        // Node has no answer to that.
+        return;
+    }
     storm.trace(|| format!("socket {index}.connect() to {wanted:?}, unix: {unix}"));
     let result = if unix {
         connect_aloud(storm, index, socket, options, unix, wanted, destroyed, connecting)
