@@ -24,6 +24,8 @@ pub struct Connection {
     /// `connect` was called, or it was accepted.
     pub attempted: bool,
     pub connected: bool,
+    /// `connect` was called again while it was connecting, which fails one way or another (C40).
+    pub connected_twice: bool,
     pub ready: bool,
     /// `end` was called, by the program or by a pipe.
     pub end_called: bool,
@@ -70,6 +72,8 @@ pub struct SocketModel {
     pub extras: Vec<ListenerId>,
     /// `pause` was called last.
     pub paused: bool,
+    /// `resume` was called in this turn.
+    pub resumed: bool,
     pub own_buffer: bool,
     pub retained: bool,
     /// Given up before it was ever connected.
@@ -135,6 +139,7 @@ impl Model {
             readable: Vec::new(),
             extras: Vec::new(),
             paused: false,
+            resumed: false,
             own_buffer: false,
             retained: false,
             released: false,
@@ -211,6 +216,12 @@ impl Model {
 
     /// A consumer got `bytes` of the connection of `socket`.
     pub fn received(&mut self, socket: usize, bytes: &[u8]) -> Result<(), Violation> {
+        // They may have been written by a pipe in this very turn.
+        for other in 0..self.sockets.len() {
+            if !self.sockets[other].piped.is_empty() {
+                self.settle(other)?;
+            }
+        }
         let model = &self.sockets[socket];
         let current = model.current;
         let (unit, handle, witnessed) = (model.unit, model.handle, model.witness.is_some() || model.own_buffer);

@@ -157,6 +157,7 @@ fn check(storm: &Shared, cut: bool) {
         let settled = model.settle(index);
         storm.check(settled);
         model.sockets[index].piped.clear();
+        model.sockets[index].resumed = false;
     }
     for index in 0..model.sockets.len() {
         let socket = &model.sockets[index];

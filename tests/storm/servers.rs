@@ -206,6 +206,11 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
         return;
     }
     storm.trace(|| format!("socket {index}.connect() to {wanted:?}, unix: {unix}"));
+    if connecting {
+        let mut model = storm.model.borrow_mut();
+        let current = model.sockets[index].current;
+        model.connections[current].connected_twice = true;
+    }
     let result = if unix {
         connect_aloud(storm, index, socket, options, unix, wanted, destroyed, connecting)
     } else {
