@@ -195,8 +195,13 @@ pub fn unhandled(storm: &Shared, source: ErrorSource, error: &Error) {
         let index = storm.model.borrow().sockets.iter().position(|socket| socket.handle == told);
         match index {
             Some(index) => {
-                let witness = storm.model.borrow().sockets[index].error_witness;
-                storm.require(witness.is_none(), || format!("an error of socket {index} was listened for"));
+                let (witness, piped) = {
+                    let model = storm.model.borrow();
+                    let socket = &model.sockets[index];
+                    (socket.error_witness, model.connections.iter().any(|own| own.socket == index && own.piped_into))
+                };
+                // A pipe lets go first, and what listens to that may begin to listen for errors: too late for this one.
+                storm.require(witness.is_none() || piped, || format!("an error of socket {index} was listened for"));
                 storm.failed(index, error);
             }
             None => storm.violated("an error of a socket that nobody knows".into()),
@@ -323,6 +328,7 @@ impl Storm {
     fn failed(&self, index: usize, error: &Error) {
         self.trace(|| format!("socket {index}: error {error}"));
         let mut model = self.model.borrow_mut();
+        self.check(model.settle(index));
         let number = model.failing(index);
         model.sockets[index].activity += 1;
         let handle = model.sockets[index].handle;
@@ -343,6 +349,7 @@ impl Storm {
     fn closed(&self, index: usize, told: Socket, had_error: bool) {
         self.trace(|| format!("socket {index}: close {had_error}"));
         let mut model = self.model.borrow_mut();
+        self.check(model.settle(index));
         let number = model.closing(index, had_error);
         let socket = &mut model.sockets[index];
         socket.activity += 1;
