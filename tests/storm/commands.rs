@@ -9,7 +9,7 @@ use std::time::Duration;
 use halfclose::net::{AbortController, Encoding, PipeOptions, Socket, SocketEvent};
 use halfclose::{Error, next_tick, set_immediate, set_interval, set_timeout};
 
-use crate::model::handle_is_gone;
+use crate::model::{Idle, handle_is_gone};
 use crate::servers;
 use crate::storm::{ImmediateModel, Planned, Shared, TimerModel};
 use crate::witness;
@@ -91,14 +91,23 @@ pub fn on_socket(storm: &Shared, index: usize) {
         27 => {
             let timeout = Duration::from_millis(storm.pick(&[0, 1, 5, 20, 1_000]));
             storm.trace(|| format!("socket {index}.set_timeout({timeout:?})"));
+            let on_timeout = storm.once_in(2);
             storm.silently("set_timeout", || {
-                if storm.once_in(2) {
-                    socket.set_timeout(timeout);
-                } else {
+                if on_timeout {
                     let shared = storm.clone();
-                    socket.set_timeout_with(timeout, move |_| react(&shared, Some(index)));
+                    socket.set_timeout_with(timeout, move |_| react(&shared, Some(index)))
+                } else {
+                    socket.set_timeout(timeout)
                 }
             });
+            let now = storm.now();
+            let mut model = storm.model.borrow_mut();
+            let own = &mut model.sockets[index];
+            if !socket.destroyed() {
+                let seen = (own.activity, socket.bytes_read(), socket.bytes_written());
+                let idle = Idle { timeout, set: now, seen, since: now, told: false };
+                own.idle = (!timeout.is_zero()).then_some(idle);
+            }
         }
         28 => {
             let keep = storm.once_in(2);

@@ -5,6 +5,7 @@
 //! (the commands that were given and what listeners were called with), never from what the library keeps.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use halfclose::net::{ListenerId, Server, Socket};
 
@@ -89,6 +90,19 @@ pub struct SocketModel {
     pub piped: Vec<Vec<u8>>,
     /// How many times something was done with it, or it was told something.
     pub activity: u64,
+    pub idle: Option<Idle>,
+}
+
+/// An idle timeout that is set, and when something that may count as activity was seen last.
+pub struct Idle {
+    pub timeout: Duration,
+    /// When it was set: it does not come before its time (T1).
+    pub set: Duration,
+    /// What was seen last, by counters, and when that was.
+    pub seen: (u64, u64, u64),
+    pub since: Duration,
+    /// It came since it was set.
+    pub told: bool,
 }
 
 pub struct ServerModel {
@@ -149,6 +163,7 @@ impl Model {
             pipes: Vec::new(),
             piped: Vec::new(),
             activity: 0,
+            idle: None,
         });
         socket
     }
@@ -168,6 +183,10 @@ impl Model {
         let current = self.connections.len();
         self.sockets[socket].current = current;
         self.sockets[socket].piped.clear();
+        if destroyed {
+            // It is not armed again (T9).
+            self.sockets[socket].idle = None;
+        }
         self.connections.push(Connection { socket, unix, wanted, attempted: true, gap, ..Connection::default() });
     }
 
@@ -419,6 +438,26 @@ impl Model {
         self.sockets.iter().filter(of_server).filter(|socket| !socket.handle.destroyed()).count()
     }
 }
+
+impl SocketModel {
+    /// Checks the idle timeout, between turns: it comes, once, when nothing happens (T3).
+    pub fn check_idle(&mut self, now: Duration) -> Result<(), Violation> {
+        let seen = (self.activity, self.handle.bytes_read(), self.handle.bytes_written());
+        let Some(idle) = &mut self.idle else { return Ok(()) };
+        if seen != idle.seen || self.handle.writable_length() > 0 || self.handle.destroyed() {
+            // With output under way progress of the kernel counts, which is not to be seen from here (T4).
+            idle.seen = seen;
+            idle.since = now;
+        }
+        if !idle.told && now > idle.since + idle.timeout + TURN {
+            return Err(format!("no timeout after {:?}, {:?} were set", now - idle.since, idle.timeout));
+        }
+        Ok(())
+    }
+}
+
+/// What is due is done within a turn, which lasts no longer than this unless it is cut short.
+pub const TURN: Duration = Duration::from_millis(100);
 
 /// Counters of a freed handle are 0, so there is nothing to compare with.
 pub fn handle_is_gone(handle: Socket) -> bool {

@@ -13,7 +13,7 @@ use halfclose::{EventLoop, Unhandled};
 use crate::commands;
 use crate::content::Content;
 use crate::heap;
-use crate::model::handle_is_gone;
+use crate::model::{TURN, handle_is_gone};
 use crate::servers;
 use crate::storm::{Planned, Shared, Storm};
 use crate::witness;
@@ -182,6 +182,17 @@ fn check(storm: &Shared, cut: bool) {
         }
         let (written, queued) = (connection.written.len(), handle.writable_length());
         storm.require(queued <= written, || format!("socket {index} queues {queued} bytes of {written}"));
+    }
+    let now = storm.now();
+    for (index, socket) in model.sockets.iter_mut().enumerate() {
+        let idle = socket.check_idle(now);
+        storm.require(cut || idle.is_ok(), || format!("socket {index}: {}", idle.unwrap_err()));
+    }
+    for (index, timer) in storm.times.borrow().iter().enumerate() {
+        let waits = !timer.cleared && (timer.repeats || timer.fired == 0);
+        storm.require(cut || !waits || now <= timer.armed + timer.delay + TURN, || {
+            format!("timer {index} is late: {:?} after {:?}", now - timer.armed, timer.delay)
+        });
     }
     for index in 0..model.servers.len() {
         let server = model.servers[index].handle;

@@ -50,6 +50,8 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
         let destination = model.sockets.iter().position(|socket| socket.handle == told);
         let source = model.sockets.iter_mut().find(|socket| socket.handle == source);
         if let (Some(source), Some(destination)) = (source, destination) {
+            // A source that waited for this one's `drain` flows again, whoever paused it meanwhile.
+            source.paused = false;
             if let Some(at) = source.pipes.iter().position(|pipe| *pipe == destination) {
                 source.pipes.remove(at);
             }
@@ -286,7 +288,16 @@ impl Storm {
             }
             SocketEvent::Timeout => {
                 must(!destroyed || lenient, "although destroyed (T9)");
-                must(handle.timeout().is_some(), "although none was set");
+                let now = (self.clock)();
+                must(socket.idle.is_some(), "although none is set");
+                if let Some(idle) = &mut socket.idle {
+                    must(now >= idle.set + idle.timeout, "before its time (T1)");
+                    let seen = (socket.activity - 1, handle.bytes_read(), handle.bytes_written());
+                    must(!idle.told || seen != idle.seen, "again, and nothing happened since (T3)");
+                    idle.told = true;
+                    idle.seen = (socket.activity, seen.1, seen.2);
+                    idle.since = now;
+                }
             }
             _ => {}
         }
