@@ -371,6 +371,12 @@ impl Inner {
         true
     }
 
+    /// What a simulation was to call at this time.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn call_scheduled(&self, callback: Box<dyn FnOnce()>) {
+        callback();
+    }
+
     /// Something that another thread handed over.
     pub(crate) fn receive(&self, item: Item) {
         match item {

@@ -21,6 +21,7 @@
 //! | `embedding` | the loop within another loop |
 //! | `spinning` | polling without sleep before a wait |
 //! | [`watches`] | foreign descriptors in this loop |
+//! | `simulation` | a loop on a simulated network, with the feature of that name |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! nothing is borrowed while user code runs.
@@ -47,6 +48,8 @@ pub(crate) mod pipes;
 pub(crate) mod position;
 mod registry;
 mod running;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulation;
 mod spinning;
 mod stateless;
 mod turn;
@@ -123,6 +126,9 @@ pub struct EventLoop {
     fresh: bool,
     /// The poller's descriptor once more, which can be lent while nothing is borrowed.
     descriptor: OwnedFd,
+    /// Last, because sockets are closed in it.
+    #[cfg(feature = "simulation")]
+    simulation: Option<simulation::Entered>,
 }
 
 /// What the handles reach, and the loop itself.
@@ -198,7 +204,15 @@ impl EventLoop {
         });
         current::set(inner.clone());
         let buffer = Box::new([0; READ_BUFFER]);
-        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, descriptor })
+        Ok(EventLoop {
+            inner,
+            buffer,
+            stage: Stage::Start,
+            fresh: true,
+            descriptor,
+            #[cfg(feature = "simulation")]
+            simulation: None,
+        })
     }
 
     /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted. Not in
