@@ -25,8 +25,9 @@ pub struct Connection {
     /// `connect` was called, or it was accepted.
     pub attempted: bool,
     pub connected: bool,
-    /// `connect` was called again while it was connecting, which fails one way or another (C40).
-    pub connected_twice: bool,
+    /// An attempt failed, or `connect` was called again while it was connecting (C40): it fails, but the kernel may take
+    /// bytes until then.
+    pub doubtful: bool,
     pub ready: bool,
     /// `end` was called, by the program or by a pipe.
     pub end_called: bool,
@@ -75,6 +76,8 @@ pub struct SocketModel {
     pub paused: bool,
     /// `resume` was called in this turn.
     pub resumed: bool,
+    /// The last `readable` listener was taken away in this turn, which resumes in a tick, paused or not (F26).
+    pub resumes: bool,
     pub own_buffer: bool,
     pub retained: bool,
     /// Given up before it was ever connected.
@@ -93,16 +96,19 @@ pub struct SocketModel {
     pub idle: Option<Idle>,
 }
 
+/// What shows activity: what was told and commanded, bytes in, bytes out, and what waits to go out.
+pub type Seen = (u64, u64, u64, usize);
+
 /// An idle timeout that is set, and when something that may count as activity was seen last.
 pub struct Idle {
     pub timeout: Duration,
     /// When it was set: it does not come before its time (T1).
     pub set: Duration,
     /// What was seen last, by counters, and when that was.
-    pub seen: (u64, u64, u64),
+    pub seen: Seen,
     pub since: Duration,
-    /// It came since it was set.
-    pub told: bool,
+    /// It came since it was set, and this was so then.
+    pub told: Option<Seen>,
 }
 
 pub struct ServerModel {
@@ -154,6 +160,7 @@ impl Model {
             extras: Vec::new(),
             paused: false,
             resumed: false,
+            resumes: false,
             own_buffer: false,
             retained: false,
             released: false,
@@ -182,7 +189,6 @@ impl Model {
         }
         let current = self.connections.len();
         self.sockets[socket].current = current;
-        self.sockets[socket].piped.clear();
         if destroyed {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
@@ -207,30 +213,44 @@ impl Model {
             connection.connected = true;
             connection.ready = true;
         }
-        if let Some(peer) = peer {
-            self.learn_addresses();
-            let other = self.connections.iter().rposition(|other| {
-                other.accepted_by.is_none()
-                    && !other.unix
-                    && other.pair.is_none()
-                    && other.local == Some(peer)
-            });
-            if let Some(other) = other {
-                self.connections[other].pair = Some(connection);
-                self.connections[connection].pair = Some(other);
-            }
-        }
+        self.match_addresses(connection);
         Ok(socket)
     }
 
-    /// Notes the local ends of the clients that have one by now.
-    pub fn learn_addresses(&mut self) {
+    /// Finds the other end of a TCP connection by the addresses that both have.
+    pub fn match_addresses(&mut self, number: usize) {
         for socket in &self.sockets {
             let connection = &mut self.connections[socket.current];
-            if connection.local.is_none() && connection.attempted && !connection.unix && !connection.closed {
-                connection.local = socket.handle.address().map(canonical);
+            // With several addresses to try, each attempt has a local end of its own.
+            if connection.accepted_by.is_none() && connection.attempted && !connection.unix {
+                if let Some(local) = socket.handle.address() {
+                    connection.local = Some(canonical(local));
+                }
             }
         }
+        let connection = &self.connections[number];
+        if connection.unix || connection.pair.is_some() {
+            return;
+        }
+        let accepted = connection.accepted_by.is_some();
+        let address = if accepted { connection.peer } else { connection.local };
+        let Some(address) = address else { return };
+        let other = self.connections.iter().rposition(|other| {
+            let theirs = if accepted { other.local } else { other.peer };
+            !other.unix && other.pair.is_none() && other.accepted_by.is_some() != accepted && theirs == Some(address)
+        });
+        if let Some(other) = other {
+            self.connections[other].pair = Some(number);
+            self.connections[number].pair = Some(other);
+        }
+    }
+
+    /// A client is connected, by the last of its attempts: an end that an earlier one made is nobody's.
+    pub fn client_connected(&mut self, number: usize) {
+        if let Some(pair) = self.connections[number].pair.take() {
+            self.connections[pair].pair = None;
+        }
+        self.match_addresses(number);
     }
 
     /// A consumer got `bytes` of the connection of `socket`.
@@ -269,6 +289,8 @@ impl Model {
         }
         let position = connection.position;
         connection.position += bytes.len();
+        self.match_addresses(current);
+        let connection = &mut self.connections[current];
         match connection.pair {
             Some(pair) => self.compare(current, pair, position, bytes),
             None => {
@@ -405,9 +427,8 @@ impl Model {
 
     /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.
     pub fn finishing(&self, socket: usize) -> usize {
-        let model = &self.sockets[socket];
-        let fits = |connection: &&usize| self.connections[**connection].finishing && !self.connections[**connection].finished;
-        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+        let fits = |connection: &Connection| connection.socket == socket && connection.finishing && !connection.finished;
+        self.connections.iter().position(fits).unwrap_or(self.sockets[socket].current)
     }
 
     /// The connection that a `close` with this argument belongs to.
@@ -440,16 +461,21 @@ impl Model {
 }
 
 impl SocketModel {
+    pub fn seen(&self) -> Seen {
+        let handle = self.handle;
+        (self.activity, handle.bytes_read(), handle.bytes_written(), handle.writable_length())
+    }
+
     /// Checks the idle timeout, between turns: it comes, once, when nothing happens (T3).
     pub fn check_idle(&mut self, now: Duration) -> Result<(), Violation> {
-        let seen = (self.activity, self.handle.bytes_read(), self.handle.bytes_written());
+        let seen = self.seen();
         let Some(idle) = &mut self.idle else { return Ok(()) };
         if seen != idle.seen || self.handle.writable_length() > 0 || self.handle.destroyed() {
             // With output under way progress of the kernel counts, which is not to be seen from here (T4).
             idle.seen = seen;
             idle.since = now;
         }
-        if !idle.told && now > idle.since + idle.timeout + TURN {
+        if idle.told.is_none() && now > idle.since + idle.timeout + TURN {
             return Err(format!("no timeout after {:?}, {:?} were set", now - idle.since, idle.timeout));
         }
         Ok(())

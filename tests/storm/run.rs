@@ -3,9 +3,8 @@
 //! May touch: the public API. Invariant: a run ends, by the bounds on its turns, and leaves nothing behind.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use halfclose::net::Socket;
 use halfclose::{EventLoop, Unhandled};
@@ -19,19 +18,18 @@ use crate::storm::{Planned, Shared, Storm};
 use crate::witness;
 
 /// A storm has calmed down long before; one that has not goes round in circles.
-const MOST_TURNS: usize = 200_000;
+const MOST_TURNS: usize = 100_000;
 
 /// Turns without an event, a byte or a moment of time: the loop is busy with nothing. Faults may cost some.
 const MOST_IDLE_TURNS: usize = 2_000;
+
+/// What a simulated wait costs, and a little more: time that passes by turning alone is none.
+const WAIT: Duration = Duration::from_micros(3);
 
 /// What a seed showed: nothing, or the law that does not hold, and the way there.
 pub struct Failure {
     pub violation: String,
     pub trace: Vec<String>,
-}
-
-pub fn unix_name(index: usize) -> PathBuf {
-    servers::name(&format!("{}-{:?}", std::process::id(), std::thread::current().id()), index)
 }
 
 /// Runs one seed.
@@ -53,9 +51,11 @@ pub fn run(seed: u64, content: &'static Content, traced: bool) -> Result<(), Fai
 }
 
 fn on_a_loop(seed: u64, content: &'static Content, traced: bool) -> Result<(), Failure> {
-    let mut event_loop = EventLoop::new().expect("a loop");
-    let start = Instant::now();
-    let storm = Storm::new(seed, content, Box::new(move || start.elapsed()), traced);
+    let mut event_loop = EventLoop::simulated(seed).expect("a loop");
+    let simulation = event_loop.simulation().expect("it is simulated");
+    let descriptors = simulation.accounts().open_descriptors;
+    let storm = Storm::new(seed, content, simulation, traced);
+    storm.descriptors.set(descriptors);
     let shared = storm.clone();
     event_loop.on_unhandled_error(move |source, error| {
         witness::unhandled(&shared, source, error);
@@ -120,8 +120,12 @@ fn program(storm: &Shared, event_loop: &mut EventLoop) {
     end(storm, event_loop);
 }
 
-/// Commands from outside of the loop.
+/// Commands from outside of the loop, and what the network does.
 fn outside(storm: &Shared) {
+    if storm.once_in(4) {
+        let change = storm.weather.borrow_mut().change(&mut storm.generator.borrow_mut());
+        storm.trace(|| format!("weather: {change}"));
+    }
     let result = catch_unwind(AssertUnwindSafe(|| commands::react(storm, None)));
     if let Err(panic) = result {
         if !panic.is::<Planned>() {
@@ -132,13 +136,17 @@ fn outside(storm: &Shared) {
 
 /// One turn, which may be cut short by a panic, an error or a stop, and the checks after it.
 fn turn(storm: &Shared, event_loop: &mut EventLoop) -> bool {
-    let limit = storm.pick(&[None, Some(Duration::ZERO), Some(Duration::from_millis(2))]);
-    let limit = if storm.calm.get() { None } else { limit.or(Some(Duration::from_millis(2))) };
+    let limit = Duration::from_micros(storm.pick(&[0, 2_000, 2_000, 100_000, 10_000_000]));
+    let limit = if storm.calm.get() { None } else { Some(limit) };
     let result = catch_unwind(AssertUnwindSafe(|| event_loop.turn(limit)));
     storm.silent.set(None);
     let cut = storm.interrupted.replace(false);
     let alive = match result {
         Ok(Ok(alive)) => alive,
+        Ok(Err(error)) if error.code() == Some("ERR_SIMULATION_STUCK") => {
+            storm.stuck.set(true);
+            false
+        }
         Ok(Err(error)) => {
             storm.require(cut, || format!("turn: {error}"));
             true
@@ -157,7 +165,10 @@ fn check(storm: &Shared, cut: bool) {
         let settled = model.settle(index);
         storm.check(settled);
         model.sockets[index].piped.clear();
-        model.sockets[index].resumed = false;
+        if !cut {
+            model.sockets[index].resumed = false;
+            model.sockets[index].resumes = false;
+        }
     }
     for index in 0..model.sockets.len() {
         let socket = &model.sockets[index];
@@ -217,9 +228,10 @@ impl Watch {
             let handles = model.sockets.iter().map(|socket| socket.handle);
             handles.map(|handle| handle.bytes_read() + handle.writable_length() as u64).sum()
         };
-        let now = (storm.calls.get(), bytes, storm.now());
-        self.idle = if now == self.last { self.idle + 1 } else { 0 };
-        self.last = now;
+        let (calls, now) = (storm.calls.get(), storm.now());
+        let stands = now <= self.last.2 + WAIT;
+        self.idle = if stands && (calls, bytes) == (self.last.0, self.last.1) { self.idle + 1 } else { 0 };
+        self.last = (calls, bytes, now);
         storm.require(self.idle < MOST_IDLE_TURNS, || format!("{} turns without progress", self.idle));
     }
 }
@@ -228,6 +240,7 @@ impl Watch {
 fn end(storm: &Shared, event_loop: &mut EventLoop) {
     storm.calm.set(true);
     storm.trace(|| "calm".into());
+    storm.weather.borrow().clear();
     for timer in storm.times.borrow_mut().iter_mut().filter(|timer| timer.repeats) {
         timer.handle.clear();
         timer.cleared = true;
@@ -251,27 +264,29 @@ fn end(storm: &Shared, event_loop: &mut EventLoop) {
     if !run_out(storm, event_loop) {
         return;
     }
-    // Nothing was left to wait for: whoever was unreferenced and waited is ended by force.
-    let open = storm.model.borrow().sockets.iter().filter(|socket| !handle_is_gone(socket.handle)).count();
-    storm.trace(|| format!("{open} sockets are left"));
+    let may_hang = storm.weather.borrow().may_hang;
     for index in 0..storm.model.borrow().sockets.len() {
         let socket = storm.handle(index);
-        storm.require(handle_is_gone(socket), || {
+        storm.require(may_hang || handle_is_gone(socket), || {
             format!(
-                "socket {index} does not come to its end: flowing {:?}, paused {}, ahead {}, queued {}, ended {}, {}",
+                "socket {index} does not come to its end: flowing {:?}, paused {}, ahead {}, queued {}, ended {}, {}{}",
                 socket.readable_flowing(),
                 socket.is_paused(),
                 socket.readable_length(),
                 socket.writable_length(),
                 socket.readable_ended(),
-                socket.ready_state().as_str()
+                socket.ready_state().as_str(),
+                if storm.stuck.get() { ", stuck" } else { "" }
             )
         });
         release_for_good(storm, socket);
     }
+    storm.require(may_hang || !storm.stuck.get(), || "nothing is open, and the loop waits".into());
+    storm.stuck.set(false);
     if !run_out(storm, event_loop) {
         return;
     }
+    storm.require(!storm.stuck.get(), || "everything was destroyed, and the loop waits".into());
     last_checks(storm, event_loop);
 }
 
@@ -327,6 +342,9 @@ fn last_checks(storm: &Shared, event_loop: &mut EventLoop) {
     }
     let left = (event_loop.connections(), event_loop.servers(), event_loop.timers());
     storm.require(left == (0, 0, 0), || format!("sockets, servers and timers are left: {left:?}"));
+    let open = storm.weather.borrow().simulation.accounts().open_descriptors;
+    let before = storm.descriptors.get();
+    storm.require(open == before, || format!("{open} descriptors are open, {before} were at the start"));
     // The hook has one, and we have one.
     let holders = Rc::strong_count(storm);
     storm.require(holders == 2, || format!("{} closures outlive what they were given to", holders - 2));

@@ -11,6 +11,7 @@ use halfclose::net::{self, ConnectOptions, ListenOptions, Server, ServerOptions,
 use crate::commands;
 use crate::model::{ServerModel, handle_is_gone};
 use crate::storm::Shared;
+use crate::weather::{HOSTS, NAMES};
 use crate::witness;
 
 const MOST_SERVERS: usize = 4;
@@ -29,7 +30,7 @@ pub fn open(storm: &Shared) {
         .batch_writes(storm.once_in(4))
         .high_water_mark(storm.pick(&[0, 10, 1_000, 65_536, 65_536]));
     let handle = Server::with_options(options);
-    let path = storm.once_in(3).then(|| crate::run::unix_name(index));
+    let path = storm.once_in(3).then(|| name(index));
     storm.trace(|| format!("server {index} at {path:?}"));
     storm.model.borrow_mut().servers.push(ServerModel { handle, path, released: false });
     witness::watch_server(storm, index, handle);
@@ -44,7 +45,7 @@ fn listen(storm: &Shared, index: usize) {
     let mut options = match path {
         Some(path) => ListenOptions::new().path(path),
         None if storm.once_in(2) => ListenOptions::new().port(0),
-        None => ListenOptions::new().host("127.0.0.1").port(0),
+        None => ListenOptions::new().host(storm.pick(&HOSTS).to_string()).port(0),
     };
     options = options.backlog(storm.pick(&[0, 1, 5]));
     storm.trace(|| format!("server {index}.listen()"));
@@ -146,7 +147,10 @@ fn target(storm: &Shared) -> Target {
     let server = &model.servers[index];
     match (&server.path, server.handle.address()) {
         (Some(path), _) => Target::Path(index, path.clone()),
-        (None, Some(address)) => Target::Server(index, SocketAddr::from(([127, 0, 0, 1], address.port()))),
+        (None, Some(address)) if address.ip().is_unspecified() => {
+            Target::Server(index, SocketAddr::new(storm.pick(&HOSTS), address.port()))
+        }
+        (None, Some(address)) => Target::Server(index, address),
         (None, None) => Target::Nobody,
     }
 }
@@ -156,11 +160,11 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
     let target = target(storm);
     let (mut options, unix, wanted) = match target {
         Target::Server(server, address) => {
-            let host = if storm.once_in(6) { "localhost".to_owned() } else { address.ip().to_string() };
+            let host = if storm.once_in(6) { storm.pick(&NAMES).to_owned() } else { address.ip().to_string() };
             (ConnectOptions::new().host(host).port(address.port()), false, Some(server))
         }
         Target::Path(server, path) => (ConnectOptions::new().path(path), true, Some(server)),
-        Target::Nobody => (ConnectOptions::new().host("127.0.0.1").port(1), false, None),
+        Target::Nobody => (ConnectOptions::new().host(storm.pick(&HOSTS).to_string()).port(1), false, None),
     };
     let sockets = storm.model.borrow().sockets.len();
     let index = match index {
@@ -209,7 +213,7 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
     if connecting {
         let mut model = storm.model.borrow_mut();
         let current = model.sockets[index].current;
-        model.connections[current].connected_twice = true;
+        model.connections[current].doubtful = true;
     }
     let result = if unix {
         connect_aloud(storm, index, socket, options, unix, wanted, destroyed, connecting)
@@ -251,7 +255,7 @@ fn connect_aloud(
     result
 }
 
-/// A name that no other run uses at the same time.
-pub fn name(run: &str, index: usize) -> PathBuf {
-    net::abstract_name(format!("halfclose-storm-{run}-{index}"))
+/// The simulated machine has names of its own, so other runs are not in the way.
+fn name(index: usize) -> PathBuf {
+    net::abstract_name(format!("storm-{index}"))
 }

@@ -8,11 +8,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use halfclose::net::Socket;
+use halfclose::simulation::Simulation;
 use halfclose::{Immediate, Timer};
 
 use crate::content::Content;
 use crate::generator::Generator;
 use crate::model::{Model, Owed, Violation};
+use crate::weather::Weather;
 
 /// A handle that all closures of one run hold. How many are left tells whether the library dropped them.
 pub type Shared = Rc<Storm>;
@@ -37,7 +39,11 @@ pub struct Storm {
     pub calls: Cell<u64>,
     /// A callback was cut short: what was to follow it comes with the next turn.
     pub interrupted: Cell<bool>,
-    pub clock: Box<dyn Fn() -> Duration>,
+    pub weather: RefCell<Weather>,
+    /// The loop said that nothing can come any more.
+    pub stuck: Cell<bool>,
+    /// Those of the loop itself.
+    pub descriptors: Cell<usize>,
     violation: RefCell<Option<Violation>>,
     trace: Option<RefCell<Vec<String>>>,
 }
@@ -61,8 +67,9 @@ pub struct ImmediateModel {
 pub struct Planned;
 
 impl Storm {
-    pub fn new(seed: u64, content: &'static Content, clock: Box<dyn Fn() -> Duration>, traced: bool) -> Shared {
+    pub fn new(seed: u64, content: &'static Content, simulation: Simulation, traced: bool) -> Shared {
         let mut generator = Generator::new(seed);
+        let weather = Weather::new(simulation, &mut generator);
         let budget = [10, 30, 60, 120][generator.below(4)];
         Rc::new(Storm {
             generator: RefCell::new(generator),
@@ -78,7 +85,9 @@ impl Storm {
             ticks: Cell::new((0, 0)),
             calls: Cell::new(0),
             interrupted: Cell::new(false),
-            clock,
+            weather: RefCell::new(weather),
+            stuck: Cell::new(false),
+            descriptors: Cell::new(0),
             violation: RefCell::default(),
             trace: traced.then(RefCell::default),
         })
@@ -97,7 +106,7 @@ impl Storm {
     }
 
     pub fn now(&self) -> Duration {
-        (self.clock)()
+        self.weather.borrow().simulation.now()
     }
 
     /// Notes what happens, for the report of a seed that failed.

@@ -69,6 +69,11 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
     socket.on_connection_attempt_failed(move |_, _, error| {
         shared.called("a listener");
         shared.trace(|| format!("socket {index}: connectionAttemptFailed {error}"));
+        {
+            let mut model = shared.model.borrow_mut();
+            let current = model.sockets[index].current;
+            model.connections[current].doubtful = true;
+        }
         commands::react(&shared, Some(index));
     });
     let shared = storm.clone();
@@ -229,6 +234,14 @@ impl Storm {
         let lenient = socket.prepended || number != socket.current;
         let connection = &mut model.connections[number];
         let accepted = connection.accepted_by.is_some();
+        let peer_ends = match connection.pair {
+            Some(pair) => {
+                let pair = &model.connections[pair];
+                pair.end_called || pair.finished || pair.failed || model.sockets[pair.socket].handle.destroyed()
+            }
+            None => true,
+        };
+        let (socket, connection) = (&mut model.sockets[index], &mut model.connections[number]);
         let mut violations: Vec<&str> = Vec::new();
         let mut must = |holds: bool, law: &'static str| {
             if !holds {
@@ -245,9 +258,7 @@ impl Storm {
                 must(!destroyed || lenient, "although destroyed (L33)");
                 must(!connection.failed, "after error");
                 connection.connected = true;
-                if !connection.unix && connection.local.is_none() {
-                    connection.local = handle.address();
-                }
+                model.client_connected(number);
             }
             SocketEvent::Ready => {
                 must(connection.connected && !connection.ready, "without connect, or twice");
@@ -288,14 +299,17 @@ impl Storm {
             }
             SocketEvent::Timeout => {
                 must(!destroyed || lenient, "although destroyed (T9)");
-                let now = (self.clock)();
+                let now = self.now();
                 must(socket.idle.is_some(), "although none is set");
+                let seen = socket.seen();
                 if let Some(idle) = &mut socket.idle {
                     must(now >= idle.set + idle.timeout, "before its time (T1)");
-                    let seen = (socket.activity - 1, handle.bytes_read(), handle.bytes_written());
-                    must(!idle.told || seen != idle.seen, "again, and nothing happened since (T3)");
-                    idle.told = true;
-                    idle.seen = (socket.activity, seen.1, seen.2);
+                    // This very event counts as one.
+                    let before = (seen.0 - 1, seen.1, seen.2, seen.3);
+                    // That the peer has ended is activity, even while nobody consumes what came before it.
+                    must(idle.told != Some(before) || peer_ends, "again, and nothing happened since (T3)");
+                    idle.told = Some(seen);
+                    idle.seen = seen;
                     idle.since = now;
                 }
             }
