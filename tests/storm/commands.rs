@@ -74,7 +74,6 @@ pub fn on_socket(storm: &Shared, index: usize) {
         13 => {
             storm.trace(|| format!("socket {index}.destroy_soon()"));
             storm.silently("destroy_soon", || socket.destroy_soon());
-            storm.model.borrow_mut().sockets[index].piped.clear();
         }
         14 => reset(storm, index),
         15 | 16 => pause(storm, index),
@@ -484,6 +483,10 @@ fn unpipe(storm: &Shared, index: usize) {
         _ => {
             storm.aloud(|| socket.unpipe_all());
         }
+    }
+    if destination.is_some() {
+        // What waited for the destination's `drain` flows again, whoever paused it meanwhile.
+        storm.model.borrow_mut().sockets[index].paused = false;
     }
 }
 

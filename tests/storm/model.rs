@@ -334,8 +334,13 @@ impl Model {
                 && other.pair.is_none()
                 && other.attempted
                 && match (connection.accepted_by, connection.wanted) {
-                    (Some(server), _) => other.wanted == Some(server) && other.accepted_by.is_none(),
-                    (None, wanted) => other.accepted_by.is_some() && other.accepted_by == wanted,
+                    // Who called `connect` twice is with one of two servers.
+                    (Some(server), _) => {
+                        (other.wanted == Some(server) || other.doubtful) && other.accepted_by.is_none()
+                    }
+                    (None, wanted) => {
+                        other.accepted_by.is_some() && (other.accepted_by == wanted || connection.doubtful)
+                    }
                 }
                 && connection.unmatched.iter().all(|(position, bytes)| {
                     other.written.get(*position..position + bytes.len()) == Some(bytes.as_slice())
