@@ -6,4 +6,8 @@
 mod support;
 
 mod conversation;
+mod faults;
+mod hosts;
+mod script;
+mod seeds;
 mod time;

@@ -271,7 +271,8 @@ impl Kernel {
     /// Waits for events and returns them. Where nothing will ever come, `EDEADLK`.
     pub(super) fn wait(&mut self, wait: Wait) -> Answer<Vec<Event>> {
         self.now = self.now.saturating_add(COST_OF_A_WAIT);
-        let interrupted = self.interrupts_wait();
+        // Without a limit the poller would make the call again.
+        let interrupted = self.interrupts_wait() && wait != Wait::FOREVER;
         self.enter(Call::Wait)?;
         let limit = u64::try_from(wait.milliseconds()).ok();
         let deadline = limit.map(|limit| self.now.saturating_add(limit.saturating_mul(1_000_000)));
