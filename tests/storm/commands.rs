@@ -79,7 +79,7 @@ pub fn on_socket(storm: &Shared, index: usize) {
         15 | 16 => pause(storm, index),
         17..20 => resume(storm, index),
         // Within an emission of `data` these emit it anew, and the pipes write in an order that the model cannot tell.
-        20..23 if !storm.model.borrow().sockets[index].pipes.is_empty() => {}
+        20..23 if storm.model.borrow().sockets[index].is_intricate() => {}
         20 | 21 => read(storm, index),
         22 => unshift(storm, index),
         23 => encode(storm, index),
@@ -323,6 +323,8 @@ fn note_destruction(storm: &Shared, index: usize, with_error: bool) {
 fn reset(storm: &Shared, index: usize) {
     let socket = storm.handle(index);
     storm.trace(|| format!("socket {index}.reset_and_destroy()"));
+    let settled = storm.model.borrow_mut().settle(index);
+    storm.check(settled);
     let result = storm.aloud(|| socket.reset_and_destroy());
     if let Err(error) = result {
         let unix = {
@@ -362,6 +364,10 @@ fn read(storm: &Shared, index: usize) {
         let model = storm.model.borrow();
         (model.sockets[index].unit, model.sockets[index].witness.is_some())
     };
+    if std::mem::replace(&mut storm.model.borrow_mut().sockets[index].reading, true) && !watched {
+        // What this takes is returned before what the running call took.
+        return;
+    }
     let size = if storm.once_in(2) && unit == 1 { Some(storm.below(100)) } else { None };
     let ended = socket.readable_ended();
     storm.trace(|| format!("socket {index}.read({size:?})"));
@@ -373,6 +379,7 @@ fn read(storm: &Shared, index: usize) {
         Some(size) => socket.read_exactly(size),
         None => socket.read(),
     });
+    storm.model.borrow_mut().sockets[index].reading = false;
     let Some(bytes) = bytes else {
         restore_pause(storm, index, was);
         return;
@@ -407,7 +414,7 @@ fn unshift(storm: &Shared, index: usize) {
         let model = storm.model.borrow();
         let own = &model.sockets[index];
         let connection = &model.connections[own.current];
-        let whole = own.unit == 1 && !connection.gap && !own.own_buffer && !socket.readable_ended();
+        let whole = own.unit == 1 && !own.prepended && !connection.gap && !own.own_buffer && !socket.readable_ended();
         match connection.pair {
             Some(pair) if whole && connection.position > 0 && !socket.destroyed() && !handle_is_gone(socket) => {
                 let most = connection.position.min(40);

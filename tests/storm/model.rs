@@ -76,6 +76,8 @@ pub struct SocketModel {
     pub paused: bool,
     /// `resume` was called in this turn.
     pub resumed: bool,
+    /// A `read` is under way.
+    pub reading: bool,
     /// The last `readable` listener was taken away in this turn, which resumes in a tick, paused or not (F26).
     pub resumes: bool,
     pub own_buffer: bool,
@@ -160,6 +162,7 @@ impl Model {
             extras: Vec::new(),
             paused: false,
             resumed: false,
+            reading: false,
             resumes: false,
             own_buffer: false,
             retained: false,
@@ -466,6 +469,11 @@ impl Model {
 }
 
 impl SocketModel {
+    /// Within an emission of `data` another one would reach those that check in an order that they cannot tell.
+    pub fn is_intricate(&self) -> bool {
+        self.prepended || !self.pipes.is_empty()
+    }
+
     pub fn seen(&self) -> Seen {
         let handle = self.handle;
         (self.activity, handle.bytes_read(), handle.bytes_written(), handle.writable_length())

@@ -165,6 +165,7 @@ fn check(storm: &Shared, cut: bool) {
         let settled = model.settle(index);
         storm.check(settled);
         model.sockets[index].piped.clear();
+        model.sockets[index].reading = false;
         if !cut {
             model.sockets[index].resumed = false;
             model.sockets[index].resumes = false;

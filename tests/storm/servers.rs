@@ -11,7 +11,7 @@ use halfclose::net::{self, ConnectOptions, ListenOptions, Server, ServerOptions,
 use crate::commands;
 use crate::model::{ServerModel, handle_is_gone};
 use crate::storm::Shared;
-use crate::weather::{HOSTS, NAMES};
+use crate::weather::{HOSTS, NAMES, SILENT};
 use crate::witness;
 
 const MOST_SERVERS: usize = 4;
@@ -164,7 +164,10 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
             (ConnectOptions::new().host(host).port(address.port()), false, Some(server))
         }
         Target::Path(server, path) => (ConnectOptions::new().path(path), true, Some(server)),
-        Target::Nobody => (ConnectOptions::new().host(storm.pick(&HOSTS).to_string()).port(1), false, None),
+        Target::Nobody => {
+            let host = storm.pick(&[HOSTS[0], HOSTS[1], SILENT]);
+            (ConnectOptions::new().host(host.to_string()).port(1), false, None)
+        }
     };
     let sockets = storm.model.borrow().sockets.len();
     let index = match index {
@@ -205,6 +208,8 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
     let socket = storm.handle(index);
     let (connecting, destroyed, stale) = (socket.connecting(), socket.destroyed(), handle_is_gone(socket));
     let open = !socket.pending();
+    let settled = storm.model.borrow_mut().settle(index);
+    storm.check(settled);
     if connecting && storm.model.borrow().is_unix(index) != unix {
         // Node has no answer to that.
         return;

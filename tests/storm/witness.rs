@@ -223,6 +223,15 @@ impl Storm {
         let mut model = self.model.borrow_mut();
         let model = &mut *model;
         model.look(index);
+        if event == SocketEvent::Drain {
+            // The pipes that waited for it let their sources flow again, whoever paused them meanwhile.
+            for source in &mut model.sockets {
+                if source.pipes.contains(&index) {
+                    source.paused = false;
+                    source.resumes = true;
+                }
+            }
+        }
         let number = match event {
             SocketEvent::Finish => model.finishing(index),
             SocketEvent::Ready => model.readying(index),
