@@ -50,6 +50,9 @@
 //! - Other threads hold a [`LoopHandle`] and post closures. Other descriptors are [watched](watch()), and another loop can
 //!   [own the thread](EventLoop::has_pending).
 //!
+//! With the feature `simulation`, programs and their tests also run on a network in memory, in virtual time, with faults
+//! that a seed decides: `EventLoop::simulated`.
+//!
 //! # Lifetimes
 //!
 //! | handle | lives until |
@@ -74,6 +77,10 @@
 //!
 //! `error` and `addresses` lie below all of them: the vocabulary of failures, with Node's codes and messages, and addresses
 //! as values, the block list among them.
+//!
+//! **The kernel can be another one.** All system calls are in `sys`, so that with the feature `simulation` a kernel in memory
+//! stands in for it (`sys/simulated`): TCP and unix sockets as Linux has them, edge-triggered readiness, links that take
+//! time, a clock that moves in waits. Without the feature there is nothing between the reactor and the system.
 //!
 //! **A turn** has libuv's phases: pending results, poll, pending results again, immediates, closing, timers. Each phase
 //! takes one callback after the other, and after each the tick queue is drained. It is written out in one function,

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod both;
 mod conversation;
 mod faults;
 mod hosts;

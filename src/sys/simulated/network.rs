@@ -30,7 +30,7 @@ pub struct Link {
     pub bandwidth: Option<u64>,
     /// How many bytes a connection holds at the end of this direction until its program reads them; `None`: 128 KiB.
     pub receive_buffer: Option<usize>,
-    /// How many bytes a connection takes at the beginning of this direction before a write would block; `None`: 256 KiB.
+    /// How many bytes a connection takes at the beginning of this direction before a write would block; `None`: 2.5 MB.
     pub send_buffer: Option<usize>,
 }
 

@@ -29,9 +29,9 @@ pub(super) enum State {
 }
 
 /// How the bytes that wait in one direction are limited, unless the link says otherwise: Linux begins with 128 KiB for
-/// input (`tcp_rmem`), and lets output grow; the sum is what a loopback connection takes before a write would block.
+/// input (`tcp_rmem`), and on loopback, whose segments are large, with this much for output (`SO_SNDBUF` of a connection).
 pub(super) const RECEIVE_BUFFER: usize = 128 * 1024;
-pub(super) const SEND_BUFFER: usize = 256 * 1024;
+pub(super) const SEND_BUFFER: usize = 2_626_560;
 
 /// The default of Linux for unix sockets (`net.core.wmem_default`).
 pub(super) const UNIX_BUFFER: usize = 212_992;
