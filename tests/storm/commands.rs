@@ -404,7 +404,7 @@ fn restore_pause(storm: &Shared, index: usize, was: bool) {
     let mut model = storm.model.borrow_mut();
     let socket = &mut model.sockets[index];
     // With a buffer of its own, `read` lets it read on.
-    socket.paused = was && !socket.own_buffer && socket.handle.is_paused();
+    socket.paused = was && !socket.own_buffer && !socket.resumes && socket.handle.is_paused();
 }
 
 /// Puts the last bytes back that were taken: they come again, once.

@@ -186,6 +186,7 @@ impl Model {
             self.sockets[socket].superseded.push(old);
         }
         let gap = self.sockets[socket].witness.is_none() && !self.sockets[socket].own_buffer;
+        let piped_into = self.connections[old].piped_into;
         if fresh {
             // What was written before is refused, and not part of what is sent.
             self.connections[old].end_called = false;
@@ -196,7 +197,7 @@ impl Model {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
         }
-        self.connections.push(Connection { socket, unix, wanted, attempted: true, gap, ..Connection::default() });
+        self.connections.push(Connection { socket, unix, wanted, attempted: true, gap, piped_into, ..Connection::default() });
     }
 
     /// The server accepted a socket, which is `handle`.
@@ -410,6 +411,9 @@ impl Model {
     /// The connection that an `error` belongs to: the oldest that is over and may fail, else the present one.
     pub fn failing(&self, socket: usize) -> usize {
         let model = &self.sockets[socket];
+        if !self.connections[model.current].failed && model.handle.errored().is_some() {
+            return model.current;
+        }
         let open = |connection: &&usize| {
             let connection = &self.connections[**connection];
             !connection.failed && !connection.closed && connection.destroyed_with_error != Some(false)
@@ -442,11 +446,20 @@ impl Model {
     /// The connection that a `close` with this argument belongs to.
     pub fn closing(&self, socket: usize, had_error: bool) -> usize {
         let model = &self.sockets[socket];
-        let fits = |connection: &&usize| {
-            let connection = &self.connections[**connection];
-            connection.failed == had_error || connection.reset_refused || !connection.attempted
+        let own = || model.superseded.iter().chain([&model.current]).copied();
+        let exact = own().find(|number| {
+            let connection = &self.connections[*number];
+            let over = *number != model.current || model.handle.destroyed();
+            over && !connection.closed && connection.attempted && !connection.reset_refused && connection.failed == had_error
+        });
+        let doubtful = || {
+            own().find(|number| {
+                let connection = &self.connections[*number];
+                let over = *number != model.current || model.handle.destroyed();
+                over && !connection.closed && (connection.reset_refused || !connection.attempted)
+            })
         };
-        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+        exact.or_else(doubtful).unwrap_or(model.current)
     }
 
     /// Whether its connection is to a path.

@@ -26,6 +26,10 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
         let listener = move |told: Socket| {
             shared.called("a listener");
             shared.told(index, event, told);
+            if event == SocketEvent::Ready && shared.calm.get() {
+                // An `unref` from before there was a connection has come into force with it (R5).
+                told.ref_();
+            }
             commands::react(&shared, Some(index));
         };
         match event {
@@ -52,6 +56,7 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
         if let (Some(source), Some(destination)) = (source, destination) {
             // A source that waited for this one's `drain` flows again, whoever paused it meanwhile.
             source.paused = false;
+            source.resumes = true;
             if let Some(at) = source.pipes.iter().position(|pipe| *pipe == destination) {
                 source.pipes.remove(at);
             }
@@ -276,7 +281,7 @@ impl Storm {
             SocketEvent::End => {
                 must(connection.connected, "before connect");
                 must(!connection.ended, "a second time (L22)");
-                must(!connection.failed, "after error");
+                must(!connection.failed || connection.reset_refused, "after error");
                 must(handle.readable_length() == 0 || lenient, "before what was read ahead (L20)");
                 connection.ended = true;
                 if !connection.gap && !lenient && handle.bytes_read() as usize != connection.position {
