@@ -204,11 +204,12 @@ impl Simulation {
         let number = self.kernel.set_alarm(at);
         let callback: Box<dyn FnOnce()> = Box::new(callback);
         let refused = current::with(|core| match &mut core.simulated {
-            Some(simulated) => {
+            Some(simulated) if simulated.kernel.is(&self.kernel) => {
                 simulated.calls.insert(number, callback);
                 None
             }
-            None => Some(callback),
+            // The thread has another loop by now.
+            Some(_) | None => Some(callback),
         });
         drop(refused);
     }
@@ -379,6 +380,34 @@ impl Simulation {
     /// ```
     pub fn vanish(&self, address: IpAddr) {
         self.kernel.vanish(address);
+    }
+
+    /// Resets every TCP connection that has this end, or is about to: both ends are told, as by a firewall that has had
+    /// enough. Not in Node.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::simulated(1)?;
+    /// let simulation = event_loop.simulation().unwrap();
+    /// let server = net::create_server(|socket| {
+    ///     socket.on_error(|_, error| assert_eq!(error.code(), Some("ECONNRESET")));
+    /// });
+    /// server.listen(("198.51.100.7", 80))?;
+    /// let client = net::connect(("198.51.100.7", 80))?;
+    /// client.on_error(|_, error| assert_eq!(error.code(), Some("ECONNRESET")));
+    /// client.on_close(move |_, had_error| {
+    ///     assert!(had_error);
+    ///     server.close();
+    /// });
+    /// let same = simulation.clone();
+    /// simulation.post_at(Duration::from_secs(60), move || same.reset("198.51.100.7:80".parse().unwrap()));
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset(&self, end: SocketAddr) {
+        self.kernel.reset(end);
     }
 
     /// Makes the next `times` calls of one kind fail with a number of the operating system, before they do anything. What

@@ -9,6 +9,7 @@ mod both;
 mod conversation;
 mod faults;
 mod hosts;
+mod limits;
 mod script;
 mod seeds;
 mod time;

@@ -60,6 +60,55 @@ fn timers_and_posts_come_in_the_order_of_their_times() {
 }
 
 #[test]
+fn what_is_past_is_called_at_once() {
+    within(DEADLINE, || {
+        let mut event_loop = EventLoop::simulated(1).expect("a loop");
+        let simulation = event_loop.simulation().expect("simulated");
+        let log = Log::new();
+        set_timeout(HOUR, move || log.add("T", "an hour"));
+        let (outer, inner) = (simulation.clone(), simulation.clone());
+        simulation.post_at(Duration::from_secs(1), move || {
+            let same = inner.clone();
+            outer.post_at(Duration::ZERO, move || log.add("P", same.now().as_millis()));
+        });
+        event_loop.run().expect("no unhandled error");
+        assert_eq!(log.list(), ["P 1000", "T an hour"]);
+    });
+}
+
+#[test]
+fn a_post_for_a_loop_that_is_gone_reaches_no_other() {
+    within(DEADLINE, || {
+        let gone = EventLoop::simulated(1).expect("a loop").simulation().expect("simulated");
+        let mut event_loop = EventLoop::simulated(1).expect("a loop");
+        let log = Log::new();
+        gone.post_at(Duration::from_secs(1), move || log.add("P", "called"));
+        let simulation = event_loop.simulation().expect("simulated");
+        simulation.post_at(Duration::from_secs(1), move || log.add("P", "the right one"));
+        event_loop.run().expect("no unhandled error");
+        assert_eq!(log.list(), ["P the right one"]);
+    });
+}
+
+#[test]
+fn immediates_do_not_keep_the_network_waiting() {
+    within(DEADLINE, || {
+        fn again(done: std::rc::Rc<std::cell::Cell<bool>>) {
+            if !done.get() {
+                halfclose::set_immediate(move || again(done));
+            }
+        }
+        let mut event_loop = EventLoop::simulated(1).expect("a loop");
+        let done = std::rc::Rc::new(std::cell::Cell::new(false));
+        again(done.clone());
+        let client = net::connect(("198.51.100.7", 80)).expect("valid");
+        client.on_error(move |_, _| done.set(true));
+        event_loop.run().expect("it ends");
+        assert!(event_loop.simulation().expect("simulated").now() < Duration::from_millis(2));
+    });
+}
+
+#[test]
 fn a_post_keeps_the_loop_alive_and_is_dropped_with_it() {
     within(DEADLINE, || {
         let event_loop = EventLoop::simulated(1).expect("a loop");

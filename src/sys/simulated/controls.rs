@@ -89,6 +89,23 @@ impl SharedKernel {
         self.lock().vanish(address);
     }
 
+    /// Both ends of every TCP connection with this end are told that it was reset.
+    pub(crate) fn reset(&self, end: SocketAddr) {
+        let mut kernel = self.lock();
+        let has_end = |address: Option<SocketAddr>| {
+            address.is_some_and(|address| (address.ip().to_canonical(), address.port()) == (end.ip(), end.port()))
+        };
+        let found: Vec<u64> = kernel
+            .sockets
+            .iter()
+            .filter(|(_, socket)| has_end(socket.local) || has_end(socket.remote))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in found {
+            kernel.arrived_reset(id);
+        }
+    }
+
     pub(crate) fn set_host(&self, address: IpAddr) {
         let mut kernel = self.lock();
         match address {

@@ -347,6 +347,10 @@ impl Kernel {
         if !matches!(socket.state, State::Established | State::CloseWait | State::FinWait2) {
             return None;
         }
+        if socket.awaits_acknowledgement() {
+            // Then it is retransmissions that find out, as in `tcp_keepalive_timer`.
+            return None;
+        }
         let path = (socket.local?.ip(), socket.remote?.ip());
         let idle = socket.heard_at.saturating_add(nanoseconds(times.delay));
         if !self.gets_through(id, path) {

@@ -33,7 +33,7 @@ impl SharedKernel {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is(&self, other: &SharedKernel) -> bool {
+    pub(crate) fn is(&self, other: &SharedKernel) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 

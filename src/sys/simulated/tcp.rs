@@ -49,6 +49,9 @@ impl Kernel {
         if self.holds_back(id) {
             return Err(libc::EAGAIN);
         }
+        if !self.sockets.contains_key(&child) {
+            return Err(libc::ECONNABORTED);
+        }
         let opened = self.open(super::kernel::What::Socket(child))?;
         let listener = self.sockets.get_mut(&id).and_then(|socket| socket.listener.as_mut());
         if let Some(listener) = listener {
