@@ -36,6 +36,8 @@ pub struct Connection {
     /// A callback of `end` was called with success: `finish` follows in the same breath, whatever it does.
     pub finishing: bool,
     pub failed: bool,
+    /// The error of a write before it may still come, although nothing of it is left.
+    pub stray_error: bool,
     /// A reset could not be made: that is told as an error, but it closes as if there had been none.
     pub reset_refused: bool,
     pub closed: bool,
@@ -187,6 +189,7 @@ impl Model {
         }
         let gap = self.sockets[socket].witness.is_none() && !self.sockets[socket].own_buffer;
         let piped_into = self.connections[old].piped_into;
+        let stray_error = !self.connections[old].attempted;
         if fresh {
             // What was written before is refused, and not part of what is sent.
             self.connections[old].end_called = false;
@@ -197,7 +200,8 @@ impl Model {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
         }
-        self.connections.push(Connection { socket, unix, wanted, attempted: true, gap, piped_into, ..Connection::default() });
+        let own = Connection { socket, unix, wanted, attempted: true, gap, piped_into, stray_error, ..Connection::default() };
+        self.connections.push(own);
     }
 
     /// The server accepted a socket, which is `handle`.
@@ -408,10 +412,12 @@ impl Model {
         Ok(())
     }
 
-    /// The connection that an `error` belongs to: the oldest that is over and may fail, else the present one.
-    pub fn failing(&self, socket: usize) -> usize {
+    /// The connection that an `error` with this message belongs to: one that was superseded, unless the present one says that
+    /// it failed with it.
+    pub fn failing(&self, socket: usize, message: &str) -> usize {
         let model = &self.sockets[socket];
-        if !self.connections[model.current].failed && model.handle.errored().is_some() {
+        let own = model.handle.errored();
+        if !self.connections[model.current].failed && own.is_some_and(|own| own.message() == message) {
             return model.current;
         }
         let open = |connection: &&usize| {
@@ -446,20 +452,13 @@ impl Model {
     /// The connection that a `close` with this argument belongs to.
     pub fn closing(&self, socket: usize, had_error: bool) -> usize {
         let model = &self.sockets[socket];
-        let own = || model.superseded.iter().chain([&model.current]).copied();
-        let exact = own().find(|number| {
-            let connection = &self.connections[*number];
-            let over = *number != model.current || model.handle.destroyed();
-            over && !connection.closed && connection.attempted && !connection.reset_refused && connection.failed == had_error
-        });
-        let doubtful = || {
-            own().find(|number| {
-                let connection = &self.connections[*number];
-                let over = *number != model.current || model.handle.destroyed();
-                over && !connection.closed && (connection.reset_refused || !connection.attempted)
-            })
+        let fits = |number: &&usize| {
+            let connection = &self.connections[**number];
+            // Without a connection, and after a reset that could not be made, it closes as if without an error.
+            let told = connection.failed && connection.attempted && !connection.reset_refused;
+            told == had_error
         };
-        exact.or_else(doubtful).unwrap_or(model.current)
+        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
     }
 
     /// Whether its connection is to a path.
