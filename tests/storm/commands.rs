@@ -18,7 +18,6 @@ use crate::witness;
 pub const MOST_SOCKETS: usize = 24;
 const MOST_TIMERS: usize = 24;
 
-
 /// A listener was called: it may do something, or not.
 pub fn react(storm: &Shared, index: Option<usize>) {
     if storm.over.get() {
@@ -190,7 +189,9 @@ pub fn write(storm: &Shared, index: usize) {
     let before = socket.bytes_written();
     let may = socket.writable() && (socket.connecting() || !socket.pending());
     let told = storm.once_in(2).then(|| callback(storm, index, number, "write"));
-    storm.trace(|| format!("socket {index}.write({length}), connection {number}, callback {:?}", told.as_ref().map(|told| told.0)));
+    storm.trace(|| {
+        format!("socket {index}.write({length}), connection {number}, callback {:?}", told.as_ref().map(|told| told.0))
+    });
     let form = storm.below(4);
     let text = String::from_utf8(piece.clone()).unwrap_or_default();
     let more = storm.silently("write", || match (told, form) {
@@ -256,7 +257,9 @@ fn callback(storm: &Shared, index: usize, number: usize, what: &'static str) -> 
                 shared.require(in_order, || format!("callback {owed} came out of order (F9)"));
                 let failed = connection.last_failure.is_some_and(|last| last < owed);
                 shared.require(!failed, || format!("callback {owed} succeeded after an earlier one failed (F9)"));
-                shared.require(connection.connected || connection.doubtful, || format!("callback {owed} succeeded without a connection"));
+                shared.require(connection.connected || connection.doubtful, || {
+                    format!("callback {owed} succeeded without a connection")
+                });
                 connection.last_success = Some(owed);
             } else {
                 connection.last_failure = Some(connection.last_failure.map_or(owed, |last| last.min(owed)));
@@ -281,15 +284,15 @@ fn end(storm: &Shared, index: usize) {
     let length = if form < 2 { 0 } else { length(storm) };
     let piece = storm.content.piece(number, position, length);
     let before = socket.bytes_written();
-    let may = socket.writable() && (socket.connecting() || !socket.pending());
-    storm.trace(|| format!("socket {index}.end({length}), form {form}, callback {:?}", told.as_ref().map(|told| told.0)));
+    storm.trace(|| {
+        format!("socket {index}.end({length}), form {form}, callback {:?}", told.as_ref().map(|told| told.0))
+    });
     storm.silently("end", || match (form, told) {
         (0, _) => socket.end(),
         (1, Some((_, told))) => socket.end_with(told),
         (3, Some((_, told))) => socket.end_data_with(&piece[..], told),
         _ => socket.end_data(&piece[..]),
     });
-    let _ = may;
     accepted(storm, index, number, &piece, before, false);
     let mut model = storm.model.borrow_mut();
     let connection = &mut model.connections[number];
@@ -341,9 +344,9 @@ fn pause(storm: &Shared, index: usize) {
     storm.aloud(|| socket.pause());
     let mut model = storm.model.borrow_mut();
     let own = &mut model.sockets[index];
-    // With a buffer of its own, a `resume` of the same turn still begins to read in its tick, and a `read` while it
-    // connects when it is connected, as in Node.
-    own.paused = socket.is_paused() && !(own.own_buffer && (own.resumed || socket.connecting())) && !own.resumes;
+    // With a buffer of its own, a `resume` of the same turn still begins to read in its tick, and one from
+    // before it is connected begins when it is, as in Node.
+    own.paused = socket.is_paused() && !(own.own_buffer && (own.resumed || socket.pending())) && !own.resumes;
 }
 
 pub fn resume(storm: &Shared, index: usize) {
@@ -419,7 +422,10 @@ fn unshift(storm: &Shared, index: usize) {
             Some(pair) if whole && connection.position > 0 && !socket.destroyed() && !handle_is_gone(socket) => {
                 let most = connection.position.min(40);
                 let length = 1 + storm.below(most);
-                model.connections[pair].written.get(connection.position - length..connection.position).map(<[u8]>::to_vec)
+                model.connections[pair]
+                    .written
+                    .get(connection.position - length..connection.position)
+                    .map(<[u8]>::to_vec)
             }
             _ => None,
         }
@@ -446,7 +452,8 @@ fn encode(storm: &Shared, index: usize) {
         return;
     }
     // What was delivered before is counted in bytes, so hexadecimal is for those that have had none.
-    let encoding = if started { Encoding::Utf8 } else { storm.pick(&[Encoding::Utf8, Encoding::Latin1, Encoding::Hex]) };
+    let encoding =
+        if started { Encoding::Utf8 } else { storm.pick(&[Encoding::Utf8, Encoding::Latin1, Encoding::Hex]) };
     storm.trace(|| format!("socket {index}.set_encoding({encoding:?})"));
     storm.silently("set_encoding", || socket.set_encoding(encoding));
     let mut model = storm.model.borrow_mut();
@@ -776,9 +783,8 @@ fn timer(storm: &Shared) {
         react(&shared, None);
     };
     let armed = storm.now();
-    let handle = storm.silently("set_timeout", || {
-        if repeats { set_interval(delay, call) } else { set_timeout(delay, call) }
-    });
+    let handle =
+        storm.silently("set_timeout", || if repeats { set_interval(delay, call) } else { set_timeout(delay, call) });
     // Shorter than a millisecond counts as one (TM1).
     let delay = delay.max(Duration::from_millis(1));
     storm.times.borrow_mut().push(TimerModel { handle, armed, delay, repeats, cleared: false, fired: 0 });
@@ -885,7 +891,9 @@ pub fn wind_down(storm: &Shared, index: usize) {
         storm.check(settled);
         model.sockets[index].current
     };
-    storm.trace(|| format!("socket {index}: flowing {:?}, ahead {}", socket.readable_flowing(), socket.readable_length()));
+    storm.trace(|| {
+        format!("socket {index}: flowing {:?}, ahead {}", socket.readable_flowing(), socket.readable_length())
+    });
     storm.silently("end", || socket.end());
     storm.model.borrow_mut().connections[current].end_called = true;
 }

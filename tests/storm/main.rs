@@ -16,8 +16,8 @@ mod witness;
 
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use content::Content;
@@ -26,7 +26,7 @@ use content::Content;
 const USUAL: Range<u64> = 0..1_000;
 
 /// How much of a run's end is shown when it failed.
-const SHOWN: usize = 8000;
+const SHOWN: usize = 400;
 
 /// After so many failures the rest says nothing new.
 const MOST_FAILURES: usize = 10;

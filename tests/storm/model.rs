@@ -200,7 +200,8 @@ impl Model {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
         }
-        let own = Connection { socket, unix, wanted, attempted: true, gap, piped_into, stray_error, ..Connection::default() };
+        let own =
+            Connection { socket, unix, wanted, attempted: true, gap, piped_into, stray_error, ..Connection::default() };
         self.connections.push(own);
     }
 
@@ -439,13 +440,25 @@ impl Model {
     /// The connection whose `ready` this is: a `connect` listener that connects the socket anew comes before it (L39).
     pub fn readying(&self, socket: usize) -> usize {
         let model = &self.sockets[socket];
-        let fits = |connection: &&usize| self.connections[**connection].connected && !self.connections[**connection].ready;
+        let fits =
+            |connection: &&usize| self.connections[**connection].connected && !self.connections[**connection].ready;
+        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
+    /// The connection whose `connect` this is: a listener in front may have connected the socket anew already.
+    pub fn connecting(&self, socket: usize) -> usize {
+        let model = &self.sockets[socket];
+        let fits = |number: &&usize| {
+            let connection = &self.connections[**number];
+            model.prepended && connection.attempted && !connection.connected && !connection.doubtful
+        };
         model.superseded.iter().find(fits).copied().unwrap_or(model.current)
     }
 
     /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.
     pub fn finishing(&self, socket: usize) -> usize {
-        let fits = |connection: &Connection| connection.socket == socket && connection.finishing && !connection.finished;
+        let fits =
+            |connection: &Connection| connection.socket == socket && connection.finishing && !connection.finished;
         self.connections.iter().position(fits).unwrap_or(self.sockets[socket].current)
     }
 

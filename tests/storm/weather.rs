@@ -41,7 +41,11 @@ impl Weather {
         simulation.set_name(NAMES[1], &[SILENT, HOSTS[1], HOSTS[0]]);
         let fair = generator.once_in(3);
         if generator.once_in(2) {
-            simulation.set_link(HOSTS[0], HOSTS[0], Link { latency: Duration::ZERO, bandwidth: None, ..link(generator) });
+            simulation.set_link(
+                HOSTS[0],
+                HOSTS[0],
+                Link { latency: Duration::ZERO, bandwidth: None, ..link(generator) },
+            );
         }
         for host in &HOSTS[1..] {
             for (from, to) in [(OWN, *host), (*host, OWN)] {
@@ -111,7 +115,9 @@ impl Weather {
                     Call::Socket | Call::Accept => generator.pick(&[libc::EMFILE, libc::ENFILE, libc::ENOBUFS]),
                     Call::Bind | Call::Listen => libc::EADDRINUSE,
                     Call::Connect => generator.pick(&[libc::ECONNREFUSED, libc::ENETUNREACH, libc::EADDRNOTAVAIL]),
-                    Call::Read | Call::Write => generator.pick(&[libc::ECONNRESET, libc::ETIMEDOUT, libc::EHOSTUNREACH]),
+                    Call::Read | Call::Write => {
+                        generator.pick(&[libc::ECONNRESET, libc::ETIMEDOUT, libc::EHOSTUNREACH])
+                    }
                     _ => libc::ENOMEM,
                 };
                 self.simulation.fail(call, &io::Error::from_raw_os_error(errno), 1 + generator.below(2));

@@ -120,11 +120,8 @@ pub fn consume(storm: &Shared, index: usize, socket: Socket) {
         shared.called("a listener");
         shared.got(index, told, bytes);
     };
-    let listener = if text {
-        socket.on_text(move |told, text| take(told, text.as_bytes()))
-    } else {
-        socket.on_data(take)
-    };
+    let listener =
+        if text { socket.on_text(move |told, text| take(told, text.as_bytes())) } else { socket.on_data(take) };
     if others {
         // Those that act come after it.
         socket.prepend(listener);
@@ -187,7 +184,9 @@ pub fn watch_server(storm: &Shared, index: usize, server: Server) {
         shared.trace(|| format!("server {index}: drop"));
         let most = told.max_connections();
         let live = told.connections();
-        shared.require(most.is_some_and(|most| live >= most), || format!("server {index} dropped one: {live} of {most:?}"));
+        shared.require(most.is_some_and(|most| live >= most), || {
+            format!("server {index} dropped one: {live} of {most:?}")
+        });
         commands::react(&shared, None);
     });
     let shared = storm.clone();
@@ -240,6 +239,7 @@ impl Storm {
         let number = match event {
             SocketEvent::Finish => model.finishing(index),
             SocketEvent::Ready => model.readying(index),
+            SocketEvent::Connect => model.connecting(index),
             _ => model.sockets[index].current,
         };
         let socket = &mut model.sockets[index];

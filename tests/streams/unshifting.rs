@@ -3,7 +3,9 @@
 use halfclose::net::ConnectOptions;
 use halfclose::next_tick;
 
-use crate::{add_read, destroy_later, feed, feed_then, later, play, play_from_start, play_with, state, watch_each_data};
+use crate::{
+    add_read, destroy_later, feed, feed_then, later, play, play_from_start, play_with, state, watch_each_data,
+};
 
 /// F31: what is put back in a `data` listener that pauses comes first when it is resumed.
 #[test]
