@@ -126,6 +126,25 @@ fn every_method_of_a_freed_socket_is_harmless() {
     });
 }
 
+/// The lifetime table: a slot that is given up within a callback is gone at once, listeners included, although they are
+/// dropped only when the callback is over.
+#[test]
+fn a_socket_that_is_released_in_a_callback_has_no_listeners() {
+    support::test(|event_loop| {
+        let log = Log::new();
+        let socket = Socket::new();
+        socket.on_close(|_, _| {});
+        halfclose::set_immediate(move || {
+            assert_eq!(socket.listener_count(SocketEvent::Close), 1);
+            socket.release();
+            assert_eq!(socket.listener_count(SocketEvent::Close), 0);
+            log.add("C", "released");
+        });
+        event_loop.run().expect("nobody's error");
+        log.assert_whole("C released");
+    });
+}
+
 /// The table of lifetimes: callbacks given to a freed socket are called, in a tick, with Node's error.
 #[test]
 fn callbacks_given_to_a_freed_socket_are_called() {

@@ -223,14 +223,14 @@ impl Socket {
         let taken = current::with(|core| {
             let pipes = &mut core.sockets.extras_if_any(self.handle)?.pipes;
             let position = pipes.iter().position(|pipe| pipe.destination == destination)?;
-            pipes.remove(position);
-            Some(pipes.is_empty())
+            let pipe = pipes.remove(position);
+            Some((pipe, pipes.is_empty()))
         });
-        if let Some(last) = taken.flatten() {
+        if let Some((pipe, last)) = taken.flatten() {
             if last {
                 self.pause();
             }
-            current::emit_pipe(destination.handle, SocketEvent::Unpipe, &Arguments::Pipe(destination, self));
+            pipe.tell_unpiped(self);
         }
         self
     }
@@ -263,8 +263,7 @@ impl Socket {
         }
         self.pause();
         for pipe in pipes {
-            let destination = pipe.destination;
-            current::emit_pipe(destination.handle, SocketEvent::Unpipe, &Arguments::Pipe(destination, self));
+            pipe.tell_unpiped(self);
         }
         self
     }
@@ -371,6 +370,17 @@ impl Pipe {
     }
 
     /// Whether this very pipe is in the source's list no longer: a source may be piped into one destination twice.
+    fn tell_unpiped(&self, source: Socket) {
+        let told = current::with(|core| core.sockets.get(self.destination.handle).is_some()) == Some(true);
+        if told {
+            let arguments = Arguments::Pipe(self.destination, source);
+            current::emit_pipe(self.destination.handle, SocketEvent::Unpipe, &arguments);
+        } else {
+            // The listener that lets go went with the destination's slot, or never came to be.
+            self.let_go(source);
+        }
+    }
+
     fn left_the_list(&self, source: Socket) -> bool {
         let listed = current::with(|core| {
             Some(core.sockets.extras(source.handle)?.pipes.iter().any(|pipe| std::ptr::eq(Rc::as_ptr(pipe), self)))

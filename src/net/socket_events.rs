@@ -445,7 +445,11 @@ impl Socket {
     ///
     /// [`socket.listenerCount()`]: https://nodejs.org/api/events.html#emitterlistenercounteventname-listener
     pub fn listener_count(self, event: SocketEvent) -> usize {
-        current::with(|core| core.listener_count(self.handle, Event::Socket(event))).unwrap_or(0)
+        let count = current::with(|core| {
+            // The listeners of a slot that was freed in this callback are still to be dropped.
+            core.reactor.live(self.handle).is_some().then(|| core.listener_count(self.handle, Event::Socket(event)))
+        });
+        count.flatten().unwrap_or(0)
     }
 
     /// Removes the listeners of one event, or of all. Mirrors [`socket.removeAllListeners()`].

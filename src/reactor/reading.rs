@@ -167,6 +167,8 @@ impl Reactor {
     fn lent_otherwise(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
         if !connection.can_push_more() {
+            // Node cleared `reading` when the bytes came. Left set, nobody would ask the transport again.
+            connection.read.set_reading(false);
             self.stop_receiving(socket);
         }
     }

@@ -57,6 +57,40 @@ fn f64_unpipe_of_something_else() {
     log.assert_whole("O pipe, T flowing, I pause, O unpipe ~ I resume | T bye |x O close(false) |x I close(false)");
 }
 
+/// F64: a destination whose slot is gone cannot hear `unpipe`; the source is let go all the same, and flows again.
+#[test]
+fn f64_unpipe_of_a_stale_destination() {
+    for all in [false, true] {
+        let log = play(move |scene| {
+            let stale = Socket::new();
+            stale.release();
+            let log = scene.log;
+            scene.source.on_data(move |_, bytes| log.add("I", format!("data {}", String::from_utf8_lossy(bytes))));
+            scene.source.pipe(stale);
+            scene.a.write("1");
+            scene.later(move |scene| {
+                scene.add(scene.counts());
+                if all {
+                    scene.source.unpipe_all();
+                } else {
+                    scene.source.unpipe(stale);
+                }
+                scene.add(scene.counts());
+                scene.source.resume();
+                scene.a.write("22");
+                scene.later(|scene| {
+                    scene.a.write("333");
+                    scene.later(|scene| scene.bye());
+                });
+            });
+        });
+        log.assert_whole(
+            "I resume | I data 1, I pause | T 2211111 / 0111111, T 1111111 / 0111111 ~ I resume | I data 22 | I data 333 \
+             | T bye |x O close(false) |x I close(false)",
+        );
+    }
+}
+
 /// F64: all at once: one pause, then each destination is told.
 #[test]
 fn f64_unpipe_all() {

@@ -3,7 +3,9 @@
 use halfclose::net::ConnectOptions;
 use halfclose::next_tick;
 
-use crate::{add_read, destroy_later, feed, feed_then, later, play, play_from_start, state, watch_each_data};
+use crate::{
+    add_read, destroy_later, feed, feed_then, later, play, play_from_start, play_with, state, watch_each_data,
+};
 
 /// F31: what is put back in a `data` listener that pauses comes first when it is resumed.
 #[test]
@@ -24,6 +26,32 @@ fn f31_unshift_in_data() {
         feed_then(client, &peer.clone(), &["world"], move || later(move || later(move || peer.end())));
     });
     log.assert_after("C", "ready", "| data world, 5 stopped paused | ~ data hello | ~ end | ~ finish |x close(false)");
+}
+
+/// F31, F21: what is put back may reach the high-water mark, which stops the reading; it goes on when that was consumed.
+#[test]
+fn f31_unshift_up_to_the_high_water_mark() {
+    let log = play_with(ConnectOptions::new().high_water_mark(4), |log, client, peer| {
+        let mut first = true;
+        client.on_data(move |client, bytes| {
+            log.add("C", format!("data {}", String::from_utf8_lossy(bytes)));
+            if std::mem::take(&mut first) {
+                client.pause();
+                client.unshift("hello");
+                log.add("C", state(client));
+                later(move || {
+                    client.resume();
+                });
+            }
+        });
+        let ending = peer.clone();
+        feed_then(client, &peer, &["world"], move || later(move || later(move || feed(client, &ending, &["more"]))));
+    });
+    log.assert_after(
+        "C",
+        "ready",
+        "| data world, 5 stopped paused | ~ data hello | data more | ~ end | ~ finish |x close(false)",
+    );
 }
 
 /// F31: while it flows with nothing buffered, `unshift` emits: within the call, but to a `data` listener that is

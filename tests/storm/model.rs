@@ -1,0 +1,535 @@
+//! The reference model: what each socket of a storm was told and has told, as plain data, and the laws that are checked
+//! against it.
+//!
+//! May touch: questions to handles, which change and emit nothing. Invariant: the model is written from outside facts only
+//! (the commands that were given and what listeners were called with), never from what the library keeps.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use halfclose::net::{ListenerId, Server, Socket};
+
+/// One connection of a socket, from its `connect` or accept to its close; or its time before the first one.
+#[derive(Default)]
+pub struct Connection {
+    pub socket: usize,
+    pub unix: bool,
+    /// The server that accepted it.
+    pub accepted_by: Option<usize>,
+    /// The server that it tries to reach, when there is one.
+    pub wanted: Option<usize>,
+    pub local: Option<SocketAddr>,
+    pub peer: Option<SocketAddr>,
+    /// The other end, once it is known.
+    pub pair: Option<usize>,
+    /// `connect` was called, or it was accepted.
+    pub attempted: bool,
+    pub connected: bool,
+    /// An attempt failed, or `connect` was called again while it was connecting (C40): it fails, but the kernel may take
+    /// bytes until then.
+    pub doubtful: bool,
+    pub ready: bool,
+    /// `end` was called, by the program or by a pipe.
+    pub end_called: bool,
+    pub ended: bool,
+    pub finished: bool,
+    /// A callback of `end` was called with success: `finish` follows in the same breath, whatever it does.
+    pub finishing: bool,
+    pub failed: bool,
+    /// The error of a write before it may still come, although nothing of it is left.
+    pub stray_error: bool,
+    /// A reset could not be made: that is told as an error, but it closes as if there had been none.
+    pub reset_refused: bool,
+    pub closed: bool,
+    /// Destroyed by a command: with an error or without.
+    pub destroyed_with_error: Option<bool>,
+    /// What had been read when it was first seen destroyed.
+    pub read_when_destroyed: Option<u64>,
+    /// Everything that `write` accepted.
+    pub written: Vec<u8>,
+    /// Where the next byte that a consumer gets stands in what the peer wrote.
+    pub position: usize,
+    /// A time without a consumer may have lost bytes since (F25, F27).
+    pub gap: bool,
+    /// What came before the other end was known, with its positions.
+    pub unmatched: Vec<(usize, Vec<u8>)>,
+    /// A write returned false, and no `drain` was emitted since.
+    pub drain_owed: bool,
+    /// A pipe writes here: who is owed a `drain` is its own affair, too.
+    pub piped_into: bool,
+    /// The last write whose callback was told of success.
+    pub last_success: Option<usize>,
+    pub last_failure: Option<usize>,
+}
+
+/// A socket's handle and what was done with it.
+pub struct SocketModel {
+    pub handle: Socket,
+    /// The connection that it has, or had last.
+    pub current: usize,
+    /// Earlier ones, whose `close` is owed.
+    pub superseded: Vec<usize>,
+    /// The `data` listener that checks what comes.
+    pub witness: Option<ListenerId>,
+    pub error_witness: Option<ListenerId>,
+    pub readable: Vec<ListenerId>,
+    pub extras: Vec<ListenerId>,
+    /// `pause` was called last.
+    pub paused: bool,
+    /// `resume` was called in this turn.
+    pub resumed: bool,
+    /// A `read` is under way.
+    pub reading: bool,
+    /// The last `readable` listener was taken away in this turn, which resumes in a tick, paused or not (F26).
+    pub resumes: bool,
+    pub own_buffer: bool,
+    pub retained: bool,
+    /// Given up before it was ever connected.
+    pub released: bool,
+    /// Bytes that a consumer gets for one byte of the stream: 2 in hexadecimal.
+    pub unit: usize,
+    pub encoded: bool,
+    /// A listener that acts stands in front of those that check.
+    pub prepended: bool,
+    /// Where its pipes lead to.
+    pub pipes: Vec<usize>,
+    /// What pipes were given to write here, until it is known what was accepted.
+    pub piped: Vec<Vec<u8>>,
+    /// How many times something was done with it, or it was told something.
+    pub activity: u64,
+    pub idle: Option<Idle>,
+}
+
+/// What shows activity: what was told and commanded, bytes in, bytes out, and what waits to go out.
+pub type Seen = (u64, u64, u64, usize);
+
+/// An idle timeout that is set, and when something that may count as activity was seen last.
+pub struct Idle {
+    pub timeout: Duration,
+    /// When it was set: it does not come before its time (T1).
+    pub set: Duration,
+    /// What was seen last, by counters, and when that was.
+    pub seen: Seen,
+    pub since: Duration,
+    /// It came since it was set, and this was so then.
+    pub told: Option<Seen>,
+}
+
+pub struct ServerModel {
+    pub handle: Server,
+    pub path: Option<std::path::PathBuf>,
+    pub released: bool,
+}
+
+/// A callback that must be called exactly once.
+pub struct Owed {
+    pub what: &'static str,
+    pub connection: Option<usize>,
+    pub calls: usize,
+}
+
+#[derive(Default)]
+pub struct Model {
+    pub connections: Vec<Connection>,
+    pub sockets: Vec<SocketModel>,
+    pub servers: Vec<ServerModel>,
+    pub callbacks: Vec<Owed>,
+}
+
+/// A law that does not hold.
+pub type Violation = String;
+
+/// Addresses as both ends tell them: a dual-stack server sees mapped ones (S34).
+fn canonical(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V6(six) => six.to_ipv4_mapped().map_or(IpAddr::V6(six), IpAddr::V4),
+        four => four,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+impl Model {
+    /// A new socket, with the time before its first connection.
+    pub fn add_socket(&mut self, handle: Socket) -> usize {
+        let socket = self.sockets.len();
+        let current = self.connections.len();
+        self.connections.push(Connection { socket, gap: true, ..Connection::default() });
+        self.sockets.push(SocketModel {
+            handle,
+            current,
+            superseded: Vec::new(),
+            witness: None,
+            error_witness: None,
+            readable: Vec::new(),
+            extras: Vec::new(),
+            paused: false,
+            resumed: false,
+            reading: false,
+            resumes: false,
+            own_buffer: false,
+            retained: false,
+            released: false,
+            unit: 1,
+            encoded: false,
+            prepended: false,
+            pipes: Vec::new(),
+            piped: Vec::new(),
+            activity: 0,
+            idle: None,
+        });
+        socket
+    }
+
+    /// A connection attempt began: `destroyed` is whether the socket was destroyed before the call.
+    pub fn attempt(&mut self, socket: usize, unix: bool, wanted: Option<usize>, destroyed: bool) {
+        let old = self.sockets[socket].current;
+        let fresh = !self.connections[old].attempted && !destroyed;
+        if destroyed && !self.connections[old].closed {
+            self.sockets[socket].superseded.push(old);
+        }
+        let gap = self.sockets[socket].witness.is_none() && !self.sockets[socket].own_buffer;
+        let piped_into = self.connections[old].piped_into;
+        let stray_error = !self.connections[old].attempted;
+        if fresh {
+            // What was written before is refused, and not part of what is sent.
+            self.connections[old].end_called = false;
+        }
+        let current = self.connections.len();
+        self.sockets[socket].current = current;
+        if destroyed {
+            // It is not armed again (T9).
+            self.sockets[socket].idle = None;
+        }
+        let own =
+            Connection { socket, unix, wanted, attempted: true, gap, piped_into, stray_error, ..Connection::default() };
+        self.connections.push(own);
+    }
+
+    /// The server accepted a socket, which is `handle`.
+    pub fn accept(&mut self, server: usize, handle: Socket, unix: bool) -> Result<usize, Violation> {
+        if let Some(known) = self.sockets.iter().position(|socket| socket.handle == handle) {
+            return Err(format!("server {server} accepted a socket under the handle of socket {known}"));
+        }
+        let socket = self.add_socket(handle);
+        let peer = handle.peer_addr().map(canonical);
+        let connection = self.sockets[socket].current;
+        {
+            let connection = &mut self.connections[connection];
+            connection.unix = unix;
+            connection.accepted_by = Some(server);
+            connection.peer = peer;
+            connection.attempted = true;
+            connection.connected = true;
+            connection.ready = true;
+        }
+        self.match_addresses(connection);
+        Ok(socket)
+    }
+
+    /// Finds the other end of a TCP connection by the addresses that both have.
+    pub fn match_addresses(&mut self, number: usize) {
+        for socket in &self.sockets {
+            let connection = &mut self.connections[socket.current];
+            // With several addresses to try, each attempt has a local end of its own.
+            if connection.accepted_by.is_none() && connection.attempted && !connection.unix {
+                if let Some(local) = socket.handle.address() {
+                    connection.local = Some(canonical(local));
+                }
+            }
+        }
+        let connection = &self.connections[number];
+        if connection.unix || connection.pair.is_some() {
+            return;
+        }
+        let accepted = connection.accepted_by.is_some();
+        let address = if accepted { connection.peer } else { connection.local };
+        let Some(address) = address else { return };
+        let other = self.connections.iter().rposition(|other| {
+            let theirs = if accepted { other.local } else { other.peer };
+            !other.unix && other.pair.is_none() && other.accepted_by.is_some() != accepted && theirs == Some(address)
+        });
+        if let Some(other) = other {
+            self.connections[other].pair = Some(number);
+            self.connections[number].pair = Some(other);
+        }
+    }
+
+    /// A client is connected, by the last of its attempts: an end that an earlier one made is nobody's.
+    pub fn client_connected(&mut self, number: usize) {
+        if let Some(pair) = self.connections[number].pair.take() {
+            self.connections[pair].pair = None;
+        }
+        self.match_addresses(number);
+    }
+
+    /// A consumer got `bytes` of the connection of `socket`.
+    pub fn received(&mut self, socket: usize, bytes: &[u8]) -> Result<(), Violation> {
+        // They may have been written by a pipe in this very turn.
+        for other in 0..self.sockets.len() {
+            if !self.sockets[other].piped.is_empty() {
+                self.settle(other)?;
+            }
+        }
+        let model = &self.sockets[socket];
+        let current = model.current;
+        let (unit, handle, witnessed) = (model.unit, model.handle, model.witness.is_some() || model.own_buffer);
+        let decoded;
+        let bytes = if unit == 1 {
+            bytes
+        } else {
+            decoded = from_hex(bytes).ok_or_else(|| format!("socket {socket} got text that is not hexadecimal"))?;
+            &decoded
+        };
+        let connection = &mut self.connections[current];
+        if !connection.attempted {
+            return Err(format!("socket {socket} got {} bytes without a connection", bytes.len()));
+        }
+        if connection.gap {
+            let read = handle.bytes_read() as usize;
+            let ahead = handle.readable_length() / unit;
+            let Some(position) = read.checked_sub(ahead + bytes.len()) else {
+                return Err(format!("socket {socket} got more than it read: {read} - {ahead} - {}", bytes.len()));
+            };
+            if position < connection.position {
+                return Err(format!("socket {socket} got byte {position} again; it was at {}", connection.position));
+            }
+            connection.position = position;
+            connection.gap = !witnessed;
+        }
+        let position = connection.position;
+        connection.position += bytes.len();
+        self.match_addresses(current);
+        let connection = &mut self.connections[current];
+        match connection.pair {
+            Some(pair) => self.compare(current, pair, position, bytes),
+            None => {
+                connection.unmatched.push((position, bytes.to_vec()));
+                self.find_pair(current)
+            }
+        }
+    }
+
+    /// Whether `bytes` are what `pair` wrote at `position`.
+    fn compare(&self, current: usize, pair: usize, position: usize, bytes: &[u8]) -> Result<(), Violation> {
+        let written = &self.connections[pair].written;
+        match written.get(position..position + bytes.len()) {
+            Some(expected) if expected == bytes => Ok(()),
+            Some(expected) => {
+                let at = expected.iter().zip(bytes).position(|(expected, got)| expected != got).unwrap_or(0);
+                Err(format!(
+                    "connection {current} got a wrong byte at {}: {} bytes at {position} from connection {pair}, which wrote {}",
+                    position + at,
+                    bytes.len(),
+                    written.len()
+                ))
+            }
+            None => Err(format!(
+                "connection {current} got {} bytes at {position}, but connection {pair} wrote {} only",
+                bytes.len(),
+                written.len()
+            )),
+        }
+    }
+
+    /// Unix sockets have no addresses: the other end is the one whose bytes came.
+    fn find_pair(&mut self, current: usize) -> Result<(), Violation> {
+        let connection = &self.connections[current];
+        if !connection.unix {
+            // A peer that was destroyed before anyone could ask for its address has written nothing.
+            return Err(format!("connection {current} got bytes from nobody: peer {:?}", connection.peer));
+        }
+        let fits = |other: &Connection| {
+            other.unix
+                && other.pair.is_none()
+                && other.attempted
+                && match (connection.accepted_by, connection.wanted) {
+                    // Who called `connect` twice is with one of two servers.
+                    (Some(server), _) => {
+                        (other.wanted == Some(server) || other.doubtful) && other.accepted_by.is_none()
+                    }
+                    (None, wanted) => {
+                        other.accepted_by.is_some() && (other.accepted_by == wanted || connection.doubtful)
+                    }
+                }
+                && connection.unmatched.iter().all(|(position, bytes)| {
+                    other.written.get(*position..position + bytes.len()) == Some(bytes.as_slice())
+                })
+        };
+        let mut candidates = (0..self.connections.len()).filter(|other| fits(&self.connections[*other]));
+        let Some(first) = candidates.next() else {
+            return Err(format!("connection {current} got bytes that nobody wrote to it"));
+        };
+        if candidates.next().is_none() {
+            self.connections[current].pair = Some(first);
+            self.connections[first].pair = Some(current);
+            self.connections[current].unmatched.clear();
+            let waiting = std::mem::take(&mut self.connections[first].unmatched);
+            for (position, bytes) in waiting {
+                self.compare(first, current, position, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What pipes wrote to `socket` since it was looked at last: `bytes_written` tells how much of it was accepted.
+    pub fn settle(&mut self, socket: usize) -> Result<(), Violation> {
+        let model = &mut self.sockets[socket];
+        let connection = &mut self.connections[model.current];
+        let accepted = model.handle.bytes_written() as usize;
+        if handle_is_gone(model.handle) || accepted == connection.written.len() {
+            return Ok(());
+        }
+        // A destroyed one may forget what it did not send.
+        let over = model.handle.destroyed() || model.handle.errored().is_some();
+        let Some(new) = accepted.checked_sub(connection.written.len()) else {
+            if over {
+                return Ok(());
+            }
+            return Err(format!("socket {socket}: bytes_written went down to {accepted}"));
+        };
+        // Which of them were accepted: mostly all. There are never more than a few, as each turn settles.
+        let pieces = &model.piped;
+        let most = 1_usize << pieces.len().min(12);
+        let chosen = (1..most).rev().find(|chosen| {
+            let sizes = pieces.iter().enumerate().filter(|(index, _)| chosen & (1 << index) != 0);
+            sizes.map(|(_, piece)| piece.len()).sum::<usize>() == new
+        });
+        let Some(chosen) = chosen else {
+            if over {
+                return Ok(());
+            }
+            let sizes: Vec<usize> = pieces.iter().map(Vec::len).collect();
+            return Err(format!("socket {socket}: {new} bytes were written by nobody; pipes were given {sizes:?}"));
+        };
+        let mut index = 0;
+        model.piped.retain(|piece| {
+            let taken = chosen & (1 << index) != 0;
+            index += 1;
+            if taken {
+                connection.written.extend_from_slice(piece);
+            }
+            !taken
+        });
+        Ok(())
+    }
+
+    /// The connection that an `error` with this message belongs to: one that was superseded, unless the present one says that
+    /// it failed with it.
+    pub fn failing(&self, socket: usize, message: &str) -> usize {
+        let model = &self.sockets[socket];
+        let own = model.handle.errored();
+        if !self.connections[model.current].failed && own.is_some_and(|own| own.message() == message) {
+            return model.current;
+        }
+        let open = |connection: &&usize| {
+            let connection = &self.connections[**connection];
+            !connection.failed && !connection.closed && connection.destroyed_with_error != Some(false)
+        };
+        model.superseded.iter().find(open).copied().unwrap_or(model.current)
+    }
+
+    /// Looks at the socket after something was done with it.
+    pub fn look(&mut self, socket: usize) {
+        let model = &self.sockets[socket];
+        let connection = &mut self.connections[model.current];
+        if model.handle.destroyed() && connection.read_when_destroyed.is_none() {
+            connection.read_when_destroyed = Some(model.handle.bytes_read());
+        }
+    }
+
+    /// The connection whose `ready` this is: a `connect` listener that connects the socket anew comes before it (L39).
+    pub fn readying(&self, socket: usize) -> usize {
+        let model = &self.sockets[socket];
+        let fits =
+            |connection: &&usize| self.connections[**connection].connected && !self.connections[**connection].ready;
+        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
+    /// The connection whose `connect` this is: a listener in front may have connected the socket anew already.
+    pub fn connecting(&self, socket: usize) -> usize {
+        let model = &self.sockets[socket];
+        let fits = |number: &&usize| {
+            let connection = &self.connections[**number];
+            model.prepended && connection.attempted && !connection.connected && !connection.doubtful
+        };
+        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
+    /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.
+    pub fn finishing(&self, socket: usize) -> usize {
+        let fits =
+            |connection: &Connection| connection.socket == socket && connection.finishing && !connection.finished;
+        self.connections.iter().position(fits).unwrap_or(self.sockets[socket].current)
+    }
+
+    /// The connection that a `close` with this argument belongs to.
+    pub fn closing(&self, socket: usize, had_error: bool) -> usize {
+        let model = &self.sockets[socket];
+        let fits = |number: &&usize| {
+            let connection = &self.connections[**number];
+            // Without a connection, and after a reset that could not be made, it closes as if without an error.
+            let told = connection.failed && connection.attempted && !connection.reset_refused;
+            told == had_error
+        };
+        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
+    /// Whether its connection is to a path.
+    pub fn is_unix(&self, socket: usize) -> bool {
+        self.connections[self.sockets[socket].current].unix
+    }
+
+    /// Whether its slot must be gone, once everything that is due was done.
+    pub fn is_freed(&self, socket: usize) -> bool {
+        let model = &self.sockets[socket];
+        let over = self.connections[model.current].closed && model.superseded.is_empty();
+        model.released || over && !model.retained
+    }
+
+    /// Accepted sockets of a server that are not destroyed.
+    pub fn connections_of(&self, server: usize) -> usize {
+        let of_server = |socket: &&SocketModel| self.connections[socket.current].accepted_by == Some(server);
+        self.sockets.iter().filter(of_server).filter(|socket| !socket.handle.destroyed()).count()
+    }
+}
+
+impl SocketModel {
+    /// Within an emission of `data` another one would reach those that check in an order that they cannot tell.
+    pub fn is_intricate(&self) -> bool {
+        self.prepended || !self.pipes.is_empty()
+    }
+
+    pub fn seen(&self) -> Seen {
+        let handle = self.handle;
+        (self.activity, handle.bytes_read(), handle.bytes_written(), handle.writable_length())
+    }
+
+    /// Checks the idle timeout, between turns: it comes, once, when nothing happens (T3).
+    pub fn check_idle(&mut self, now: Duration) -> Result<(), Violation> {
+        let seen = self.seen();
+        let Some(idle) = &mut self.idle else { return Ok(()) };
+        if seen != idle.seen || self.handle.writable_length() > 0 || self.handle.destroyed() {
+            // With output under way progress of the kernel counts, which is not to be seen from here (T4).
+            idle.seen = seen;
+            idle.since = now;
+        }
+        if idle.told.is_none() && now > idle.since + idle.timeout + TURN {
+            return Err(format!("no timeout after {:?}, {:?} were set", now - idle.since, idle.timeout));
+        }
+        Ok(())
+    }
+}
+
+/// What is due is done within a turn, which lasts no longer than this unless it is cut short.
+pub const TURN: Duration = Duration::from_millis(100);
+
+/// Counters of a freed handle are 0, so there is nothing to compare with.
+pub fn handle_is_gone(handle: Socket) -> bool {
+    handle.id().get().is_none()
+}
+
+fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
+    let digit = |character: u8| (character as char).to_digit(16);
+    let pairs = text.chunks(2);
+    pairs.map(|pair| Some((digit(pair[0])? * 16 + digit(*pair.get(1)?)?) as u8)).collect()
+}
