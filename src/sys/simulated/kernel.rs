@@ -279,7 +279,11 @@ impl Kernel {
         self.settle();
         // Bounded by what is on its way: each round takes at least one event off the queue, or ends.
         loop {
-            let events = self.collect();
+            let mut events = self.collect();
+            if events.is_empty() && !self.rung.is_empty() {
+                // An alarm ends the wait as a waker would, also one that rang while the call began.
+                events.push(Event { token: WAKE_TOKEN, readiness: Readiness::from_bits(READABLE) });
+            }
             if !events.is_empty() || interrupted || deadline.is_some_and(|deadline| deadline <= self.now) {
                 return Ok(events);
             }
@@ -293,14 +297,6 @@ impl Kernel {
                 (_, None) => return Err(libc::EDEADLK),
             }
             self.settle();
-            if !self.rung.is_empty() {
-                // An alarm ends the wait as a waker would.
-                let mut events = self.collect();
-                if events.is_empty() {
-                    events.push(Event { token: WAKE_TOKEN, readiness: Readiness::from_bits(READABLE) });
-                }
-                return Ok(events);
-            }
         }
     }
 
