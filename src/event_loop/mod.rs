@@ -53,6 +53,9 @@ mod running;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulation;
 mod spinning;
+#[cfg(test)]
+#[cfg(feature = "simulation")]
+mod states;
 mod turn;
 pub(crate) mod watches;
 

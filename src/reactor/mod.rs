@@ -59,6 +59,9 @@ pub(crate) mod retrying;
 pub(crate) mod selecting;
 pub(crate) mod servers;
 pub(crate) mod serving;
+#[cfg(test)]
+#[cfg(feature = "simulation")]
+pub(crate) mod snapshot;
 pub(crate) mod target;
 pub(crate) mod text_decoder;
 pub(crate) mod ticks;
