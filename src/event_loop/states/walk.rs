@@ -31,13 +31,16 @@ pub(super) struct State {
 
 pub(super) struct Edge {
     pub(super) to: usize,
+    /// What was logged meanwhile, comparable with other runs.
+    pub(super) entries: Vec<Entry>,
+    /// Which products were passed through on the way, as user code saw them.
+    pub(super) passed: Vec<Product>,
 }
 
 #[derive(Default)]
 pub(super) struct Walk {
     pub(super) states: Vec<State>,
     pub(super) edges: BTreeMap<(usize, Input), Edge>,
-    pub(super) runs: usize,
     pub(super) failures: Vec<String>,
     by_key: HashMap<String, usize>,
     unexplored: VecDeque<usize>,
@@ -127,7 +130,7 @@ impl Walk {
         let mut longer = path.clone();
         longer.push(input);
         let mut run = Run::new(origin, &path, |world| world.give(input));
-        self.runs += 1;
+        let compared = run.comparable();
         self.expect(&longer, laws::hold(&mut run.world, origin));
         let situation = run.world.situation();
         let key = situation.key();
@@ -148,14 +151,13 @@ impl Walk {
         let events = events_of(&entries);
         for &event in &events {
             let mut panicked = Run::new(origin, &path, |world| world.give_with_a_panic(input, event));
-            self.runs += 1;
             self.expect(&longer, laws::hold(&mut panicked.world, origin));
             panicked.entries.retain(|entry| *entry != Entry::Panic);
             if panicked.entries != entries || panicked.world.situation().key() != key {
                 self.expect(&longer, Err(format!("a panic in {event:?} makes a difference: {:?}", panicked.entries)));
             }
         }
-        self.edges.insert((from, input), Edge { to });
+        self.edges.insert((from, input), Edge { to, entries: compared, passed });
         events
     }
 
@@ -170,21 +172,16 @@ impl Walk {
         let mut failures = Vec::new();
         for (&(from, input), edge) in &self.edges {
             let Some(other) = &self.states[from].other else { continue };
-            let first = Run::new(origin, &self.states[from].path, |world| world.give(input)).comparable();
             let mut run = Run::new(origin, other, |world| world.give(input));
-            self.runs += 1;
             let key = run.world.situation().key();
             let path = &self.states[from].path;
             if self.by_key.get(&key) != Some(&edge.to) {
                 let expected = self.states[edge.to].situation.key();
                 failures
                     .push(format!("{input:?} leads elsewhere after {path:?} and {other:?}:\n   {expected}\n   {key}"));
-            } else if run.comparable() != first {
-                failures.push(format!(
-                    "{input:?} says other things after {path:?} and {other:?}: {:?} {:?}",
-                    first,
-                    run.comparable()
-                ));
+            } else if run.comparable() != edge.entries {
+                let (one, two) = (&edge.entries, run.comparable());
+                failures.push(format!("{input:?} says other things after {path:?} and {other:?}: {one:?} {two:?}"));
             }
         }
         self.failures.extend(failures);

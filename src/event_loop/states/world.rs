@@ -442,7 +442,10 @@ impl Shared {
         let number = self.questions.get();
         self.questions.set(number + 1);
         let same = self.clone();
-        move |_, outcome| same.log.borrow_mut().push(Entry::Answer(number, outcome.is_ok()))
+        move |_, outcome| {
+            same.log.borrow_mut().push(Entry::Answer(number, outcome.is_ok()));
+            same.pass();
+        }
     }
 }
 
