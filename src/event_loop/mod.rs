@@ -22,6 +22,7 @@
 //! | `spinning` | polling without sleep before a wait |
 //! | [`watches`] | foreign descriptors in this loop |
 //! | `simulation` | a loop on a simulated network, with the feature of that name |
+//! | `states` | a test: every state of a connection × every input |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! nothing is borrowed while user code runs.

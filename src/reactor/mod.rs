@@ -28,6 +28,7 @@
 //! | [`serving`] | the poll and pending phases, one callback at a time |
 //! | [`watching`] | foreign descriptors |
 //! | [`properties`] | what can be asked of a connection |
+//! | `snapshot` | what decides its next step, for a test |
 //! | [`text_decoder`] | the encodings of `setEncoding` |
 //! | [`bytes`] | outgoing bytes, and who waits for them |
 //!

@@ -83,6 +83,7 @@ impl Snapshot {
             has(read.paused(), "paused"),
             has(read.has_paused(), "has_paused"),
             has(read.readable_listening(), "readable_listening"),
+            has(read.has_asked(), "has_asked"),
             has(read.reading(), "reading"),
             has(read.need_readable(), "need_readable"),
             has(read.emitted_readable(), "emitted_readable"),

@@ -28,6 +28,8 @@ pub(super) enum Command {
     Resume,
     AddData,
     RemoveData,
+    /// A byte that no peer sent.
+    Unshift,
     SetTimeout,
     ClearTimeout,
     Destroy,
@@ -96,7 +98,7 @@ pub(super) enum Input {
     In(Event, Command),
 }
 
-pub(super) const COMMANDS: [Command; 20] = [
+pub(super) const COMMANDS: [Command; 21] = [
     Command::Connect,
     Command::Reconnect,
     Command::Write,
@@ -111,6 +113,7 @@ pub(super) const COMMANDS: [Command; 20] = [
     Command::Resume,
     Command::AddData,
     Command::RemoveData,
+    Command::Unshift,
     Command::SetTimeout,
     Command::ClearTimeout,
     Command::Destroy,
@@ -133,6 +136,7 @@ impl Command {
             Command::Uncork => state.corked > 0,
             Command::AddData => !state.data_listening,
             Command::RemoveData => state.data_listening,
+            Command::Unshift => state.incoming == 0,
             Command::SetTimeout => state.idle_timer != Some(true),
             Command::ClearTimeout => state.idle_timer.is_some(),
             // One of them may wait for the connection, or for `finish`; their order is the order of listeners.

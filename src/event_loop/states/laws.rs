@@ -3,7 +3,7 @@
 //! May touch a run. Invariant: each check fails with the path that led there, which is all that is needed to see it again.
 
 use super::inputs::{COMMANDS, Command, Event};
-use super::world::{Entry, Origin, World};
+use super::world::{Entry, Origin, UNSHIFTED, World};
 use crate::event_loop::{ConnectionOptions, current};
 use crate::reactor::snapshot::Product;
 
@@ -64,10 +64,12 @@ pub(super) fn events_are_lawful(log: &[Entry], origin: Origin) -> Result<(usize,
                 if life.ended {
                     return Err("data after end".to_owned());
                 }
-                if bytes.first() <= life.received.last() && !life.received.is_empty() {
-                    return Err(format!("{bytes:?} after {:?}", life.received));
+                for &byte in bytes.iter().filter(|byte| **byte != UNSHIFTED) {
+                    if life.received.last().is_some_and(|last| *last >= byte) {
+                        return Err(format!("{byte} after {:?}", life.received));
+                    }
+                    life.received.push(byte);
                 }
-                life.received.extend(bytes);
             }
             Entry::Error(code) => {
                 if life.error.replace(code.clone()).is_some() {

@@ -57,7 +57,14 @@ const HALF_CLOSE: Alphabet = Alphabet {
 
 const READING: Alphabet = Alphabet {
     first: &[],
-    commands: &[&[Command::AddData, Command::RemoveData, Command::Pause, Command::Resume, Command::Destroy]],
+    commands: &[&[
+        Command::AddData,
+        Command::RemoveData,
+        Command::Unshift,
+        Command::Pause,
+        Command::Resume,
+        Command::Destroy,
+    ]],
     facts: &[Fact::Bytes, Fact::End, Fact::Reset],
     within: |_| true,
 };

@@ -33,19 +33,14 @@ type Table = BTreeMap<(String, String), BTreeSet<Outcome>>;
 
 pub(super) fn page(connecting: &[&Walk], ends_by_itself: &[&Walk], half_open: &[&Walk]) -> String {
     let mut page = String::from(INTRODUCTION);
-    let edges: usize = [connecting, ends_by_itself, half_open]
-        .iter()
-        .flat_map(|walks| walks.iter())
-        .map(|walk| walk.edges.len())
-        .sum();
-    let states: usize = [connecting, ends_by_itself, half_open]
-        .iter()
-        .flat_map(|walks| walks.iter())
-        .map(|walk| walk.states.len())
-        .sum();
+    let all: Vec<&Walk> = [connecting, ends_by_itself, half_open].into_iter().flatten().copied().collect();
+    let states: usize = all.iter().map(|walk| walk.states.len()).sum();
+    let edges: usize = all.iter().map(|walk| walk.edges.len()).sum();
+    let fingerprint = fingerprint(&all);
     let _ = writeln!(
         page,
-        "In all its detail there are {states} states and {edges} edges, commands that listeners give among them.\n"
+        "In all its detail there are {states} states and {edges} edges, commands that listeners give among them. A number made \
+         of all\nof them, so that no change goes unnoticed: `{fingerprint:016x}`.\n"
     );
     let open = table(half_open);
     page.push_str("# The half-close\n\n");
@@ -58,6 +53,20 @@ pub(super) fn page(connecting: &[&Walk], ends_by_itself: &[&Walk], half_open: &[
     page.push_str("\nBefore the connection is there:\n\n");
     rows(&mut page, &table(connecting));
     page
+}
+
+/// A number made of what every input leads to in every state (64-bit FNV-1a, which needs no table and no dependency).
+fn fingerprint(walks: &[&Walk]) -> u64 {
+    let mut number: u64 = 0xcbf2_9ce4_8422_2325;
+    for walk in walks {
+        for ((from, input), edge) in &walk.edges {
+            let text = format!("{from} {input:?} {} {:?} {:?};", edge.to, edge.entries, edge.passed);
+            for byte in text.bytes() {
+                number = (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+    number
 }
 
 const INTRODUCTION: &str = "\
@@ -162,6 +171,7 @@ fn label(input: Input) -> Option<String> {
             Command::Resume => "`resume`",
             Command::AddData => "`on_data`",
             Command::RemoveData => "`off`",
+            Command::Unshift => "`unshift`",
             Command::SetTimeout => "`set_timeout`",
             Command::ClearTimeout => "`set_timeout(0)`",
             Command::Destroy => "`destroy`",

@@ -23,9 +23,9 @@ use crate::sys::{Acceptor, AcceptorOptions, Family, Stream, UnixAddress};
 /// What the kernel buffers on each side. Small, so that little is enough to fill it.
 const BUFFER: usize = 64;
 /// Above both buffers, so that the first such write fills them.
-pub(super) const HIGH_WATER_MARK: usize = 160;
+const HIGH_WATER_MARK: usize = 160;
 /// Above the high-water mark, and less than what the buffers take in two rounds.
-pub(super) const MUCH: usize = 192;
+const MUCH: usize = 192;
 const TIMEOUT: Duration = Duration::from_millis(10);
 /// Longer than an idle timeout.
 const LONG: Duration = Duration::from_millis(25);
@@ -35,6 +35,8 @@ const PORT: u16 = 80;
 const HOST: &str = "127.0.0.1";
 /// What the peer sends at once.
 const CHUNK_LENGTH: usize = 1;
+/// What is put back, and told from what the peer sends, which counts from 1.
+pub(super) const UNSHIFTED: u8 = b'u';
 pub(super) const PROVOKED: &str = "provoked";
 
 /// How the socket comes into being.
@@ -511,6 +513,9 @@ fn give(shared: &Rc<Shared>, command: Command) {
             if let Some(listener) = shared.data_listener.take() {
                 socket.off(listener);
             }
+        }
+        Command::Unshift => {
+            socket.unshift([UNSHIFTED]);
         }
         Command::SetTimeout => {
             socket.set_timeout(TIMEOUT);
