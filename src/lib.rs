@@ -107,7 +107,7 @@
 //! generation of its own, because one socket may own several descriptors in its life.
 //!
 //! **A connection is a product**: readable side × writable side, plus the link (detached, connecting, open). Half-close is
-//! that product.
+//! that product; [`states`] shows it whole, with every transition, as a test found it.
 //!
 //! **What must follow user code lies on a stack of steps before that code runs.** A panic, an unhandled error or `stop()`
 //! interrupts a turn anywhere; the next `run()` finds the steps, the ticks, the phase and its queues, and goes on.
@@ -154,6 +154,7 @@ pub mod porting;
 mod reactor;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+pub mod states;
 mod sys;
 pub mod timers;
 mod watches;

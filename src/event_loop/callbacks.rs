@@ -53,6 +53,12 @@ impl Callbacks {
         }
     }
 
+    #[cfg(test)]
+    #[cfg(feature = "simulation")]
+    pub(crate) fn are_gone(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     pub(crate) fn shrink(&mut self) {
         if self.slots.is_empty() {
             self.slots.shrink_to_fit();

@@ -26,6 +26,7 @@
 //! | [`watches`] | foreign descriptors in this loop |
 //! | `simulation` | a loop on a simulated network, with the feature of that name |
 //! | [`filters`] | users' filters of connections |
+//! | `states` | a test: every state of a connection × every input |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! nothing is borrowed while user code runs.
@@ -60,6 +61,9 @@ mod running;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulation;
 mod spinning;
+#[cfg(test)]
+#[cfg(feature = "simulation")]
+mod states;
 pub(crate) mod stats;
 mod turn;
 mod waiting;

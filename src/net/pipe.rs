@@ -369,9 +369,9 @@ impl Pipe {
         }
     }
 
-    /// Whether this very pipe is in the source's list no longer: a source may be piped into one destination twice.
+    /// The destination is told that nothing is piped into it from `source` any more.
     fn tell_unpiped(&self, source: Socket) {
-        let told = current::with(|core| core.sockets.get(self.destination.handle).is_some()) == Some(true);
+        let told = current::with(|core| core.sockets.has(self.destination.handle)) == Some(true);
         if told {
             let arguments = Arguments::Pipe(self.destination, source);
             current::emit_pipe(self.destination.handle, SocketEvent::Unpipe, &arguments);
@@ -381,6 +381,7 @@ impl Pipe {
         }
     }
 
+    /// Whether this very pipe is in the source's list no longer: a source may be piped into one destination twice.
     fn left_the_list(&self, source: Socket) -> bool {
         let listed = current::with(|core| {
             Some(core.sockets.extras(source.handle)?.pipes.iter().any(|pipe| std::ptr::eq(Rc::as_ptr(pipe), self)))

@@ -33,6 +33,7 @@
 //! | [`stamping`] | reads with the kernel's time stamps |
 //! | [`counters`], [`histogram`] | what is counted, for who asks |
 //! | [`properties`] | what can be asked of a connection |
+//! | `snapshot` | what decides its next step, for a test |
 //! | [`text_decoder`] | the encodings of `setEncoding` |
 //! | [`bytes`] | outgoing bytes, and who waits for them |
 //!
@@ -69,6 +70,9 @@ pub(crate) mod retrying;
 pub(crate) mod selecting;
 pub(crate) mod servers;
 pub(crate) mod serving;
+#[cfg(test)]
+#[cfg(feature = "simulation")]
+pub(crate) mod snapshot;
 pub(crate) mod stamping;
 pub(crate) mod target;
 pub(crate) mod text_decoder;

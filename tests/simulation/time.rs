@@ -59,6 +59,20 @@ fn timers_and_posts_come_in_the_order_of_their_times() {
     });
 }
 
+/// The second one rings while the next wait begins, which costs a microsecond, and nothing else is to come.
+#[test]
+fn posts_less_than_a_microsecond_apart_are_all_called() {
+    within(DEADLINE, || {
+        let mut event_loop = EventLoop::simulated(1).expect("a loop");
+        let simulation = event_loop.simulation().expect("simulated");
+        let log = Log::new();
+        simulation.post_at(Duration::from_nanos(1_000_000), move || log.add("P", "first"));
+        simulation.post_at(Duration::from_nanos(1_000_500), move || log.add("P", "second"));
+        event_loop.run().expect("it is not stuck");
+        assert_eq!(log.list(), ["P first", "P second"]);
+    });
+}
+
 #[test]
 fn what_is_past_is_called_at_once() {
     within(DEADLINE, || {

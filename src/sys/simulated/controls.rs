@@ -143,6 +143,37 @@ impl SharedKernel {
     }
 }
 
+/// What tests see that walk through all states of a connection.
+#[cfg(test)]
+impl SharedKernel {
+    pub(crate) const BROKEN_PIPE: i32 = libc::EPIPE;
+    pub(crate) const CONNECTION_RESET: i32 = libc::ECONNRESET;
+
+    /// Every socket that somebody holds but the listening ones, as far as it decides what calls and arrivals do next.
+    pub(crate) fn describe_sockets(&self) -> String {
+        let kernel = self.lock();
+        let sockets = kernel.sockets.values().filter(|socket| socket.listener.is_none() && socket.descriptor.is_some());
+        let mut text = String::new();
+        for socket in sockets {
+            text.push_str(&kernel.describe(socket));
+        }
+        text
+    }
+
+    /// The bytes that wait for sockets of a loop to read them.
+    pub(crate) fn unread_of_registered(&self) -> usize {
+        let kernel = self.lock();
+        let registered =
+            |socket: &&super::socket::Socket| socket.descriptor.is_some_and(|number| kernel.token_of(number).is_some());
+        kernel.sockets.values().filter(registered).map(|socket| socket.input.bytes.len()).sum()
+    }
+
+    /// What is left of a script of failures fails nobody.
+    pub(crate) fn end_script(&self) {
+        self.lock().faults.end_script();
+    }
+}
+
 impl Kernel {
     pub(super) fn bind_socket(&mut self, number: i32, address: SocketAddr) -> Answer<()> {
         self.enter(Call::Bind)?;

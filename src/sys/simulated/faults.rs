@@ -102,6 +102,11 @@ impl Misfortune {
     pub(super) fn fail(&mut self, call: Call, errno: i32, times: usize) {
         self.script.entry(call).or_default().extend(std::iter::repeat_n(errno, times));
     }
+
+    #[cfg(test)]
+    pub(super) fn end_script(&mut self) {
+        self.script.clear();
+    }
 }
 
 impl Kernel {

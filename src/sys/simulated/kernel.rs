@@ -248,6 +248,27 @@ impl Kernel {
         sockets.get(chosen).copied()
     }
 
+    /// A socket as far as it decides what happens next: amounts are told as none, some and full.
+    #[cfg(test)]
+    pub(super) fn describe(&self, socket: &Socket) -> String {
+        let file = socket.descriptor.and_then(|number| self.file(number));
+        format!(
+            "{:?} {}{}{}{}{} in {} out {}{} {:?}{} {}; ",
+            socket.state,
+            if socket.receive_shut { "r" } else { "" },
+            if socket.send_shut { "s" } else { "" },
+            if socket.ended { "e" } else { "" },
+            if socket.output.ending { "f" } else { "" },
+            if socket.options.reset_on_close { "x" } else { "" },
+            socket.input.bytes.len().min(3),
+            if socket.output.used() > 0 { "some" } else { "none" },
+            if socket.output.wanted { " wanted" } else { "" },
+            socket.error,
+            if file.is_some_and(|file| file.queued) { " ready" } else { "" },
+            if file.is_some_and(|file| file.token.is_some()) { "registered" } else { "" },
+        )
+    }
+
     /// epoll's bits for a descriptor, as they are now.
     fn mask_of(&self, number: i32) -> u8 {
         let Some(file) = self.file(number) else { return 0 };
@@ -281,7 +302,7 @@ impl Kernel {
         loop {
             let mut events = self.collect();
             if events.is_empty() && !self.rung.is_empty() {
-                // An alarm ends the wait as a waker would.
+                // An alarm ends the wait as a waker would, also one that rang while the call began.
                 events.push(Event { token: WAKE_TOKEN, readiness: Readiness::from_bits(READABLE) });
             }
             if !events.is_empty() || interrupted || deadline.is_some_and(|deadline| deadline <= self.now) {
