@@ -164,7 +164,9 @@ fn check(storm: &Shared, cut: bool) {
     for index in 0..model.sockets.len() {
         let settled = model.settle(index);
         storm.check(settled);
-        model.sockets[index].piped.clear();
+        if !cut {
+            model.sockets[index].piped.clear();
+        }
         model.sockets[index].reading = false;
         if !cut {
             model.sockets[index].resumed = false;
