@@ -240,3 +240,54 @@ fn names_are_what_the_simulation_says() {
         }
     });
 }
+
+/// The storm's smallest case: the answer to a connect, and what goes on over an open connection, is lost for a while.
+#[test]
+fn what_a_silence_cuts_off_goes_on_behind_it_in_order() {
+    within(DEADLINE, || {
+        for begins in (0..150).step_by(2) {
+            for lasts in [2, 15, 250, 3_000] {
+                let link = Link { latency: Duration::from_millis(20), ..Link::default() };
+                let (log, simulation) = connected(link, |simulation, log| {
+                    let server = net::create_server(move |socket| {
+                        let received = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+                        let into = received.clone();
+                        socket.on_data(move |_, bytes| into.borrow_mut().extend_from_slice(bytes));
+                        socket.on_error(move |_, error| log.add("S", error));
+                        socket.on_end(move |_| {
+                            let received = received.borrow();
+                            let in_order =
+                                received.iter().enumerate().all(|(place, &byte)| byte == (place % 251) as u8);
+                            log.add("S", format!("{} {in_order}", received.len()));
+                        });
+                    });
+                    server.listen((SERVER, 80)).expect("a free port");
+                    let client = connect();
+                    client.on_error(move |_, error| log.add("C", error));
+                    let bytes: Vec<u8> = (0..30_000).map(|place| (place % 251) as u8).collect();
+                    for (number, piece) in bytes.chunks(3_000).enumerate() {
+                        let piece = piece.to_vec();
+                        simulation.post_at(Duration::from_millis(number as u64 * 15), move || {
+                            client.write(piece.clone());
+                        });
+                    }
+                    simulation.post_at(Duration::from_millis(300), move || {
+                        client.end();
+                    });
+                    client.on_close(move |_, had_error| {
+                        log.add("C", format!("close {had_error}"));
+                        server.close();
+                    });
+                    client.resume();
+                    let (silence, sound) = (simulation.clone(), simulation.clone());
+                    let begins = Duration::from_millis(begins);
+                    simulation.post_at(begins, move || silence.black_hole(ip(SERVER)));
+                    simulation.post_at(begins + Duration::from_millis(lasts), move || sound.heal(ip(SERVER)));
+                });
+                let which = format!("{begins} ms for {lasts} ms, until {:?}: {}", simulation.now(), log.whole());
+                assert_eq!(log.texts_of("S"), ["30000 true"], "{which}");
+                assert_eq!(log.texts_of("C"), ["close false"], "{which}");
+            }
+        }
+    });
+}

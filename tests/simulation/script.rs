@@ -54,7 +54,7 @@ fn a_call_fails_as_often_as_was_said() {
             (Call::Connect, libc::ENOBUFS, "connect ENOBUFS 127.0.0.1:80 - Local (0.0.0.0:0), close"),
             (Call::Register, libc::ENOSPC, ""),
             (Call::Read, libc::ENOMEM, ""),
-            (Call::Write, libc::ENOBUFS, "write ENOBUFS, close"),
+            (Call::Write, libc::EPERM, "write EPERM, close"),
         ] {
             let (log, simulation) = echo_with(move |simulation| simulation.fail(call, &number(errno), 1));
             if !client.is_empty() {

@@ -92,13 +92,10 @@ impl SharedKernel {
     /// Both ends of every TCP connection with this end are told that it was reset.
     pub(crate) fn reset(&self, end: SocketAddr) {
         let mut kernel = self.lock();
-        let has_end = |address: Option<SocketAddr>| {
-            address.is_some_and(|address| (address.ip().to_canonical(), address.port()) == (end.ip(), end.port()))
-        };
         let found: Vec<u64> = kernel
             .sockets
             .iter()
-            .filter(|(_, socket)| has_end(socket.local) || has_end(socket.remote))
+            .filter(|(_, socket)| is_at(socket.local, end) || is_at(socket.remote, end))
             .map(|(id, _)| *id)
             .collect();
         for id in found {
@@ -167,4 +164,8 @@ impl Kernel {
         socket.deferring = Some(limit);
         Ok(())
     }
+}
+
+fn is_at(address: Option<SocketAddr>, end: SocketAddr) -> bool {
+    address.is_some_and(|address| address.ip().to_canonical() == end.ip() && address.port() == end.port())
 }

@@ -252,7 +252,7 @@ impl Kernel {
         if let Some(peer) = peer {
             let path = self.sockets.get(&id).and_then(|socket| Some((socket.local?.ip(), socket.remote?.ip())));
             if let Some(path) = path {
-                self.send_along(id, path, Destination::Socket(peer), Segment::Reset);
+                self.send_along(id, path, Destination::Socket(peer), 0, Segment::Reset);
             }
         }
     }

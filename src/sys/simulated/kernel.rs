@@ -328,11 +328,12 @@ impl Kernel {
                 continue;
             }
             match happening {
-                Happening::Arrival { from, path, to, segment } => self.arrive(from, path, to, segment),
+                Happening::Arrival { from, path, to, number, segment } => self.arrive(from, path, to, number, segment),
                 Happening::Retransmission { socket } => self.retransmit(socket),
                 Happening::KeepAlive { socket, .. } => self.keep_alive_expired(socket),
                 Happening::Deferred { socket } => self.complete_handshake(socket),
                 Happening::Wake { socket } => self.wake_now(socket),
+                Happening::Acknowledgement { socket } => self.acknowledge(socket),
                 Happening::Abandon { socket } => self.abandon(socket),
                 Happening::Alarm { number } => {
                     self.alarms.remove(&number);

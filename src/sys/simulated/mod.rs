@@ -33,6 +33,9 @@ pub(crate) mod switch;
 mod tcp;
 mod unix;
 
+#[cfg(test)]
+mod tests;
+
 pub use controls::Accounts;
 pub use faults::{Call, Faults};
 pub use network::Link;

@@ -93,10 +93,12 @@ pub(super) enum Destination {
 /// What will happen.
 #[derive(Debug)]
 pub(super) enum Happening {
+    /// Its number is its place in the stream of its sender; 0 for what has none.
     Arrival {
         from: SocketId,
         path: (IpAddr, IpAddr),
         to: Destination,
+        number: u64,
         segment: Segment,
     },
     Retransmission {
@@ -113,6 +115,10 @@ pub(super) enum Happening {
     },
     /// A descriptor becomes ready (again), by a fault.
     Wake {
+        socket: SocketId,
+    },
+    /// The acknowledgement of an end goes out by itself.
+    Acknowledgement {
         socket: SocketId,
     },
     /// The peer of an orphan never ended its side.
@@ -196,29 +202,56 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
 }
 
 impl Kernel {
-    /// Puts a segment on the wire, behind what is lost already.
+    /// Puts a segment on the wire, with the acknowledgement that is owed.
     pub(super) fn send(&mut self, from: SocketId, to: Destination, segment: Segment) {
+        if segment != Segment::Reset {
+            self.acknowledge(from);
+        }
+        let number = match (&segment, to) {
+            (Segment::Reset, _) | (_, Destination::Address(_)) => 0,
+            (_, Destination::Socket(_)) => self.next_number(from),
+        };
+        self.send_numbered(from, to, number, segment);
+    }
+
+    /// The number of the next segment of a socket.
+    pub(super) fn next_number(&mut self, id: SocketId) -> u64 {
+        self.sockets.get_mut(&id).map_or(0, |sender| {
+            sender.sent += 1;
+            sender.sent
+        })
+    }
+
+    fn send_numbered(&mut self, from: SocketId, to: Destination, number: u64, segment: Segment) {
         let Some(path) = self.path_of(from, to) else { return };
         let passes = self.gets_through(from, path);
-        let Some(sender) = self.sockets.get(&from) else { return };
-        if sender.forgotten && passes {
+        let forgotten = self.sockets.get(&from).is_some_and(|sender| sender.forgotten);
+        if forgotten && passes {
             // Its machine knows nothing of it any more.
             return self.arrived_reset(from);
         }
-        if !sender.lost.is_empty() || !passes {
-            return self.lose(from, to, segment);
+        if passes {
+            self.send_along(from, path, to, number, segment);
+        } else {
+            self.lose(from, to, number, segment);
         }
-        self.send_along(from, path, to, segment);
     }
 
     /// The same for whoever has no socket: an answer to what came to nobody.
-    pub(super) fn send_along(&mut self, from: SocketId, path: (IpAddr, IpAddr), to: Destination, segment: Segment) {
+    pub(super) fn send_along(
+        &mut self,
+        from: SocketId,
+        path: (IpAddr, IpAddr),
+        to: Destination,
+        number: u64,
+        segment: Segment,
+    ) {
         let length = match &segment {
             Segment::Data(bytes) => bytes.len() as u64,
             _ => 0,
         };
         let at = self.network.arrival(self.now, path, length + HEADERS);
-        self.network.note(at, Happening::Arrival { from, path, to, segment });
+        self.network.note(at, Happening::Arrival { from, path, to, number, segment });
     }
 
     pub(super) fn gets_through(&self, from: SocketId, path: (IpAddr, IpAddr)) -> bool {
@@ -234,28 +267,31 @@ impl Kernel {
         Some((socket.local?.ip(), remote.ip()))
     }
 
-    /// Nobody received it: the sender keeps it, and whoever waits for an acknowledgement begins to count.
-    pub(super) fn lose(&mut self, from: SocketId, to: Destination, segment: Segment) {
-        let Some(sender) = self.sockets.get_mut(&from) else { return };
-        if segment == Segment::Reset {
-            // It is not sent again; the peer learns of it by its own next segment.
-            return;
+    /// Nobody received it: the sender keeps it, and whoever waits for an answer begins to count.
+    pub(super) fn lose(&mut self, from: SocketId, to: Destination, number: u64, segment: Segment) {
+        let receiver = match to {
+            Destination::Socket(receiver) => Some(receiver),
+            Destination::Address(_) => None,
+        };
+        // A reset is not sent again; the peer learns of it by its own next segment.
+        if segment != Segment::Reset {
+            if let Some(sender) = self.sockets.get_mut(&from) {
+                sender.lost.push_back((to, number, segment));
+            } else if let Some(receiver) = receiver.and_then(|receiver| self.sockets.get_mut(&receiver)) {
+                receiver.owed.push((number, segment));
+            }
         }
-        sender.lost.push_back((to, segment));
-        let peer = sender.peer;
         self.expect_answer(from);
-        if let Some(peer) = peer {
-            self.expect_answer(peer);
+        if let Some(receiver) = receiver {
+            self.expect_answer(receiver);
         }
     }
 
-    /// Starts the timer of a socket that waits for an acknowledgement, if none runs.
+    /// Starts the timer of a socket that waits for its peer, or that has something to send again, if none runs.
     fn expect_answer(&mut self, id: SocketId) {
         let Some(socket) = self.sockets.get(&id) else { return };
-        let is_cut_off = !socket.lost.is_empty()
-            || socket.peer.and_then(|peer| self.sockets.get(&peer)).is_some_and(|peer| !peer.lost.is_empty());
-        if socket.retransmission.is_none() && is_cut_off && (socket.awaits_acknowledgement() || !socket.lost.is_empty())
-        {
+        let waits = socket.waits_for_peer() || !socket.lost.is_empty() || !socket.owed.is_empty();
+        if socket.retransmission.is_none() && waits {
             self.arm_retransmission(id, 0);
         }
     }
@@ -272,13 +308,10 @@ impl Kernel {
         socket.retransmission = Some(Retransmission { attempts, serial });
     }
 
-    /// Progress was made: what is still missing is waited for anew.
+    /// Progress was made: what is lost from now on is waited for anew.
     pub(super) fn answered(&mut self, id: SocketId) {
-        let now = self.now;
         let Some(socket) = self.sockets.get_mut(&id) else { return };
-        socket.heard_at = now;
-        if socket.lost.is_empty() {
-            // What is lost from now on starts it again.
+        if socket.lost.is_empty() && socket.owed.is_empty() {
             socket.retransmission = None;
         }
     }
@@ -287,14 +320,10 @@ impl Kernel {
     pub(super) fn retransmit(&mut self, id: SocketId) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         let Some(retransmission) = socket.retransmission.take() else { return };
-        let (state, peer) = (socket.state, socket.peer);
-        let destination = socket.lost.front().map(|(to, _)| *to).or(peer.map(Destination::Socket));
-        let path = destination.and_then(|to| self.path_of(id, to));
-        if path.is_some_and(|path| self.gets_through(id, path)) {
-            self.resend(id);
-            if let Some(peer) = peer {
-                self.resend(peer);
-            }
+        let state = socket.state;
+        let path = socket.local.zip(socket.remote).map(|(local, remote)| (local.ip(), remote.ip()));
+        if let Some(path) = path.filter(|&path| self.gets_through(id, path)) {
+            self.ask_again(id, path);
         }
         let attempts = retransmission.attempts + 1;
         let most = match state {
@@ -303,20 +332,49 @@ impl Kernel {
             _ => DATA_ATTEMPTS,
         };
         let Some(socket) = self.sockets.get_mut(&id) else { return };
-        let awaits = socket.awaits_acknowledgement();
-        if !awaits && socket.lost.is_empty() {
+        let waits = socket.waits_for_peer();
+        if !waits && socket.lost.is_empty() && socket.owed.is_empty() {
             socket.retransmission = None;
         } else if attempts <= most {
             self.arm_retransmission(id, attempts);
-        } else if awaits {
+        } else if waits {
             self.give_up(id, libc::ETIMEDOUT);
+        }
+    }
+
+    /// Sends again what was lost on the way to the peer, has the peer send again what was lost on the way from it, or, where
+    /// nothing of that is known, only asks.
+    fn ask_again(&mut self, id: SocketId, path: (IpAddr, IpAddr)) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        let owed = std::mem::take(&mut socket.owed);
+        let (state, remote, peer) = (socket.state, socket.remote, socket.peer);
+        let mut asked = !owed.is_empty() || !socket.lost.is_empty();
+        for (number, segment) in owed {
+            self.send_along(0, (path.1, path.0), Destination::Socket(id), number, segment);
+        }
+        self.resend(id);
+        // A client learns who its peer is with the answer to its connect.
+        let peer = peer.or_else(|| {
+            let mut others = self.sockets.iter();
+            others.find(|(_, other)| other.peer == Some(id) && other.state == State::SynReceived).map(|(peer, _)| *peer)
+        });
+        if let Some(peer) = peer {
+            asked |= self.sockets.get(&peer).is_some_and(|peer| !peer.lost.is_empty());
+            self.resend(peer);
+        }
+        match (state, remote, peer) {
+            _ if asked => {}
+            (State::SynSent, Some(remote), None) => self.send(id, Destination::Address(remote), Segment::Syn),
+            (State::SynSent, ..) => {}
+            (_, _, Some(peer)) => self.send_along(id, path, Destination::Socket(peer), 0, Segment::Data(Vec::new())),
+            (_, _, None) => {}
         }
     }
 
     fn resend(&mut self, id: SocketId) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
-        for (to, segment) in std::mem::take(&mut socket.lost) {
-            self.send(id, to, segment);
+        for (to, number, segment) in std::mem::take(&mut socket.lost) {
+            self.send_numbered(id, to, number, segment);
         }
     }
 
@@ -333,6 +391,9 @@ impl Kernel {
             }
             Happening::Deferred { socket } => {
                 self.sockets.get(socket).is_none_or(|socket| socket.state != State::SynReceived)
+            }
+            Happening::Acknowledgement { socket } => {
+                self.sockets.get(socket).is_none_or(|socket| !socket.owes_acknowledgement)
             }
             Happening::Wake { socket } | Happening::Abandon { socket } => !self.sockets.contains_key(socket),
             Happening::Alarm { number } => !self.alarms.contains(number),
@@ -395,7 +456,9 @@ impl Kernel {
         self.watch_all_keep_alive();
         let ids: Vec<SocketId> = self.sockets.keys().copied().collect();
         for id in ids {
-            self.expect_answer(id);
+            if self.sockets.get(&id).is_some_and(|socket| !socket.lost.is_empty() || !socket.owed.is_empty()) {
+                self.expect_answer(id);
+            }
         }
     }
 

@@ -12,10 +12,20 @@ use crate::sys::stream::Transport;
 /// How long a socket that nobody holds waits for the end of its peer (`tcp_fin_timeout`).
 pub(super) const ORPHAN_LIFETIME: u64 = 60_000_000_000;
 
+/// How long an acknowledgement waits for something to go with it (`TCP_DELACK_MIN`).
+const DELAYED_ACKNOWLEDGEMENT: u64 = 40_000_000;
+
 impl Kernel {
-    pub(super) fn arrive(&mut self, from: SocketId, path: (IpAddr, IpAddr), to: Destination, segment: Segment) {
+    pub(super) fn arrive(
+        &mut self,
+        from: SocketId,
+        path: (IpAddr, IpAddr),
+        to: Destination,
+        number: u64,
+        segment: Segment,
+    ) {
         if !self.gets_through(from, path) {
-            return self.lose(from, to, segment);
+            return self.lose(from, to, number, segment);
         }
         let id = match to {
             Destination::Address(address) => return self.arrived_syn(from, path, address),
@@ -25,6 +35,24 @@ impl Kernel {
         let open = self.sockets.get_mut(&id).filter(|socket| socket.state != State::Closed && !socket.forgotten);
         let Some(socket) = open else { return self.arrived_nowhere(id, from, path, &segment) };
         socket.heard_at = now;
+        if number == 0 {
+            return self.take_segment(id, from, segment);
+        }
+        socket.behind_a_gap.insert(number, (from, segment));
+        // Bounded by what waits: what comes behind a gap waits until that is closed.
+        while let Some(socket) = self.sockets.get_mut(&id) {
+            let next = socket.received + 1;
+            let Some((from, segment)) = socket.behind_a_gap.remove(&next) else { break };
+            socket.received = next;
+            self.take_segment(id, from, segment);
+        }
+    }
+
+    fn take_segment(&mut self, id: SocketId, from: SocketId, segment: Segment) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        if socket.state == State::Closed {
+            return;
+        }
         match segment {
             Segment::Syn => {}
             Segment::SynAck => self.arrived_syn_ack(id, from),
@@ -46,7 +74,7 @@ impl Kernel {
     fn arrived_nowhere(&mut self, id: SocketId, from: SocketId, path: (IpAddr, IpAddr), segment: &Segment) {
         match segment {
             Segment::Data(_) | Segment::Fin | Segment::Syn | Segment::SynAck => {
-                self.send_along(id, (path.1, path.0), Destination::Socket(from), Segment::Reset);
+                self.send_along(id, (path.1, path.0), Destination::Socket(from), 0, Segment::Reset);
             }
             Segment::Ack
             | Segment::Acknowledged(_)
@@ -60,12 +88,12 @@ impl Kernel {
         let Some(client) = self.sockets.get(&from).filter(|client| client.state == State::SynSent) else { return };
         let Some(remote) = client.local else { return };
         let Some(listening) = self.listener_at(address).filter(|_| !self.refuses()) else {
-            return self.send_along(0, (path.1, path.0), Destination::Socket(from), Segment::Reset);
+            return self.send_along(0, (path.1, path.0), Destination::Socket(from), 0, Segment::Reset);
         };
         let Some(listener) = self.sockets.get(&listening) else { return };
         if listener.listener.as_ref().is_none_or(|listener| listener.is_full()) {
             // Dropped, so that the client asks again.
-            return self.lose(from, Destination::Address(address), Segment::Syn);
+            return self.lose(from, Destination::Address(address), 0, Segment::Syn);
         }
         let mut child = Socket::new(Transport::Tcp, listener.family);
         let mapped = listener.family == crate::sys::stream::Family::IPv6;
@@ -126,7 +154,8 @@ impl Kernel {
         if full {
             if let Some(peer) = peer {
                 // The client believes to be connected; the answer to it is sent again until there is room.
-                self.lose(id, Destination::Socket(peer), Segment::SynAck);
+                let number = self.next_number(id);
+                self.lose(id, Destination::Socket(peer), number, Segment::SynAck);
             }
             return;
         }
@@ -164,8 +193,10 @@ impl Kernel {
             return self.forget(id);
         }
         let count = bytes.len();
-        socket.input.bytes.extend(bytes);
-        self.wake(id);
+        if count > 0 {
+            socket.input.bytes.extend(bytes);
+            self.wake(id);
+        }
         self.send(id, Destination::Socket(from), Segment::Acknowledged(count));
     }
 
@@ -193,14 +224,36 @@ impl Kernel {
         socket.receive_shut = true;
         socket.ended = true;
         let mut over = false;
+        // Where the own end is on its way the acknowledgement follows at once (`tcp_fin`).
+        let at_once = matches!(socket.state, State::FinWait1 | State::FinWait2);
         match socket.state {
             State::Established | State::SynReceived => socket.state = State::CloseWait,
             State::FinWait1 => socket.state = State::Closing,
             State::FinWait2 => over = true,
             State::CloseWait | State::Closing | State::LastAck | State::Closed | State::Listen | State::SynSent => {}
         }
-        self.send(id, Destination::Socket(from), Segment::FinAcknowledged);
+        if at_once {
+            self.send(id, Destination::Socket(from), Segment::FinAcknowledged);
+        } else {
+            self.owe_acknowledgement(id);
+        }
         if over { self.done(id) } else { self.wake(id) }
+    }
+
+    /// The end of the peer is acknowledged with whatever is sent next, or in a while.
+    fn owe_acknowledgement(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        socket.owes_acknowledgement = true;
+        let at = self.now.saturating_add(DELAYED_ACKNOWLEDGEMENT);
+        self.network.note(at, Happening::Acknowledgement { socket: id });
+    }
+
+    pub(super) fn acknowledge(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        let Some(peer) = socket.peer else { return };
+        if std::mem::take(&mut socket.owes_acknowledgement) {
+            self.send(id, Destination::Socket(peer), Segment::FinAcknowledged);
+        }
     }
 
     fn arrived_fin_acknowledgement(&mut self, id: SocketId) {

@@ -3,11 +3,11 @@
 //! May touch `libc` for error numbers. Invariant: a socket is changed by the calls (`tcp`, `unix`) and by what arrives
 //! (`segments`) only.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::network::Segment;
+use super::network::{Destination, Segment};
 use crate::sys::stream::{Family, Transport};
 
 /// Every socket has a number of its own, for ever.
@@ -58,10 +58,20 @@ pub(super) struct Socket {
     pub(super) listener: Option<Listener>,
     /// The listening socket that it waits at.
     pub(super) parent: Option<SocketId>,
+    /// A connect has begun, and nobody asked again how it went (`SS_CONNECTING`).
+    pub(super) connecting: bool,
+    /// The end of the peer was not acknowledged yet.
+    pub(super) owes_acknowledgement: bool,
     /// What came for a connection that cannot be put into the accept queue yet.
     pub(super) early: Vec<Segment>,
     /// What it sent and nobody received, and when it is sent again.
-    pub(super) lost: VecDeque<(super::network::Destination, Segment)>,
+    pub(super) lost: VecDeque<(Destination, u64, Segment)>,
+    /// What a peer that is gone by now sent it, and nobody received.
+    pub(super) owed: Vec<(u64, Segment)>,
+    /// How many segments it sent, and which is the next that it may take: what comes behind a gap waits.
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) behind_a_gap: BTreeMap<u64, (SocketId, Segment)>,
     pub(super) retransmission: Option<Retransmission>,
     /// When anything last came in.
     pub(super) heard_at: u64,
@@ -196,8 +206,14 @@ impl Socket {
             options: Options::default(),
             listener: None,
             parent: None,
+            connecting: false,
+            owes_acknowledgement: false,
             early: Vec::new(),
             lost: VecDeque::new(),
+            owed: Vec::new(),
+            sent: 0,
+            received: 0,
+            behind_a_gap: BTreeMap::new(),
             retransmission: None,
             heard_at: 0,
             forgotten: false,
@@ -221,6 +237,12 @@ impl Socket {
             State::Established | State::CloseWait => self.output.in_flight > 0,
             State::Closed | State::Listen | State::FinWait2 => false,
         }
+    }
+
+    /// Whether it waits for anything that may have to be sent again: an answer, or room (the zero-window probe).
+    pub(super) fn waits_for_peer(&self) -> bool {
+        let wants_room = self.output.window == 0 && !self.output.bytes.is_empty() && self.state != State::Closed;
+        self.awaits_acknowledgement() || wants_room
     }
 
     /// `sock_error`: the error is told once.

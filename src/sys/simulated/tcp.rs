@@ -69,9 +69,9 @@ impl Kernel {
         let id = self.id_of(number)?;
         let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
         match socket.state {
-            State::Closed if socket.peer.is_none() => {}
             State::SynSent => return Err(libc::EALREADY),
-            State::Closed | State::Listen => return Err(libc::EISCONN),
+            _ if socket.connecting => return self.ask_connect(id),
+            State::Closed if socket.peer.is_none() => {}
             _ => return Err(libc::EISCONN),
         }
         let address = destination(address);
@@ -84,17 +84,25 @@ impl Kernel {
         }
         let Some(mut socket) = self.sockets.remove(&id) else { return Err(libc::EBADF) };
         socket.state = State::SynSent;
+        socket.connecting = true;
         socket.remote = Some(address);
         socket.heard_at = self.now;
         self.size_buffers(&mut socket);
         self.sockets.insert(id, socket);
         if self.loses_connect() {
-            self.lose(id, Destination::Address(address), Segment::Syn);
+            self.lose(id, Destination::Address(address), 0, Segment::Syn);
         } else {
             self.send(id, Destination::Address(address), Segment::Syn);
         }
         self.settle();
         Err(libc::EINPROGRESS)
+    }
+
+    /// The first connect on a socket whose connect is decided tells how it went.
+    fn ask_connect(&mut self, id: SocketId) -> Answer<()> {
+        let Some(socket) = self.sockets.get_mut(&id) else { return Err(libc::EBADF) };
+        socket.connecting = false;
+        if socket.state == State::Closed { Err(socket.error_or(libc::ECONNABORTED)) } else { Ok(()) }
     }
 
     /// The buffers of a connection, which its link may size.
@@ -261,14 +269,21 @@ impl Kernel {
         if socket.transport == Transport::Unix {
             return self.shutdown_unix(id);
         }
-        if matches!(socket.state, State::Closed | State::SynSent) {
-            return Err(libc::ENOTCONN);
-        }
+        let answer = match socket.state {
+            State::Closed => Err(libc::ENOTCONN),
+            State::SynSent => {
+                socket.state = State::Closed;
+                socket.error = Some(libc::ECONNRESET);
+                Ok(())
+            }
+            _ => Ok(()),
+        };
         socket.send_shut = true;
         self.finish(id);
-        self.wake(id);
         self.settle();
-        Ok(())
+        // Whatever came of it (`inet_shutdown`).
+        self.wake(id);
+        answer
     }
 
     /// `tcp_close_state`: the end follows what is queued.

@@ -137,13 +137,14 @@ impl Kernel {
 
     pub(super) fn shutdown_unix(&mut self, id: SocketId) -> Answer<()> {
         let Some(socket) = self.sockets.get_mut(&id) else { return Err(libc::EBADF) };
-        let Some(peer) = socket.peer else { return Err(libc::ENOTCONN) };
         socket.send_shut = true;
+        let peer = socket.peer;
+        self.wake(id);
+        let Some(peer) = peer else { return Ok(()) };
         if let Some(peer) = self.sockets.get_mut(&peer) {
             peer.receive_shut = true;
         }
         self.wake(peer);
-        self.wake(id);
         Ok(())
     }
 
