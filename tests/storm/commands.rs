@@ -255,7 +255,9 @@ fn callback(storm: &Shared, index: usize, number: usize, what: &'static str) -> 
             if result.is_ok() {
                 let in_order = connection.last_success.is_none_or(|last| last < owed);
                 shared.require(in_order, || format!("callback {owed} came out of order (F9)"));
-                let failed = connection.last_failure.is_some_and(|last| last < owed);
+                // What was corked when a call failed still goes out if the failure's callback uncorks it, as in Node.
+                let fair = shared.weather.borrow().fair;
+                let failed = fair && connection.last_failure.is_some_and(|last| last < owed);
                 shared.require(!failed, || format!("callback {owed} succeeded after an earlier one failed (F9)"));
                 shared.require(connection.connected || connection.doubtful, || {
                     format!("callback {owed} succeeded without a connection")

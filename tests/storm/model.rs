@@ -450,9 +450,10 @@ impl Model {
         let model = &self.sockets[socket];
         let fits = |number: &&usize| {
             let connection = &self.connections[**number];
-            model.prepended && connection.attempted && !connection.connected && !connection.doubtful
+            connection.attempted && !connection.connected && !connection.failed
         };
-        model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+        let anew = model.prepended && model.handle.pending();
+        model.superseded.iter().find(fits).filter(|_| anew).copied().unwrap_or(model.current)
     }
 
     /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.

@@ -164,7 +164,9 @@ fn check(storm: &Shared, cut: bool) {
     for index in 0..model.sockets.len() {
         let settled = model.settle(index);
         storm.check(settled);
-        model.sockets[index].piped.clear();
+        if !cut {
+            model.sockets[index].piped.clear();
+        }
         model.sockets[index].reading = false;
         if !cut {
             model.sockets[index].resumed = false;
@@ -193,6 +195,10 @@ fn check(storm: &Shared, cut: bool) {
             storm.require(read <= written, || format!("socket {index} read {read} bytes, {written} were written"));
         }
         let (written, queued) = (connection.written.len(), handle.writable_length());
+        let healthy = connection.connected && !handle.writable_ended() && handle.errored().is_none();
+        storm.require(cut || !healthy || !connection.drain_owed || queued > 0, || {
+            format!("socket {index} owes a drain, and nothing is queued (F7)")
+        });
         storm.require(queued <= written, || format!("socket {index} queues {queued} bytes of {written}"));
     }
     let now = storm.now();
