@@ -491,6 +491,13 @@ impl Error {
         Self::coded("ERR_WORKER_HANDLE_NOT_TRANSFERABLE", message)
     }
 
+    /// Not in Node: where the real loop would wait for ever.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn simulation_stuck() -> Self {
+        let message = "The simulated loop waits for ever: nothing is on its way to it, and no timer is armed";
+        Self::coded("ERR_SIMULATION_STUCK", message)
+    }
+
     pub(crate) fn invalid_ip_address(text: &str) -> Self {
         Self::coded("ERR_INVALID_IP_ADDRESS", format!("Invalid IP address: {text}"))
     }

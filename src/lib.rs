@@ -140,6 +140,8 @@ mod event_loop;
 pub mod net;
 pub mod porting;
 mod reactor;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod sys;
 pub mod timers;
 mod watches;

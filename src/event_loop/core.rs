@@ -70,6 +70,8 @@ pub(crate) struct Core {
     clock_is_fresh: bool,
     pub(crate) turn: u64,
     pub(crate) callback: u64,
+    #[cfg(feature = "simulation")]
+    pub(super) simulated: Option<crate::event_loop::simulation::Scheduled>,
 }
 
 /// What waits to be dropped with nothing borrowed. The fields are there for their destructors.
@@ -143,6 +145,8 @@ impl Core {
             clock_is_fresh: false,
             turn: 0,
             callback: 0,
+            #[cfg(feature = "simulation")]
+            simulated: None,
         }
     }
 
@@ -179,6 +183,8 @@ impl Core {
         self.reactor.set_now(now);
         match polled {
             Ok(()) => Ok(()),
+            #[cfg(feature = "simulation")]
+            Err(error) if self.is_stuck(&error) => Err(Error::simulation_stuck()),
             Err(error) => Err(Error::exception(Errno::from_io(&error), "poll")),
         }
     }
@@ -631,6 +637,10 @@ impl Core {
 
     /// Whether anything keeps `run()` going, apart from guards and posts.
     pub(crate) fn is_alive(&self) -> bool {
+        #[cfg(feature = "simulation")]
+        if self.has_scheduled_calls() {
+            return true;
+        }
         self.reactor.is_alive() || self.immediates.any_referenced()
     }
 

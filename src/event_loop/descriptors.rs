@@ -15,8 +15,9 @@ pub(crate) use crate::reactor::adopting::BoundBy;
 use crate::reactor::connection::ConnectionOptions;
 use crate::reactor::servers::ListenRequest;
 use crate::reactor::target::{Local, Target};
+pub(crate) use crate::sys::Adoptable;
 pub(crate) use crate::sys::Transport;
-pub(crate) use crate::sys::descriptor::{Adoptable, Kind, local_address};
+pub(crate) use crate::sys::descriptor::Kind;
 pub(crate) use crate::sys::resolver::parse_address;
 use crate::sys::{Acceptor, AcceptorOptions, Stream, UnixAddress};
 
@@ -115,6 +116,7 @@ impl Core {
     /// Gives a connection's descriptor up; only that of a TCP connection if the caller wants no other.
     pub(crate) fn detach(&mut self, socket: Handle, only_tcp: bool) -> Result<(OwnedFd, Vec<u8>), Error> {
         let (stream, buffered) = self.reactor.detach(socket, only_tcp)?;
-        Ok((OwnedFd::from(stream), buffered))
+        let descriptor = stream.into_descriptor().map_err(|error| Error::exception(Errno::from_io(&error), "fcntl"))?;
+        Ok((descriptor, buffered))
     }
 }

@@ -389,6 +389,14 @@ impl Inner {
         true
     }
 
+    /// What a simulation was to call at this time.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn call_scheduled(&self, callback: Box<dyn FnOnce()>) {
+        let blame = Blame::on(self, PanicSource::Post);
+        callback();
+        blame.lift();
+    }
+
     /// Something that another thread handed over.
     pub(crate) fn receive(&self, item: Item) {
         match item {

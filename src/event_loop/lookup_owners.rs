@@ -46,6 +46,10 @@ impl Core {
         if let Some(pending) = self.lookup_owners.get_mut(&id) {
             pending.deadline = Some(deadline);
         }
+        #[cfg(feature = "simulation")]
+        if let Some(simulated) = &mut self.simulated {
+            return simulated.look_up(id, &query);
+        }
         self.lookups.start(id, query);
     }
 
@@ -81,6 +85,10 @@ impl Core {
         let PendingLookup { owner, deadline } = self.lookup_owners.remove(&id)?;
         if let Some(deadline) = deadline {
             self.reactor.timers.remove(deadline);
+        }
+        #[cfg(feature = "simulation")]
+        if let Some(simulated) = &mut self.simulated {
+            simulated.forget(id);
         }
         self.lookups.forget(id);
         Some(owner)

@@ -23,6 +23,7 @@
 //! | `embedding` | the loop within another loop |
 //! | `spinning` | polling without sleep before a wait |
 //! | [`watches`] | foreign descriptors in this loop |
+//! | `simulation` | a loop on a simulated network, with the feature of that name |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
 //! nothing is borrowed while user code runs.
@@ -51,6 +52,8 @@ pub(crate) mod pipes;
 pub(crate) mod position;
 mod registry;
 mod running;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulation;
 mod spinning;
 mod stateless;
 pub(crate) mod stats;
@@ -135,6 +138,9 @@ pub struct EventLoop {
     panic_policy: PanicPolicy,
     /// The poller's descriptor once more, which can be lent while nothing is borrowed.
     descriptor: OwnedFd,
+    /// Last, because sockets are closed in it.
+    #[cfg(feature = "simulation")]
+    simulation: Option<simulation::Entered>,
 }
 
 /// What the handles reach, and the loop itself.
@@ -219,7 +225,18 @@ impl EventLoop {
         });
         current::set(inner.clone());
         let buffer = Box::new([0; READ_BUFFER]);
-        Ok(EventLoop { inner, buffer, stage: Stage::Start, fresh: true, measures, plainly, panic_policy, descriptor })
+        Ok(EventLoop {
+            inner,
+            buffer,
+            stage: Stage::Start,
+            fresh: true,
+            measures,
+            plainly,
+            panic_policy,
+            descriptor,
+            #[cfg(feature = "simulation")]
+            simulation: None,
+        })
     }
 
     /// Turns until nothing is left to wait for, `stop()` is called, or an `error` nobody listens for is emitted. Not in

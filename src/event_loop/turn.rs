@@ -172,7 +172,7 @@ impl EventLoop {
     }
 
     /// The rest of a callback, then its ticks.
-    fn finish_callback(&self) -> Result<(), Error> {
+    pub(super) fn finish_callback(&self) -> Result<(), Error> {
         let drained = self.inner.drain();
         if !self.measures {
             return drained;
@@ -182,7 +182,7 @@ impl EventLoop {
     }
 
     /// `stop()` was called, here or by another thread. Asking takes it back.
-    fn must_stop(&self) -> bool {
+    pub(super) fn must_stop(&self) -> bool {
         let stopping = std::mem::take(&mut self.inner.core.borrow_mut().stopping);
         stopping || self.inner.mailbox.take_stop()
     }
@@ -194,6 +194,10 @@ impl EventLoop {
         let mut core = inner.core.borrow_mut();
         let mut wait = core.longest_wait(alive).min(Wait::from(limit));
         if inner.mailbox.is_occupied() {
+            wait = Wait::NONE;
+        }
+        #[cfg(feature = "simulation")]
+        if core.has_due() {
             wait = Wait::NONE;
         }
         core.phase = Phase::Poll;
@@ -267,6 +271,10 @@ impl EventLoop {
                 return Ok(Progress::Stopped);
             }
         }
+        #[cfg(feature = "simulation")]
+        if self.serve_scheduled()? == Progress::Stopped {
+            return Ok(Progress::Stopped);
+        }
         for _ in 0..ITEMS_PER_TURN {
             if !self.inner.mailbox.is_occupied() {
                 break;
@@ -339,6 +347,10 @@ impl Inner {
     /// Whether all that remains of this turn is to find nothing to do, and the next one is wanted. A loop that spins goes
     /// the long way, where that is done.
     fn is_quiet(&self, core: &mut Core) -> bool {
+        #[cfg(feature = "simulation")]
+        if core.has_due() {
+            return false;
+        }
         if core.stopping || core.spins() || self.mailbox.wants_attention() || core.has_work_before_timers() {
             return false;
         }

@@ -4,7 +4,7 @@
 //! with the last of its clones.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -102,7 +102,7 @@ impl BoundSocket {
     ///
     /// [`boundSocket.address()`]: https://nodejs.org/api/net.html#boundsocketaddress
     pub fn address(&self) -> Result<Option<SocketAddr>, Error> {
-        self.given.look(|descriptor| descriptors::local_address(descriptor.as_fd()))
+        self.given.look(Adoptable::local_address)
     }
 
     /// The path, or the [`abstract_name`](crate::net::abstract_name), as it was given; `None` for a TCP socket. Mirrors
@@ -155,7 +155,7 @@ impl BoundSocket {
     ///
     /// [`boundSocket.fd()`]: https://nodejs.org/api/net.html#boundsocketfd
     pub fn fd(&self) -> Result<RawFd, Error> {
-        self.given.look(|descriptor| descriptor.as_fd().as_raw_fd())
+        self.given.look(Adoptable::number)
     }
 
     /// Gives the address up, if nobody adopted it, and removes the file of a path. Dropping the last clone does it too.

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsFd;
 
 use crate::error::Error;
 use crate::reactor::connection::{Link, WritePhase};
@@ -33,8 +32,7 @@ impl Reactor {
         let descriptor = self.new_descriptor(socket);
         let now = self.now;
         let token = Token::Connection { index: socket.index(), descriptor }.pack();
-        let registered =
-            adopted.and_then(|adopted| self.poller.register(adopted.stream.as_fd(), token).map(|()| adopted));
+        let registered = adopted.and_then(|adopted| self.poller.register(&adopted.stream, token).map(|()| adopted));
         let Some(connection) = self.live(socket) else { return };
         let Adopted { name, stream } = match registered {
             Ok(adopted) => adopted,
@@ -103,6 +101,9 @@ impl Reactor {
         self.send_batch(socket);
         let Some(connection) = self.live(socket) else { return Err(Error::not_transferable()) };
         let unix = connection.stream().is_some_and(|stream| stream.transport() == Transport::Unix);
+        if connection.stream().is_some_and(|stream| !stream.can_leave()) {
+            return Err(Error::not_transferable());
+        }
         if only_tcp && unix {
             return Err(Error::invalid_fd_type("PIPE"));
         }
@@ -128,7 +129,7 @@ impl Reactor {
         }
         let buffered = connection.clear_incoming().into_iter().flatten().collect();
         // It can only fail on a descriptor that is not registered, and then there is nothing to end.
-        let _ = self.poller.deregister(stream.as_fd());
+        let _ = self.poller.deregister(&stream);
         self.destroy(socket, None);
         Ok((stream, buffered))
     }

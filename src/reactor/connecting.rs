@@ -4,7 +4,6 @@
 //! descriptor; what an earlier connection of the same socket still owes stays with its closing entry.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsFd;
 
 use crate::error::Error;
 use crate::reactor::bytes::Completion;
@@ -138,7 +137,7 @@ impl Reactor {
         let descriptor = self.new_descriptor(socket);
         let token = Token::Connection { index: socket.index(), descriptor }.pack();
         let started = stream.connect(target.address).and_then(|start| {
-            self.poller.register(stream.as_fd(), token)?;
+            self.poller.register(&stream, token)?;
             Ok(start)
         });
         let refused = match started {

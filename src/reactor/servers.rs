@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use crate::addresses::BlockList;
@@ -199,7 +198,7 @@ impl Reactor {
     pub(super) fn take_acceptor(&mut self, server: Handle, acceptor: Acceptor) -> io::Result<()> {
         let descriptor = self.generations.next();
         let token = Token::Server { index: server.index(), descriptor }.pack();
-        self.poller.register(acceptor.as_fd(), token)?;
+        self.poller.register(&acceptor, token)?;
         self.ask_for_stamps(&acceptor);
         let Some(found) = self.server_mut(server) else { return Ok(()) };
         found.announced = Announced::default();
@@ -378,7 +377,7 @@ impl Reactor {
         connection.set_peer(peer);
         found.connections += 1;
         let token = Token::Connection { index: socket.index(), descriptor }.pack();
-        let registered = self.poller.register(stream.as_fd(), token);
+        let registered = self.poller.register(&stream, token);
         connection.open(stream, descriptor);
         connection.set_descriptor_used(true);
         connection.last_activity = self.now;

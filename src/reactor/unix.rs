@@ -4,7 +4,6 @@
 //! `sys::Stream` and `sys::Acceptor`. Invariant: the kernel decides a connect within the call, so an attempt that has a
 //! descriptor is connected or has its failure; either is told later.
 
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use crate::error::Error;
@@ -124,7 +123,7 @@ impl Reactor {
         };
         let descriptor = self.new_descriptor(socket);
         let token = Token::Connection { index: socket.index(), descriptor }.pack();
-        let connected = stream.connect_unix(&address).and_then(|()| self.poller.register(stream.as_fd(), token));
+        let connected = stream.connect_unix(&address).and_then(|()| self.poller.register(&stream, token));
         let failure = connected.err().map(|error| Errno::from_io(&error));
         if failure.is_some() {
             self.pending.push_back(Pending::Refused { socket, epoch });

@@ -75,6 +75,10 @@ impl Acceptor {
     }
 
     /// Sets who may connect, by the permissions of the socket's file. An abstract name has none, and needs none.
+    #[cfg_attr(
+        feature = "simulation",
+        allow(dead_code, reason = "names are kept outside then, where they may be simulated")
+    )]
     pub(crate) fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
         self.name.as_ref().map_or(Ok(()), |name| name.set_permissions(permissions))
     }
@@ -86,6 +90,10 @@ impl Acceptor {
     }
 
     /// The name that it was bound to here.
+    #[cfg_attr(
+        feature = "simulation",
+        allow(dead_code, reason = "names are kept outside then, where they may be simulated")
+    )]
     pub(crate) fn name(&self) -> Option<&BoundName> {
         self.name.as_deref()
     }
@@ -131,6 +139,12 @@ impl Acceptor {
     /// Whether the connections that it accepts have something to read, as a rule.
     pub(crate) fn is_deferring(&self) -> bool {
         self.deferring
+    }
+
+    /// Its name, which somebody else takes care of from now on.
+    #[cfg(feature = "simulation")]
+    pub(super) fn take_name(&mut self) -> Option<Box<BoundName>> {
+        self.name.take()
     }
 
     /// What the sockets that it accepts have already.

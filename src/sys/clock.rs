@@ -58,6 +58,12 @@ impl Time {
     /// The moment the clock was made.
     pub(crate) const ZERO: Self = Self(0);
 
+    /// For clocks that count by themselves.
+    #[cfg(feature = "simulation")]
+    pub(super) const fn from_nanoseconds(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+
     /// This time and `duration` more, at most the end of time.
     pub(crate) fn saturating_add(self, duration: Duration) -> Self {
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);

@@ -10,13 +10,14 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(not(feature = "simulation"))]
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 
 use socket2::{Domain, SockRef, Type};
 
-use super::Transport;
 use super::acceptor::Acceptor;
-use super::stream::Stream;
+use super::stream::{Stream, Transport};
 use super::unix::BoundName;
 
 /// What a descriptor is, by the names that Node's `ERR_INVALID_FD_TYPE` shows.
@@ -95,8 +96,23 @@ pub(crate) struct Adoptable {
 }
 
 impl Adoptable {
+    #[cfg_attr(
+        feature = "simulation",
+        allow(dead_code, reason = "names are kept outside then, where they may be simulated")
+    )]
     pub(crate) fn name(&self) -> Option<&BoundName> {
         self.name.as_deref()
+    }
+
+    /// The number of the descriptor.
+    #[cfg(not(feature = "simulation"))]
+    pub(crate) fn number(&self) -> RawFd {
+        self.descriptor.as_raw_fd()
+    }
+
+    /// The internet address that the socket is bound to.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        SockRef::from(&self.descriptor).local_addr().ok()?.as_socket()
     }
 
     /// What can be adopted has a transport; anything else is an invalid argument, as in Node.
@@ -130,6 +146,10 @@ impl AsFd for Adoptable {
 #[derive(Debug)]
 pub(crate) struct Adopted {
     /// The name that it was bound to here. First, because it goes first: see [`Acceptor`].
+    #[cfg_attr(
+        feature = "simulation",
+        allow(dead_code, reason = "names are kept outside then, where they may be simulated")
+    )]
     pub(crate) name: Option<Box<BoundName>>,
     pub(crate) stream: Stream,
 }
@@ -151,11 +171,6 @@ impl Acceptor {
         prepare(&given.descriptor)?;
         Ok(Acceptor::from_bound(given.descriptor, given.name, transport))
     }
-}
-
-/// The internet address that a socket is bound to.
-pub(crate) fn local_address(descriptor: BorrowedFd<'_>) -> Option<SocketAddr> {
-    SockRef::from(&descriptor).local_addr().ok()?.as_socket()
 }
 
 fn prepare(descriptor: &OwnedFd) -> io::Result<()> {

@@ -9,9 +9,10 @@
 
 use socket2::SockRef;
 
+use super::Stream;
+use super::stream::KeepAliveTimes;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::stream::set_keep_alive;
-use super::stream::{KeepAliveTimes, Stream};
 
 /// The options of one connection that the kernel can copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,12 @@ impl Inheritance {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(super) fn begin(_: &SockRef<'_>, _: CopiedOptions) -> Self {
         Self::default()
+    }
+
+    /// What a kernel hands down that takes them all.
+    #[cfg(feature = "simulation")]
+    pub(super) fn of(options: CopiedOptions) -> Self {
+        Self { options, system: None }
     }
 
     /// Sets on an accepted socket what it has not inherited, or has inherited and is not to have. As in Node, what the

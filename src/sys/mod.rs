@@ -14,6 +14,7 @@
 //! | [`interface`] | network interfaces, which IPv6 zones name |
 //! | [`timestamps`] | when the kernel received what is read |
 //! | [`errno`] | names and texts of the system's error numbers |
+//! | `simulated` | a kernel in memory, with the feature `simulation` |
 //!
 //! What it may touch: `std`, `libc`, `socket2`, `mio` and `dns-lookup`. It knows nothing of connections, events or
 //! listeners, and imports no other file of the crate.
@@ -53,15 +54,31 @@ mod stream;
 pub(crate) mod timestamps;
 mod unix;
 
-pub(crate) use acceptor::{Acceptor, AcceptorOptions};
-pub(crate) use clock::{Clock, Time, Wait};
-pub(crate) use descriptor::Adopted;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
+
+/// With the feature `simulation` each of these is the real one or a simulated one; without it there is nothing between.
+#[cfg(not(feature = "simulation"))]
+mod switched {
+    pub(crate) use super::acceptor::Acceptor;
+    pub(crate) use super::clock::Clock;
+    pub(crate) use super::descriptor::{Adoptable, Adopted};
+    pub(crate) use super::poller::{Poller, Waker};
+    pub(crate) use super::reserve::Reserve;
+    pub(crate) use super::stream::Stream;
+    pub(crate) use super::unix::BoundName;
+}
+#[cfg(feature = "simulation")]
+use simulated::switch as switched;
+
+pub(crate) use acceptor::AcceptorOptions;
+pub(crate) use clock::{Time, Wait};
 pub(crate) use inheritance::CopiedOptions;
-pub(crate) use poller::{Directions, Event, Poller, Readiness, Waker};
-pub(crate) use reserve::Reserve;
+pub(crate) use poller::{Directions, Event, Readiness};
 pub use stream::Family;
-pub(crate) use stream::{ConnectStart, KeepAliveTimes, Stream, Transport};
-pub(crate) use unix::{BoundName, Permissions, UnixAddress, is_abstract};
+pub(crate) use stream::{ConnectStart, KeepAliveTimes, Transport};
+pub(crate) use switched::{Acceptor, Adoptable, Adopted, BoundName, Clock, Poller, Reserve, Stream, Waker};
+pub(crate) use unix::{Permissions, UnixAddress, is_abstract};
 
 #[cfg(test)]
 mod test_support;

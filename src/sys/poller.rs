@@ -17,7 +17,7 @@ pub(crate) use embedding::Directions;
 use std::cell::OnceCell;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
 use mio::unix::SourceFd;
@@ -54,15 +54,15 @@ impl Poller {
     /// Reports `descriptor` under `token` from now on, in both directions, until the descriptor is closed.
     ///
     /// A socket that is neither connecting nor connected is reported as hung up, so call `connect` first.
-    pub(crate) fn register(&self, descriptor: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+    pub(crate) fn register(&self, descriptor: impl AsFd, token: u64) -> io::Result<()> {
         debug_assert_ne!(token, WAKE_TOKEN, "this token belongs to the waker");
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), to_mio(token), interest)
+        self.poll.registry().register(&mut SourceFd(&descriptor.as_fd().as_raw_fd()), to_mio(token), interest)
     }
 
     /// Ends the reports of a descriptor that stays open: its owner takes it elsewhere.
-    pub(crate) fn deregister(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        self.poll.registry().deregister(&mut SourceFd(&descriptor.as_raw_fd()))
+    pub(crate) fn deregister(&self, descriptor: impl AsFd) -> io::Result<()> {
+        self.poll.registry().deregister(&mut SourceFd(&descriptor.as_fd().as_raw_fd()))
     }
 
     /// Waits until a descriptor is ready, the waker is used or the wait is over. What is ready is then in
@@ -229,7 +229,6 @@ fn to_mio(token: u64) -> Token {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::thread;
     use std::time::Duration;

@@ -35,16 +35,17 @@ impl Reserve {
     /// another thread was quicker to take it.
     pub(crate) fn shed(&mut self, acceptor: &Acceptor) -> io::Result<usize> {
         self.descriptor = None;
-        let shed = close_waiting(acceptor);
+        let shed = close_waiting(std::iter::repeat_with(|| acceptor.accept()));
         self.descriptor = open();
         shed
     }
 }
 
-fn close_waiting(acceptor: &Acceptor) -> io::Result<usize> {
+/// Closes what accepting brings.
+pub(super) fn close_waiting<S>(accepted: impl Iterator<Item = io::Result<S>>) -> io::Result<usize> {
     let mut closed = 0;
-    for _ in 0..MOST_SHED {
-        match acceptor.accept() {
+    for accepted in accepted.take(MOST_SHED) {
+        match accepted {
             Ok(stream) => {
                 drop(stream);
                 closed += 1;

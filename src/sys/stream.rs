@@ -292,6 +292,19 @@ impl AsFd for Stream {
     }
 }
 
+#[cfg(not(feature = "simulation"))]
+impl Stream {
+    /// Whether a program can have its descriptor.
+    pub(crate) fn can_leave(&self) -> bool {
+        true
+    }
+
+    /// The descriptor for a program.
+    pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
+        Ok(self.into())
+    }
+}
+
 /// The descriptor goes on without this type's promises; it is non-blocking still.
 impl From<Stream> for OwnedFd {
     fn from(stream: Stream) -> OwnedFd {
@@ -360,7 +373,7 @@ pub(crate) struct KeepAliveTimes {
 }
 
 impl KeepAliveTimes {
-    fn are_usable(self) -> bool {
+    pub(super) fn are_usable(self) -> bool {
         self.delay.as_secs() > 0
             && self.interval.is_none_or(|interval| interval.as_secs() > 0)
             && self.count.is_none_or(|count| count > 0)

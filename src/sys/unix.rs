@@ -38,6 +38,18 @@ impl UnixAddress {
         Ok(Self { raw: raw_address(bytes), name: name.to_owned() })
     }
 
+    /// The name as it was given.
+    #[cfg(feature = "simulation")]
+    pub(super) fn path(&self) -> &Path {
+        &self.name
+    }
+
+    /// Its bytes.
+    #[cfg(feature = "simulation")]
+    pub(super) fn name(&self) -> &[u8] {
+        self.name.as_os_str().as_bytes()
+    }
+
     pub(super) fn as_raw(&self) -> &SockAddr {
         &self.raw
     }

@@ -51,7 +51,7 @@ enum Floor {
 /// `module` is the first part of a path, of a module or of its file.
 fn floor_of(module: &str) -> Floor {
     match module.strip_suffix(".rs").unwrap_or(module) {
-        "net" | "timers" | "watches" => Floor::Number(4),
+        "net" | "timers" | "watches" | "simulation" => Floor::Number(4),
         "event_loop" => Floor::Number(3),
         "reactor" => Floor::Number(2),
         "sys" => Floor::Number(1),

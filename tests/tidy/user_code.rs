@@ -128,7 +128,7 @@ fn known_functions(code: &str) -> Vec<&str> {
 fn without_attributes(code: &str) -> String {
     let mut code = code.to_owned();
     let mut from = 0;
-    while let Some(found) = code[from..].find("#[").or_else(|| code[from..].find("#![")) {
+    while let Some(found) = ["#[", "#!["].iter().filter_map(|word| code[from..].find(word)).min() {
         let start = from + found;
         let open = start + code[start..].find('[').unwrap_or_default();
         let end = closing(&code, open).min(code.len() - 1);

@@ -1,0 +1,156 @@
+//! Each fault by chance, seen by a program.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use halfclose::simulation::{Accounts, Faults};
+use halfclose::{EventLoop, net};
+
+use crate::seeds::run;
+use crate::support::{DEADLINE, Log, within};
+
+/// How many events of one kind a run without faults has, and one with them.
+fn pieces(log: &Log, endpoint: &str) -> usize {
+    log.texts_of(endpoint).len()
+}
+
+/// How often `data` was emitted to the client, and to the server, for 20 kB in one write each way.
+fn deliveries(faults: Faults) -> (usize, usize, Accounts) {
+    let mut event_loop = EventLoop::simulated(9).expect("a loop");
+    let simulation = event_loop.simulation().expect("simulated");
+    simulation.set_faults(faults);
+    let (there, back) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let count = there.clone();
+    let server = net::create_server(move |socket| {
+        let count = count.clone();
+        socket.end_data(vec![7; 20_000]);
+        socket.on_data(move |_, _| count.set(count.get() + 1));
+    });
+    server.listen(("127.0.0.1", 80)).expect("a free port");
+    let client = net::connect(("127.0.0.1", 80)).expect("a valid address");
+    client.end_data(vec![8; 20_000]);
+    let count = back.clone();
+    client.on_data(move |_, _| count.set(count.get() + 1));
+    client.on_close(move |client, _| {
+        assert_eq!(client.bytes_read(), 20_000);
+        server.close();
+    });
+    event_loop.run().expect("it ends");
+    (there.get(), back.get(), simulation.accounts())
+}
+
+#[test]
+fn short_reads_and_writes_make_pieces() {
+    within(DEADLINE, || {
+        let (there, back, accounts) = deliveries(Faults::default());
+        assert_eq!((there, back, accounts.faults), (1, 1, 0));
+        let (there, back, accounts) = deliveries(Faults { short_reads: 500_000, ..Faults::default() });
+        assert!(there + back > 4 && accounts.faults > 2, "{there} {back} {accounts:?}");
+        let (there, back, accounts) = deliveries(Faults { short_writes: 500_000, ..Faults::default() });
+        assert!(there + back > 3 && accounts.faults > 1, "{there} {back} {accounts:?}");
+    });
+}
+
+#[test]
+fn calls_that_would_block_or_are_interrupted_change_nothing_but_time() {
+    within(DEADLINE, || {
+        let (.., accounts) = deliveries(Faults { would_block: 500_000, ..Faults::default() });
+        assert!(accounts.faults > 2, "{accounts:?}");
+        let (.., accounts) = deliveries(Faults { interrupted: 500_000, ..Faults::default() });
+        assert!(accounts.interruptions > 5, "{accounts:?}");
+    });
+}
+
+#[test]
+fn events_that_are_false_late_twice_or_out_of_order_are_survived() {
+    within(DEADLINE, || {
+        for faults in [
+            Faults { spurious_events: 500_000, ..Faults::default() },
+            Faults { duplicated_events: 500_000, ..Faults::default() },
+            Faults { delayed_events: 500_000, ..Faults::default() },
+            Faults { reordered_events: 500_000, ..Faults::default() },
+        ] {
+            let (.., accounts) = deliveries(faults);
+            assert!(accounts.faults > 0, "{faults:?}");
+        }
+    });
+}
+
+/// The errors of several seeds with only one fault on.
+fn errors(faults: Faults) -> Vec<String> {
+    let mut found = Vec::new();
+    for seed in 0..20 {
+        let (log, ..) = run(seed, faults);
+        for endpoint in ["C0", "C1", "C2", "C3", "S"] {
+            assert!(pieces(&log, endpoint) > 0 || endpoint == "S");
+            found.extend(log.texts_of(endpoint).into_iter().filter(|text| text.contains(" E")));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn each_error_comes_from_its_own_fault() {
+    within(DEADLINE, || {
+        let none = Faults::default();
+        for (faults, expected) in [
+            (none, vec![]),
+            (Faults { resets: 100_000, ..none }, vec!["read ECONNRESET"]),
+            (Faults { refused: 300_000, ..none }, vec!["connect ECONNREFUSED 198.51.100.7:80"]),
+            (Faults { aborted: 300_000, ..none }, vec!["read ECONNRESET"]),
+            (Faults { delayed_connects: 500_000, ..none }, vec![]),
+        ] {
+            let mut found = errors(faults);
+            found.dedup();
+            let all_are_expected = found.iter().all(|error| {
+                expected.iter().any(|expected| error.starts_with(expected))
+                    || (!expected.is_empty() && error.contains("ECONNRE") || error.contains("EPIPE"))
+            });
+            assert!(all_are_expected && found.is_empty() == expected.is_empty(), "{faults:?}: {found:?}");
+            assert!(expected.iter().all(|expected| found.iter().any(|error| error.starts_with(expected))), "{found:?}");
+        }
+    });
+}
+
+#[test]
+fn a_delayed_connect_takes_a_second_more() {
+    within(DEADLINE, || {
+        let (.., ended) = run(4, Faults { delayed_connects: 500_000, ..Faults::default() });
+        assert!(ended.as_secs() >= 1, "{ended:?}");
+        let (.., ended) = run(4, Faults::default());
+        assert!(ended.as_secs() < 1, "{ended:?}");
+    });
+}
+
+#[test]
+fn whoever_sent_into_a_black_hole_is_told_after_a_quarter_of_an_hour() {
+    within(DEADLINE, || {
+        let mut event_loop = EventLoop::simulated(2).expect("a loop");
+        let simulation = event_loop.simulation().expect("simulated");
+        let log = Log::new();
+        let server = net::create_server(move |socket| {
+            socket.on_error(move |_, error| log.add("S", error));
+            socket.on_close(move |_, _| log.add("S", "close"));
+            socket.resume();
+        });
+        server.listen(("127.0.0.1", 80)).expect("a free port");
+        let client = net::connect(("127.0.0.1", 80)).expect("a valid address");
+        let same = simulation.clone();
+        client.on_connect(move |client| {
+            same.set_faults(Faults { black_holed: 500_000, ..Faults::default() });
+            for _ in 0..20 {
+                client.write("into the dark");
+            }
+        });
+        client.on_error(move |_, error| log.add("C", error));
+        client.on_close(move |_, _| {
+            log.add("C", "close");
+            halfclose::stop();
+        });
+        event_loop.run().expect("it stops");
+        assert_eq!(log.of("C"), "read ETIMEDOUT |x close");
+        let waited = simulation.now().as_secs();
+        assert!((920..930).contains(&waited), "tcp_retries2 of Linux: {waited} s");
+    });
+}
