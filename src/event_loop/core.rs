@@ -71,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) turn: u64,
     pub(crate) callback: u64,
     #[cfg(feature = "simulation")]
+    pub(super) tape: Option<crate::event_loop::recording::Tape>,
+    #[cfg(feature = "simulation")]
     pub(super) simulated: Option<crate::event_loop::simulation::Scheduled>,
 }
 
@@ -146,6 +148,8 @@ impl Core {
             turn: 0,
             callback: 0,
             #[cfg(feature = "simulation")]
+            tape: None,
+            #[cfg(feature = "simulation")]
             simulated: None,
         }
     }
@@ -181,6 +185,10 @@ impl Core {
         self.turn += 1;
         let now = self.clock.now();
         self.reactor.set_now(now);
+        #[cfg(feature = "simulation")]
+        if let Some(failure) = self.tape_failure() {
+            return Err(failure);
+        }
         match polled {
             Ok(()) => Ok(()),
             #[cfg(feature = "simulation")]

@@ -23,6 +23,7 @@
 //! | `embedding` | the loop within another loop |
 //! | `spinning` | polling without sleep before a wait |
 //! | [`watches`] | foreign descriptors in this loop |
+//! | `recording` | a loop that is recorded or replayed, with the same feature |
 //! | `simulation` | a loop on a simulated network, with the feature of that name |
 //!
 //! It may touch the reactor, `sys` for the clock, the waker and the resolver, and the vocabulary in `error`. Invariant:
@@ -50,6 +51,8 @@ pub(crate) mod options;
 pub(crate) mod panics;
 pub(crate) mod pipes;
 pub(crate) mod position;
+#[cfg(feature = "simulation")]
+pub(crate) mod recording;
 mod registry;
 mod running;
 #[cfg(feature = "simulation")]
@@ -141,6 +144,8 @@ pub struct EventLoop {
     /// Last, because sockets are closed in it.
     #[cfg(feature = "simulation")]
     simulation: Option<simulation::Entered>,
+    #[cfg(feature = "simulation")]
+    taping: Option<recording::Taping>,
 }
 
 /// What the handles reach, and the loop itself.
@@ -236,6 +241,8 @@ impl EventLoop {
             descriptor,
             #[cfg(feature = "simulation")]
             simulation: None,
+            #[cfg(feature = "simulation")]
+            taping: None,
         })
     }
 

@@ -9,6 +9,7 @@ mod both;
 mod conversation;
 mod faults;
 mod hosts;
+mod recording;
 mod script;
 mod seeds;
 mod stats;
