@@ -40,6 +40,7 @@ pub(crate) use crate::sys::errno::Errno;
 /// | `ABORT_ERR` | an abort signal |
 /// | `ERR_MISSING_ARGS`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_…` | an `Err` for arguments that mean nothing |
 /// | `ERR_SOCKET_HANDLE_ADOPTED`, `ERR_WORKER_HANDLE_NOT_TRANSFERABLE` | a descriptor that was used before, or cannot be given away now |
+/// | `ERR_RECORDING_CORRUPT`, `ERR_RECORDING_TRUNCATED`, `ERR_RECORDING_FAILED`, `ERR_REPLAY_DIVERGED` | this crate's own, with the feature `simulation`: a recording that is of no use, or of another program |
 /// | `ERR_SOCKET_DATA`, `ERR_INVALID_JSON`, `ERR_LISTENER_PANICKED` | this crate's own: `with_data`, `BlockList::from_json`, [`PanicPolicy`](crate::PanicPolicy) |
 ///
 /// ```
@@ -501,6 +502,12 @@ impl Error {
         let message = "net.Socket cannot be transferred in its current state; it must be connected and have no pending \
                        writes";
         Self::coded("ERR_WORKER_HANDLE_NOT_TRANSFERABLE", message)
+    }
+
+    /// Not in Node: of a loop that is recorded or replayed.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn recording(code: &'static str, message: String) -> Self {
+        Self::coded(code, message)
     }
 
     /// Not in Node: where the real loop would wait for ever.

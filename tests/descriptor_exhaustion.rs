@@ -131,6 +131,9 @@ fn s36_a_server_sheds_what_it_cannot_take() {
         let mut expected = vec!["listening"];
         expected.extend(vec!["connection"; taken]);
         assert_eq!(log.texts_of("srv"), expected);
+        let stats = event_loop.stats();
+        assert_eq!((stats.accepts, stats.shed), (taken as u64, shed as u64));
+        assert!(stats.accept_errors.descriptors_exhausted >= 1, "{stats:?}");
 
         // The served peers have closed: there is room again.
         let address = loopback(port_of(server));

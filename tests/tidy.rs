@@ -250,6 +250,7 @@ fn closures_are_called_in_one_file() {
         ],
     );
     let own = "a command of the crate's own, run on the loop's state";
+    let taped = "the call of the system that is recorded, or what writes its answer down; the crate's own";
     let adapter = "an adapter: it is the listener that `emit` calls, and hands the arguments on";
     let exceptions = [
         Exception { path: "net/pipe.rs", word: "at_end", why: own },
@@ -270,6 +271,12 @@ fn closures_are_called_in_one_file() {
             why: "what `emit` calls: a listener, by its code",
         },
         Exception { path: "event_loop/current.rs", word: "view", why: own },
+        Exception { path: "event_loop/recording.rs", word: "live", why: taped },
+        Exception { path: "sys/taped/acceptor.rs", word: "made", why: taped },
+        Exception { path: "sys/taped/poller.rs", word: "live", why: taped },
+        Exception { path: "sys/taped/stream.rs", word: "made", why: taped },
+        Exception { path: "sys/taped/tape.rs", word: "live", why: taped },
+        Exception { path: "sys/taped/tape.rs", word: "payload", why: taped },
         Exception { path: "event_loop/panics.rs", word: "part", why: "a part of the loop's own work" },
         Exception { path: "event_loop/current.rs", word: "listener", why: adapter },
         Exception { path: "net/mod.rs", word: "on_connection", why: adapter },

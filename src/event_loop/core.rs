@@ -77,6 +77,8 @@ pub(crate) struct Core {
     pub(crate) turn: u64,
     pub(crate) callback: u64,
     #[cfg(feature = "simulation")]
+    pub(super) tape: Option<crate::event_loop::recording::Tape>,
+    #[cfg(feature = "simulation")]
     pub(super) simulated: Option<crate::event_loop::simulation::Scheduled>,
 }
 
@@ -160,6 +162,8 @@ impl Core {
             clock_is_fresh: false,
             turn: 0,
             callback: 0,
+            #[cfg(feature = "simulation")]
+            tape: None,
             #[cfg(feature = "simulation")]
             simulated: None,
         }

@@ -455,7 +455,9 @@ impl Inner {
     /// What a simulation was to call at this time.
     #[cfg(feature = "simulation")]
     pub(crate) fn call_scheduled(&self, callback: Box<dyn FnOnce()>) {
+        let blame = Blame::on(self, PanicSource::Post);
         callback();
+        blame.lift();
     }
 
     /// Something that another thread handed over.

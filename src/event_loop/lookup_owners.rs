@@ -50,6 +50,10 @@ impl Core {
         if let Some(simulated) = &mut self.simulated {
             return simulated.look_up(id, &query);
         }
+        #[cfg(feature = "simulation")]
+        if self.is_replaying() {
+            return;
+        }
         self.lookups.start(id, query);
     }
 

@@ -46,6 +46,11 @@ pub(crate) struct Mailbox {
     /// [`OCCUPIED`] and [`STOP`]: looked at without the lock in every turn.
     attention: AtomicU8,
     waker: Waker,
+    /// Where a replay waits for what is to be handed over again.
+    #[cfg(feature = "simulation")]
+    arrived: std::sync::Condvar,
+    #[cfg(feature = "simulation")]
+    tape: std::sync::OnceLock<crate::event_loop::recording::Tape>,
 }
 
 #[derive(Default)]
@@ -56,7 +61,15 @@ struct State {
 
 impl Mailbox {
     pub(crate) fn new(waker: Waker) -> Mailbox {
-        Mailbox { state: Mutex::default(), attention: AtomicU8::new(0), waker }
+        Mailbox {
+            state: Mutex::default(),
+            attention: AtomicU8::new(0),
+            waker,
+            #[cfg(feature = "simulation")]
+            arrived: std::sync::Condvar::new(),
+            #[cfg(feature = "simulation")]
+            tape: std::sync::OnceLock::new(),
+        }
     }
 
     /// Puts a closure in, or gives it back when the loop is gone.
@@ -93,6 +106,8 @@ impl Mailbox {
 
     /// Wakes the loop unless somebody did already and it has not looked since.
     fn announce(&self) {
+        #[cfg(feature = "simulation")]
+        self.arrived.notify_all();
         if self.attention.fetch_or(OCCUPIED, Ordering::AcqRel) & OCCUPIED == 0 {
             // A waker fails only when its descriptor is gone, and then so is the loop.
             let _ = self.waker.wake();
@@ -109,24 +124,72 @@ impl Mailbox {
     }
 
     pub(crate) fn wants_stop(&self) -> bool {
-        self.attention.load(Ordering::Acquire) & STOP != 0
+        self.seen(self.attention.load(Ordering::Acquire) & STOP != 0)
     }
 
     /// Whether there is anything of other threads to look at.
     pub(crate) fn wants_attention(&self) -> bool {
-        self.attention.load(Ordering::Acquire) != 0
+        self.seen(self.attention.load(Ordering::Acquire) != 0)
     }
 
     pub(crate) fn take_stop(&self) -> bool {
-        self.wants_stop() && self.attention.fetch_and(!STOP, Ordering::AcqRel) & STOP != 0
+        // Taken back also where only the tape knows of it.
+        self.wants_stop() && (self.attention.fetch_and(!STOP, Ordering::AcqRel) & STOP != 0 || self.is_taped())
     }
 
     pub(crate) fn is_occupied(&self) -> bool {
-        self.attention.load(Ordering::Acquire) & OCCUPIED != 0
+        self.seen(self.attention.load(Ordering::Acquire) & OCCUPIED != 0)
+    }
+
+    /// What the loop sees of it. Only the loop asks.
+    #[cfg(not(feature = "simulation"))]
+    #[inline]
+    fn seen(&self, now: bool) -> bool {
+        now
+    }
+
+    #[cfg(feature = "simulation")]
+    fn seen(&self, now: bool) -> bool {
+        self.tape.get().map_or(now, |tape| tape.ask(now))
+    }
+
+    #[cfg(not(feature = "simulation"))]
+    #[inline]
+    fn is_taped(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "simulation")]
+    fn is_taped(&self) -> bool {
+        self.tape.get().is_some()
+    }
+
+    /// From now on all that other threads want goes through the tape.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn set_tape(&self, tape: crate::event_loop::recording::Tape) {
+        let _ = self.tape.set(tape);
+    }
+
+    /// The first item that is `wanted`, however many others there are; `None` when it does not come in time.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn wait_for(&self, limit: std::time::Duration, wanted: impl Fn(&Item) -> bool) -> Option<Item> {
+        let missing = |state: &mut State| !state.items.iter().any(&wanted);
+        let waited = self.arrived.wait_timeout_while(self.lock(), limit, missing);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let position = state.items.iter().position(wanted)?;
+        state.items.remove(position)
     }
 
     /// The next item. When there is none, the next arrival wakes the loop again.
     pub(crate) fn take(&self) -> Option<Item> {
+        #[cfg(feature = "simulation")]
+        if let Some(tape) = self.tape.get() {
+            return self.take_taped(tape, || self.take_live());
+        }
+        self.take_live()
+    }
+
+    fn take_live(&self) -> Option<Item> {
         let mut state = self.lock();
         let item = state.items.pop_front();
         if item.is_none() {

@@ -24,6 +24,7 @@
 //! | `waiting` | how long a turn may wait |
 //! | `spinning` | polling without sleep before a wait |
 //! | [`watches`] | foreign descriptors in this loop |
+//! | `recording` | a loop that is recorded or replayed, with the same feature |
 //! | `simulation` | a loop on a simulated network, with the feature of that name |
 //! | [`filters`] | users' filters of connections |
 //! | `states` | a test: every state of a connection × every input |
@@ -56,6 +57,8 @@ pub(crate) mod options;
 pub(crate) mod panics;
 pub(crate) mod pipes;
 pub(crate) mod position;
+#[cfg(feature = "simulation")]
+pub(crate) mod recording;
 mod registry;
 mod running;
 #[cfg(feature = "simulation")]
@@ -160,6 +163,8 @@ pub struct EventLoop {
     /// Last, because sockets are closed in it.
     #[cfg(feature = "simulation")]
     simulation: Option<simulation::Entered>,
+    #[cfg(feature = "simulation")]
+    taping: Option<recording::Taping>,
 }
 
 /// What the handles reach, and the loop itself.
@@ -255,6 +260,8 @@ impl EventLoop {
             descriptor,
             #[cfg(feature = "simulation")]
             simulation: None,
+            #[cfg(feature = "simulation")]
+            taping: None,
         })
     }
 

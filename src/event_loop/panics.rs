@@ -158,16 +158,28 @@ impl EventLoop {
         mut part: impl FnMut(&mut EventLoop) -> Result<R, Error>,
     ) -> Result<R, Error> {
         if self.panic_policy == PanicPolicy::Propagate {
-            return part(self);
+            let outcome = part(self);
+            return self.explained(outcome);
         }
         self.inner.core.borrow_mut().forget_panics();
         // Bounded by the panics: each round but the last had one, and the callback that panicked is not called again.
         loop {
             match catch_unwind(AssertUnwindSafe(|| part(self))) {
-                Ok(outcome) => return outcome,
+                Ok(outcome) => return self.explained(outcome),
                 Err(payload) => self.survive(payload),
             }
         }
+    }
+
+    /// What a tape that is of no more use makes of the program is only what follows from that.
+    #[cfg(feature = "simulation")]
+    fn explained<R>(&self, outcome: Result<R, Error>) -> Result<R, Error> {
+        outcome.map_err(|error| self.inner.core.borrow().tape_failure().unwrap_or(error))
+    }
+
+    #[cfg(not(feature = "simulation"))]
+    fn explained<R>(&self, outcome: Result<R, Error>) -> Result<R, Error> {
+        outcome
     }
 
     /// Does what the policy asks for, and tells the hook.

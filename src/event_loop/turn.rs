@@ -174,6 +174,10 @@ impl EventLoop {
     /// The rest of a callback, then its ticks.
     pub(super) fn finish_callback(&self) -> Result<(), Error> {
         let drained = self.inner.drain();
+        #[cfg(feature = "simulation")]
+        if let Some(failure) = self.inner.core.borrow().tape_failure() {
+            return Err(failure);
+        }
         if !self.measures {
             return drained;
         }

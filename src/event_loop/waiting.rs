@@ -42,6 +42,10 @@ impl Core {
         self.turn += 1;
         let now = self.clock.now();
         self.reactor.set_now(now);
+        #[cfg(feature = "simulation")]
+        if let Some(failure) = self.tape_failure() {
+            return Err(failure);
+        }
         match polled {
             Ok(()) => Ok(()),
             #[cfg(feature = "simulation")]

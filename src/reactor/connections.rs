@@ -18,7 +18,7 @@ use crate::reactor::ready::Announced;
 
 /// The bytes of a slot: with the place for its listeners and its idle timer a connection costs little beside what the
 /// kernel has for it, however many there are. What only some connections have belongs into the rare box.
-const MOST_BYTES: usize = if cfg!(feature = "simulation") { 96 } else { 80 };
+const MOST_BYTES: usize = if cfg!(feature = "simulation") { 128 } else { 80 };
 
 const _: () = assert!(size_of::<Connection>() <= MOST_BYTES);
 

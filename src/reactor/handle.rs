@@ -116,6 +116,12 @@ pub(crate) enum Token {
     },
 }
 
+/// By how much the packed tokens of a loop are larger that began after `last_generation` instead of after none.
+#[cfg(feature = "simulation")]
+pub(crate) fn token_offset(last_generation: u64) -> u64 {
+    last_generation << INDEX_BITS
+}
+
 /// The highest bit of a packed token tells servers from connections.
 const SERVER_BIT: u64 = 1 << 63;
 

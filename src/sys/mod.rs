@@ -15,6 +15,7 @@
 //! | [`timestamps`] | when the kernel received what is read |
 //! | [`errno`] | names and texts of the system's error numbers |
 //! | `simulated` | a kernel in memory, with the feature `simulation` |
+//! | `taped` | recording and replaying, with the feature `simulation` |
 //!
 //! What it may touch: `std`, `libc`, `socket2`, `mio` and `dns-lookup`. It knows nothing of connections, events or
 //! listeners, and imports no other file of the crate.
@@ -69,7 +70,9 @@ mod switched {
     pub(crate) use super::unix::BoundName;
 }
 #[cfg(feature = "simulation")]
-use simulated::switch as switched;
+pub(crate) mod taped;
+#[cfg(feature = "simulation")]
+use taped as switched;
 
 pub(crate) use acceptor::AcceptorOptions;
 pub(crate) use clock::{Time, Wait};

@@ -169,6 +169,12 @@ impl Readiness {
     /// from it alone, since kqueue also reports the own end of a stream like this.
     pub(crate) const HANG_UP: Self = Self(1 << 3 | HUNG_UP);
 
+    /// The bits once more.
+    #[cfg(feature = "simulation")]
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// The bits, which are epoll's; see `events`.
     #[inline]
     pub(super) const fn from_bits(bits: u8) -> Self {

@@ -174,6 +174,26 @@ impl LookupFailure {
     /// There is no such host.
     pub(crate) const NOT_FOUND: Self = Self { code: "ENOTFOUND", errno: -3008 };
 
+    /// From a recording. The codes are those below and the system's; one that is neither is told as what it is not.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn taped(errno: i32, code: &str) -> Self {
+        const CODES: [&str; 11] = [
+            "ENOTFOUND",
+            "EAI_AGAIN",
+            "EAI_BADFLAGS",
+            "EAI_FAIL",
+            "EAI_FAMILY",
+            "EAI_MEMORY",
+            "EAI_OVERFLOW",
+            "EAI_SERVICE",
+            "EAI_SOCKTYPE",
+            "EAI_ADDRFAMILY",
+            "EINVAL",
+        ];
+        let known = CODES.iter().find(|known| **known == code);
+        Self { code: known.copied().unwrap_or_else(|| Errno(-errno).name()), errno }
+    }
+
     /// Translates a number of `getaddrinfo`, which differ from system to system, into libuv's.
     fn from_number(number: i32) -> Option<Self> {
         let (code, errno) = match number {

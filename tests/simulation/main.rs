@@ -10,6 +10,8 @@ mod conversation;
 mod faults;
 mod hosts;
 mod limits;
+mod recording;
 mod script;
 mod seeds;
+mod stats;
 mod time;

@@ -39,4 +39,5 @@ mod tests;
 pub use controls::Accounts;
 pub use faults::{Call, Faults};
 pub use network::Link;
-pub(crate) use shared::{Entered, SharedKernel};
+pub(in crate::sys) use shared::current_tape;
+pub(crate) use shared::{Entered, SharedKernel, Taping};

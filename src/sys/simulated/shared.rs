@@ -8,10 +8,13 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::kernel::{Answer, Kernel, What};
+use crate::sys::taped::Tape;
 
 thread_local! {
     /// A thread has one loop at a time, so one kernel is enough. New sockets are made without naming their loop.
     static CURRENT: RefCell<Option<SharedKernel>> = const { RefCell::new(None) };
+    /// The tape of the thread's loop, real or simulated, if it has one.
+    static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
 }
 
 /// `Send`, because a bound socket may be given to another thread; it is of no use there.
@@ -41,6 +44,32 @@ impl SharedKernel {
     pub(super) fn open(&self, what: What) -> io::Result<Descriptor> {
         let number = answered(self.lock().open(what))?;
         Ok(Descriptor { kernel: self.clone(), number })
+    }
+}
+
+/// What the answers to this thread's loop are written to or read from.
+pub(in crate::sys) fn current_tape() -> Option<Tape> {
+    TAPE.try_with(|tape| tape.borrow().clone()).ok().flatten()
+}
+
+/// A tape for the loop that this thread makes, until this is dropped: then the tape has its end.
+#[derive(Debug)]
+pub(crate) struct Taping {
+    pub(crate) tape: Tape,
+}
+
+impl Taping {
+    pub(crate) fn new(tape: Tape) -> Taping {
+        let entered = tape.clone();
+        let _ = TAPE.try_with(|current| current.replace(Some(entered)));
+        Taping { tape }
+    }
+}
+
+impl Drop for Taping {
+    fn drop(&mut self) {
+        let _ = TAPE.try_with(|current| current.take());
+        self.tape.end();
     }
 }
 

@@ -110,6 +110,14 @@ impl Acceptor {
         }
     }
 
+    /// A simulated kernel has no stamps.
+    pub(crate) fn stamp(&self) -> io::Result<()> {
+        match self {
+            Self::Real { acceptor, .. } => acceptor.stamp(),
+            Self::Simulated(_) => Err(super::not_supported()),
+        }
+    }
+
     pub(crate) fn is_deferring(&self) -> bool {
         match self {
             Self::Real { acceptor, .. } => acceptor.is_deferring(),
@@ -128,13 +136,6 @@ impl Acceptor {
         match self {
             Self::Real { acceptor, .. } => acceptor.listen(backlog),
             Self::Simulated(acceptor) => acceptor.descriptor.call(|kernel, number| kernel.listen(number, backlog)),
-        }
-    }
-
-    pub(crate) fn stamp(&self) -> io::Result<()> {
-        match self {
-            Self::Real { acceptor, .. } => acceptor.stamp(),
-            Self::Simulated(_) => Err(super::not_supported()),
         }
     }
 

@@ -100,18 +100,18 @@ impl Stream {
         }
     }
 
-    /// The simulated network has no stamps.
-    pub(crate) fn read_stamped(&self, buffer: &mut [u8]) -> io::Result<StampedRead> {
-        match self {
-            Self::Real(stream) => stream.read_stamped(buffer),
-            Self::Simulated { .. } => Ok(StampedRead { count: self.read(buffer)?, waited: None }),
-        }
-    }
-
+    /// A simulated kernel has no stamps.
     pub(crate) fn stamp(&self) -> io::Result<()> {
         match self {
             Self::Real(stream) => stream.stamp(),
             Self::Simulated { .. } => Err(not_supported()),
+        }
+    }
+
+    pub(crate) fn read_stamped(&self, buffer: &mut [u8]) -> io::Result<StampedRead> {
+        match self {
+            Self::Real(stream) => stream.read_stamped(buffer),
+            Self::Simulated { .. } => Ok(StampedRead { count: self.read(buffer)?, waited: None }),
         }
     }
 
