@@ -7,7 +7,7 @@
 use crate::servers::Contestant;
 
 pub struct Case {
-    /// The benchmark's name: what the command line selects by.
+    /// The benchmark's name.
     pub name: &'static str,
     /// The configuration, as tables show it.
     pub title: String,
@@ -20,9 +20,16 @@ pub struct Case {
     pub contestants: Vec<Contestant>,
     /// Whether this crate promises to be at the floor here.
     pub promised: bool,
-    /// Whether each round has new processes: where thousands of sockets, or a mebibyte, came to lie in memory is luck that
+    /// Whether each round has new processes: where a program, its sockets and its buffers came to lie in memory is luck that
     /// lasts as long as they do, and weighs more than what is compared.
     pub afresh: bool,
+}
+
+impl Case {
+    /// What the command line selects by.
+    pub fn full_name(&self) -> String {
+        format!("{}: {}", self.name, self.title)
+    }
 }
 
 /// The four of both A/A pairs, and the peers, all in one mode.
@@ -78,7 +85,7 @@ pub fn all() -> Vec<Case> {
         let mut small = case("ping_pongs", connections, load, "echo", everybody("echo"));
         // With a single connection both sides sleep most of the time, and what is measured is the scheduler.
         small.promised = connections > 1;
-        small.afresh = load == "step:64";
+        small.afresh = connections > 1;
         cases.push(small);
     }
     cases.push(case("ping_pongs", 50, "ping:4096", "echo", everybody("echo")));

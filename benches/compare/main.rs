@@ -113,11 +113,10 @@ fn compare(arguments: &[String]) -> Result<(), String> {
 }
 
 /// The names of everything that can be asked for.
-fn names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = cases::all().iter().map(|case| case.name).collect();
-    names.dedup();
-    names.extend(["latency", "million_timers", "dispatch", "idle_memory", prices::NAME]);
-    names.extend(counts::NAMES);
+fn names() -> Vec<String> {
+    let mut names: Vec<String> = cases::all().iter().map(cases::Case::full_name).collect();
+    names.extend(["latency", "million_timers", "dispatch", "idle_memory", prices::NAME].map(str::to_owned));
+    names.extend(counts::NAMES.iter().map(|&name| name.to_owned()));
     names
 }
 
@@ -126,7 +125,7 @@ fn measure_all(toolbox: &Toolbox, options: &Options, limit: u64, report: &mut Re
     if options.check_counts {
         return Some(counts::run(toolbox, options, report));
     }
-    for case in cases::all().iter().filter(|case| options.wants(case.name)) {
+    for case in cases::all().iter().filter(|case| options.wants(&case.full_name())) {
         // Connections, and what else a process has open.
         if limit < case.connections as u64 + 100 {
             report.skip(&format!("{}: {}", case.name, case.title), &format!("the limit of descriptors is {limit}"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub const USAGE: &str = "\
 usage: cargo bench --bench compare -- [OPTIONS] [CASE…]
 
-CASE selects the cases whose names contain it; all without one. Options:
+CASE selects the cases whose names, with their titles, contain it; all without one. Options:
   --list            prints the names and ends
   --quick           few rounds of short slices: shows that everything works, and resolves little
   --rounds N        rounds of each comparison
