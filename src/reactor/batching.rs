@@ -86,10 +86,11 @@ impl Reactor {
         }
     }
 
-    /// Sends what was collected, if that is anything and nothing holds it back.
+    /// Sends what was collected, if that is anything and nothing holds it back. Behind a write that failed nothing is sent any
+    /// more: its bytes would be missing in front.
     pub(crate) fn send_batch(&mut self, socket: Handle) {
         let Some(connection) = self.live(socket) else { return };
-        if connection.write.batch_open() && !connection.is_writing() {
+        if connection.write.batch_open() && !connection.is_writing() && connection.errored().is_none() {
             self.clear_buffer(socket);
         }
     }

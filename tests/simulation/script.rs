@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use halfclose::EventLoop;
+use halfclose::net::{self, Socket, SocketOptions};
 use halfclose::simulation::{Call, Simulation};
-use halfclose::{EventLoop, net};
 
 use crate::support::{DEADLINE, Log, within};
 
@@ -140,5 +141,37 @@ fn a_server_without_descriptors_sheds_and_goes_on() {
         assert_eq!(log.texts_of("second"), ["end", "close"]);
         assert_eq!(log.texts_of("S"), ["connection"]);
         assert_eq!(simulation.accounts().open_descriptors, 0);
+    });
+}
+
+/// Behind bytes that were lost none arrive, although the batch is sent in a tick that comes before the error.
+#[test]
+fn a_batch_stops_at_a_write_that_failed() {
+    within(DEADLINE, || {
+        let mut event_loop = EventLoop::simulated(1).expect("a loop");
+        let simulation = event_loop.simulation().expect("simulated");
+        let log = Log::new();
+        let server = net::create_server(move |socket| {
+            socket.on_data(move |_, bytes| log.add_data_bytes("S", bytes));
+            socket.on_error(move |_, problem| log.add("S", problem));
+            socket.on_close(move |_, _| log.add("S", "close"));
+        });
+        server.listen(("127.0.0.1", 80)).expect("valid");
+        let socket = Socket::with_options(SocketOptions::new().batch_writes(true));
+        socket.connect(("127.0.0.1", 80)).expect("valid");
+        let script = simulation.clone();
+        socket.on_connect(move |socket| {
+            script.fail(Call::Write, &number(libc::ECONNRESET), 1);
+            socket.end_data("lost");
+            assert!(!socket.write("behind it"));
+        });
+        socket.on_error(move |_, problem| log.add("C", problem));
+        socket.on_close(move |_, _| {
+            log.add("C", "close");
+            server.close();
+        });
+        event_loop.run().expect("it ends");
+        assert_eq!(log.texts_of("C"), ["write ECONNRESET", "close"]);
+        assert_eq!(log.texts_of("S"), ["close"]);
     });
 }
