@@ -6,10 +6,11 @@
 // With simulated streams beside the real ones a slot is larger, and nobody counts its bytes.
 #![cfg(not(feature = "simulation"))]
 
+#[path = "support/heap.rs"]
+mod heap;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use halfclose::EventLoop;
 use halfclose::net::{self, ServerOptions, Socket};
+use heap::held;
 use support::{RawThread, loopback, port_of};
 
 /// A power of two: tables double as they grow, so these fill theirs, and nothing that waits for more connections counts.
@@ -59,49 +61,6 @@ const LEAST_TAKEN: usize = 16_384;
 /// Turns until what was sent must have arrived: of a millisecond at most, so this is half a minute.
 const MOST_TURNS: usize = 30_000;
 
-thread_local! {
-    /// The bytes that this thread allocated, less those that it freed.
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-/// Counts the bytes of each thread.
-struct CountingAllocator;
-
-fn count(bytes: isize) {
-    // A thread that is ending has no counter any more, and nobody reads it.
-    let _ = LIVE.try_with(|live| live.set(live.get() + bytes));
-}
-
-/// Only differences mean something: a thread also frees what another one allocated for it before it began.
-fn live() -> isize {
-    LIVE.with(Cell::get)
-}
-
-// SAFETY: every call goes to the system's allocator as it came; the count is bookkeeping beside it, and neither
-// allocates nor unwinds.
-unsafe impl GlobalAlloc for CountingAllocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as isize - layout.size() as isize);
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator;
-
 /// Idle connections of one server, and their peers.
 struct Crowd {
     event_loop: EventLoop,
@@ -133,7 +92,7 @@ impl Crowd {
         server.listen(("127.0.0.1", 0)).expect("listen");
         event_loop.turn(Some(Duration::ZERO)).expect("no unhandled error");
         let address = loopback(port_of(server));
-        let at_first = live();
+        let at_first = held();
         let peers = support::in_thread(move || connect(address, connections, bytes_each, &receiver));
         let mut crowd = Crowd { event_loop, sockets, peers, at_first };
         crowd.turn_until(|sockets| sockets.len() == connections);
@@ -166,7 +125,7 @@ impl Crowd {
 
     /// Bytes that the connections cost now.
     fn bytes(&self) -> usize {
-        usize::try_from(live() - self.at_first).expect("there is more than at first")
+        usize::try_from(held() - self.at_first).expect("there is more than at first")
     }
 
     #[track_caller]
@@ -258,15 +217,15 @@ fn within_the_deadline(test: impl FnOnce()) {
 /// The counter counts: without this, the tests below would pass with a broken one.
 #[test]
 fn the_counter_counts() {
-    let before = live();
+    let before = held();
     let boxed = std::hint::black_box(Box::new([1_u64; 4]));
-    assert_eq!(live(), before + 32);
+    assert_eq!(held(), before + 32);
     drop(boxed);
     let mut vector: Vec<u8> = Vec::with_capacity(1);
     vector.extend_from_slice(&[1, 2, 3]);
-    assert_eq!(live(), before + std::hint::black_box(&vector).capacity() as isize);
+    assert_eq!(held(), before + std::hint::black_box(&vector).capacity() as isize);
     drop(vector);
-    assert_eq!(live(), before);
+    assert_eq!(held(), before);
 }
 
 /// A slot, a place for listeners and a timer, and nothing else.
@@ -329,9 +288,9 @@ fn what_the_kernel_took_is_not_kept() {
         let mut event_loop = EventLoop::new().expect("a loop");
         let (sender, receiver) = channel();
         let server = net::create_server(move |socket| {
-            let before = live();
+            let before = held();
             assert!(!socket.write(&bytes));
-            let kept = usize::try_from(live() - before).expect("something is kept");
+            let kept = usize::try_from(held() - before).expect("something is kept");
             assert!(kept > 0 && kept <= bytes.len() - LEAST_TAKEN, "{kept} of {} bytes", bytes.len());
             socket.on_drain(|socket| {
                 socket.destroy_soon();

@@ -6,6 +6,7 @@
 mod commands;
 mod content;
 mod generator;
+#[path = "../support/heap.rs"]
 mod heap;
 mod model;
 mod run;

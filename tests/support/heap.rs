@@ -1,7 +1,7 @@
-//! How many bytes this thread holds on the heap: what a run has taken it must have given back when its loop is gone.
+//! How many bytes a thread holds on the heap. A test that includes this file has its allocator, so `mod.rs` does not name it.
 //!
-//! May touch: the process's allocator. Invariant: the count is per thread, so storms on other threads do not disturb it;
-//! memory that one thread takes and another gives back would, and a storm does no such thing.
+//! May touch: the process's allocator. Invariant: the count is per thread, so other threads do not disturb it. Memory that
+//! one thread takes and another gives back would; so only differences mean something, of what a thread keeps to itself.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
