@@ -136,14 +136,7 @@ fn s36_a_server_sheds_what_it_cannot_take() {
         assert!(stats.accept_errors.descriptors_exhausted >= 1, "{stats:?}");
 
         // The served peers have closed: there is room again.
-        let address = loopback(port_of(server));
-        server.once_connection(|server, socket| {
-            socket.end();
-            server.close();
-        });
-        let late = support::in_thread(move || RawPeer::connect(address).read_to_end().expect("a clean end"));
-        event_loop.run().expect("no unhandled error");
-        assert!(late.join().is_empty());
+        support::assert_one_more_is_let_in(event_loop, server);
         expected.extend(["connection", "close"]);
         assert_eq!(log.texts_of("srv"), expected);
         assert_eq!((event_loop.connections(), server.connections()), (0, 0));

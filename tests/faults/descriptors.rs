@@ -124,14 +124,7 @@ fn at_the_limit() {
         assert_eq!(log.texts_of("srv"), expected);
 
         // The served peers are gone, and with them what was missing.
-        let address = loopback(port_of(server));
-        server.once_connection(|server, socket| {
-            socket.end();
-            server.close();
-        });
-        let late = support::in_thread(move || RawPeer::connect(address).read_to_end().expect("a clean end"));
-        event_loop.run().expect("no unhandled error");
-        assert!(late.join().is_empty());
+        support::assert_one_more_is_let_in(event_loop, server);
         expected.extend(["connection", "close"]);
         assert_eq!(log.texts_of("srv"), expected);
         assert_eq!((event_loop.connections(), event_loop.timers()), (0, 0));

@@ -13,6 +13,8 @@ mod kernel;
 mod support;
 
 #[cfg(target_os = "linux")]
+mod accepting;
+#[cfg(target_os = "linux")]
 mod addresses;
 #[cfg(target_os = "linux")]
 mod children;

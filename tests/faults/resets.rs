@@ -7,44 +7,10 @@
 //! May touch: the public API and peers on std sockets. Invariant: the peer's part happens within a listener of ours, so that
 //! the loop finds it as a whole.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use halfclose::net::{self, ServerOptions};
 
-use halfclose::net::{self, ServerOptions, Socket};
-
-use crate::support::{
-    self, Log, RawPeer, callback, loopback, port_of, refusing_port, watch_data_bytes, watch_server, watch_socket,
-};
-
-/// Runs a server, half-open if asked, with one connection; `peer` acts before it is accepted, `accepted` gets the socket and
-/// the peer.
-fn with_peer(
-    half_open: bool,
-    peer: impl FnOnce(&mut RawPeer) + 'static,
-    accepted: impl FnOnce(Log, Socket, RawPeer) + 'static,
-) -> Log {
-    let log = Log::new();
-    support::test(|event_loop| {
-        let server = net::Server::with_options(ServerOptions::new().allow_half_open(half_open));
-        watch_server(&log, "srv", server);
-        let waiting: Rc<Cell<Option<RawPeer>>> = Rc::default();
-        let connected = waiting.clone();
-        server.once_listening(move |server| {
-            let mut raw = RawPeer::connect(loopback(port_of(server)));
-            peer(&mut raw);
-            connected.set(Some(raw));
-        });
-        server.once_connection(move |server, socket| {
-            watch_socket(&log, "S", socket);
-            server.close();
-            accepted(log, socket, waiting.take().expect("the server listened"));
-        });
-        server.listen(("127.0.0.1", 0)).expect("listen");
-        event_loop.run().expect("no unhandled error");
-        assert_eq!((event_loop.connections(), event_loop.timers()), (0, 0));
-    });
-    log
-}
+use crate::accepting::with_peer;
+use crate::support::{self, Log, RawPeer, callback, refusing_port, watch_data_bytes, watch_socket};
 
 /// FM16, SYN_SENT: the answer to the first segment is a reset.
 #[test]
@@ -70,9 +36,8 @@ fn fm16_after_the_peer_ended() {
         peer.write(b"last");
         peer.half_close();
     };
-    let log = with_peer(true, ended, |log, socket, peer| {
+    let log = with_peer(ServerOptions::new().allow_half_open(true), ended, |log, socket, peer| {
         watch_data_bytes(&log, "S", socket);
-        let peer = Cell::new(Some(peer));
         socket.on_end(move |socket| {
             if let Some(peer) = peer.take() {
                 peer.reset();
@@ -91,10 +56,9 @@ fn fm16_after_the_peer_ended() {
 /// FM21: the same with output that the peer does not take: the write in flight is cut off, once, and nothing spins.
 #[test]
 fn fm21_while_the_rest_is_flushed() {
-    let log = with_peer(true, RawPeer::half_close, |log, socket, peer| {
+    let log = with_peer(ServerOptions::new().allow_half_open(true), RawPeer::half_close, |log, socket, peer| {
         socket.resume();
         socket.write_with(vec![7; 20_000_000], callback(&log, "S", "written"));
-        let peer = Cell::new(Some(peer));
         socket.on_end(move |socket| {
             assert!(socket.writable_length() > 0, "the kernel cannot hold all of it");
             if let Some(peer) = peer.take() {
@@ -109,10 +73,9 @@ fn fm21_while_the_rest_is_flushed() {
 #[test]
 fn fm16_after_we_ended() {
     let log = with_peer(
-        false,
+        ServerOptions::new(),
         |_| {},
         |_, socket, peer| {
-            let peer = Cell::new(Some(peer));
             socket.resume();
             socket.on_finish(move |_| {
                 if let Some(peer) = peer.take() {
@@ -128,11 +91,10 @@ fn fm16_after_we_ended() {
 /// FM16, LAST_ACK: both sides have ended, and what we sent is not acknowledged: the connection is over, whatever comes.
 #[test]
 fn fm16_after_both_ended() {
-    let log = with_peer(false, RawPeer::half_close, |log, socket, peer| {
+    let log = with_peer(ServerOptions::new(), RawPeer::half_close, |log, socket, peer| {
         socket.resume();
         // More than the peer's window, less than both kernels' buffers together: our end is stuck behind it.
         socket.write_with(vec![7; 100_000], callback(&log, "S", "written"));
-        let peer = Cell::new(Some(peer));
         socket.on_finish(move |_| {
             if let Some(peer) = peer.take() {
                 peer.reset();
@@ -147,14 +109,13 @@ fn fm16_after_both_ended() {
 fn sp16_errors_hold_nothing_of_the_peers() {
     const SECRET: &str = "c3VwZXItc2VjcmV0";
     let speak = |peer: &mut RawPeer| peer.write(SECRET.as_bytes());
-    let log = with_peer(false, speak, |log, socket, peer| {
+    let log = with_peer(ServerOptions::new(), speak, |log, socket, peer| {
         socket.on_error(move |_, error| {
             let forms = [error.to_string(), format!("{error:?}"), format!("{error:#?}"), error.message().to_string()];
             assert!(forms.iter().all(|form| !form.contains(SECRET)), "{forms:?}");
             let as_io = std::io::Error::from(error.clone());
             assert!(!format!("{as_io} {as_io:?}").contains(SECRET));
         });
-        let peer = Cell::new(Some(peer));
         socket.on_data(move |_, bytes| {
             log.add_data_bytes("S", bytes);
             if let Some(peer) = peer.take() {

@@ -6,18 +6,17 @@
 //!
 //! May touch: the public API, std sockets, socket2 and libc. Invariant: a filtered socket is kept until the test is over.
 
-use std::cell::Cell;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
-use std::rc::Rc;
 use std::time::Duration;
 
-use halfclose::net::{self, ConnectOptions, KeepAliveOptions, ServerOptions, Socket};
+use halfclose::net::{self, ConnectOptions, KeepAliveOptions, ServerOptions};
 use socket2::SockRef;
 
+use crate::accepting::with_peer;
 use crate::kernel;
-use crate::support::{self, Log, RawPeer, callback, loopback, port_of, watch_server, watch_socket};
+use crate::support::{self, Log, callback, loopback, port_of, watch_socket};
 
 /// Nothing that arrives at `socket` is seen from now on.
 fn deafen(socket: &impl AsRawFd) {
@@ -37,44 +36,14 @@ fn deafen(socket: &impl AsRawFd) {
     assert_eq!(outcome, 0, "SO_ATTACH_FILTER: {}", io::Error::last_os_error());
 }
 
-/// Runs a server with one connection, whose peer is prepared before it is accepted and kept to the end.
-fn serve(
-    options: ServerOptions,
-    peer: impl FnOnce(&mut RawPeer) + 'static,
-    accepted: impl FnOnce(Log, Socket) + 'static,
-) -> Log {
-    let log = Log::new();
-    support::test(|event_loop| {
-        let server = net::Server::with_options(options);
-        watch_server(&log, "srv", server);
-        let kept: Rc<Cell<Option<RawPeer>>> = Rc::default();
-        let connected = kept.clone();
-        server.once_listening(move |server| {
-            let mut raw = RawPeer::connect(loopback(port_of(server)));
-            peer(&mut raw);
-            connected.set(Some(raw));
-        });
-        server.once_connection(move |server, socket| {
-            watch_socket(&log, "S", socket);
-            server.close();
-            accepted(log, socket);
-        });
-        server.listen(("127.0.0.1", 0)).expect("listen");
-        event_loop.run().expect("no unhandled error");
-        assert_eq!((event_loop.connections(), event_loop.timers()), (0, 0));
-        drop(kept);
-    });
-    log
-}
-
 /// FM22: nothing was sent. The probes go unanswered, which is told once; the idle timeout came before, and closed nothing.
 #[test]
 fn fm22_keep_alive_notices_an_idle_peer() {
     let second = Duration::from_secs(1);
-    let log = serve(
+    let log = with_peer(
         ServerOptions::new(),
         |peer| deafen(peer.stream()),
-        move |_, socket| {
+        move |_, socket, _| {
             let probes = KeepAliveOptions::new().enable(true).initial_delay(second).interval(second).count(1);
             socket.set_keep_alive_with(probes).set_timeout(second / 4);
             socket.resume();
@@ -87,10 +56,10 @@ fn fm22_keep_alive_notices_an_idle_peer() {
 #[test]
 fn fm22_the_user_timeout_notices_what_is_not_acknowledged() {
     let options = ServerOptions::new().user_timeout(Duration::from_millis(300));
-    let log = serve(
+    let log = with_peer(
         options,
         |peer| deafen(peer.stream()),
-        |log, socket| {
+        |log, socket, _| {
             socket.write_with("x", callback(&log, "S", "written"));
             socket.resume();
         },
@@ -103,10 +72,10 @@ fn fm22_the_user_timeout_notices_what_is_not_acknowledged() {
 #[test]
 fn fm22_the_user_timeout_cuts_off_a_write_in_flight() {
     let options = ServerOptions::new().user_timeout(Duration::from_millis(300));
-    let log = serve(
+    let log = with_peer(
         options,
         |peer| deafen(peer.stream()),
-        |log, socket| {
+        |log, socket, _| {
             socket.write_with(vec![7; 20_000_000], callback(&log, "S", "written"));
             socket.resume();
         },
@@ -118,10 +87,10 @@ fn fm22_the_user_timeout_cuts_off_a_write_in_flight() {
 #[test]
 fn fm23_the_user_timeout_counts_behind_a_closed_window() {
     let options = ServerOptions::new().user_timeout(Duration::from_millis(300));
-    let log = serve(
+    let log = with_peer(
         options,
         |_| {},
-        |log, socket| {
+        |log, socket, _| {
             socket.write_with(vec![7; 20_000_000], callback(&log, "S", "written"));
             socket.resume();
         },
@@ -132,10 +101,10 @@ fn fm23_the_user_timeout_counts_behind_a_closed_window() {
 /// FM22: without any of these a peer that vanished is no event: the idle timeout is what tells of it.
 #[test]
 fn fm22_the_idle_timeout_is_independent() {
-    let log = serve(
+    let log = with_peer(
         ServerOptions::new(),
         |peer| deafen(peer.stream()),
-        |log, socket| {
+        |log, socket, _| {
             socket.write_with("x", callback(&log, "S", "written"));
             socket.resume();
             socket.set_timeout_with(Duration::from_millis(100), |socket| {

@@ -16,7 +16,7 @@ mod watch;
 
 pub use deadline::{DEADLINE, busy, test, within};
 pub use log::Log;
-pub use pair::{Stage, in_a_loop, loopback, pair, port_of};
+pub use pair::{Stage, assert_one_more_is_let_in, in_a_loop, loopback, pair, port_of};
 pub use process::{NodeProgram, node, open_descriptors, raise_descriptor_limit};
 pub use raw::{PEER_DEADLINE, RawListener, RawPeer, RawThread, in_thread, local_port, panic_text, refusing_port};
 pub use watch::{

@@ -1,6 +1,6 @@
 //! A server and its client in one loop.
 //!
-//! May touch: the public API and the log. Invariant: the server closes when both ends have closed, so that the loop ends
+//! May touch: the public API, the log, and raw peers where it is a stranger that connects. Invariant: the server closes when both ends have closed, so that the loop ends
 //! by itself.
 
 use std::cell::Cell;
@@ -12,6 +12,7 @@ use halfclose::net::{self, ConnectOptions, Server, ServerOptions, Socket};
 
 use super::deadline::test;
 use super::log::Log;
+use super::raw::{RawPeer, in_thread};
 use super::watch::{watch_server, watch_socket};
 
 /// An address on the loopback interface.
@@ -148,4 +149,17 @@ pub fn in_a_loop(body: impl FnOnce(Log) + 'static) -> Log {
         event_loop.run().expect("no unhandled error");
     });
     log
+}
+
+/// Somebody connects to a server that had no room, is let in, and sees the end; then the server closes.
+#[track_caller]
+pub fn assert_one_more_is_let_in(event_loop: &mut EventLoop, server: Server) {
+    let address = loopback(port_of(server));
+    server.once_connection(|server, socket| {
+        socket.end();
+        server.close();
+    });
+    let late = in_thread(move || RawPeer::connect(address).read_to_end().expect("a clean end"));
+    event_loop.run().expect("no unhandled error");
+    assert!(late.join().is_empty());
 }
