@@ -1,7 +1,7 @@
 //! The wait of a turn: how long it may be, and the reading of the clock behind it.
 //!
 //! It may touch the core, the reactor's poller and the clock. Invariant: the clock is read after every wait (law 9), and no
-//! timer is late because of how long a wait was allowed to be.
+//! timer is late because of how long a wait was allowed to be, but for what [`FAR`] says.
 
 use std::io;
 use std::time::Duration;
