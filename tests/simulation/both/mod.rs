@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use halfclose::net::{self, ConnectOptions, ListenOptions, Server, ServerOptions, Socket, SocketOptions};
-use halfclose::{Error, EventLoop};
+use halfclose::{Error, EventLoop, set_immediate};
 
 use crate::support::{DEADLINE, Log, within};
 
@@ -161,6 +161,14 @@ pub(crate) fn unique_path() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("halfclose-both-{}-{number}", std::process::id()))
+}
+
+/// Does something in the last of so many immediates, each of which the one before it sets: there is one in each turn.
+pub(crate) fn turns_later(turns: u32, then: impl FnOnce() + 'static) {
+    set_immediate(move || match turns {
+        0 | 1 => then(),
+        _ => turns_later(turns - 1, then),
+    });
 }
 
 /// Echoes what comes.

@@ -3,7 +3,7 @@
 use halfclose::net::SocketOptions;
 use halfclose::{next_tick, set_immediate};
 
-use super::{Over, Play, listen_to, same_everywhere, same_on, told};
+use super::{Over, Play, listen_to, same_everywhere, same_on, told, turns_later};
 
 const TCP: &[Over] = &[Over::Tcp];
 
@@ -87,13 +87,9 @@ fn a_reset_while_paused_is_found_by_the_next_read() {
                 listen_to("C", client, log);
                 client.pause();
                 client.on_connect(move |client| {
-                    set_immediate(move || {
-                        set_immediate(move || {
-                            set_immediate(move || {
-                                log.add("C", "resume");
-                                client.resume();
-                            });
-                        });
+                    turns_later(3, move || {
+                        log.add("C", "resume");
+                        client.resume();
                     });
                 });
             },
@@ -115,12 +111,8 @@ fn a_reset_while_paused_is_found_by_the_next_write() {
             connecting: |client, log| {
                 client.pause();
                 client.on_connect(move |client| {
-                    set_immediate(move || {
-                        set_immediate(move || {
-                            set_immediate(move || {
-                                client.write_with("too late", told("C", "write", log));
-                            });
-                        });
+                    turns_later(3, move || {
+                        client.write_with("too late", told("C", "write", log));
                     });
                 });
             },
@@ -136,10 +128,8 @@ fn a_reset_during_a_large_write() {
         &Play {
             accepted: |socket, _| {
                 socket.pause();
-                set_immediate(move || {
-                    set_immediate(move || {
-                        socket.reset_and_destroy().expect("tcp");
-                    });
+                turns_later(2, move || {
+                    socket.reset_and_destroy().expect("tcp");
                 });
             },
             connecting: |client, log| {
@@ -184,24 +174,16 @@ fn a_reset_after_the_peers_end() {
                 socket.resume();
                 socket.end_data("bye");
                 socket.on_finish(|socket| {
-                    set_immediate(move || {
-                        set_immediate(move || {
-                            socket.reset_and_destroy().expect("tcp");
-                        });
+                    turns_later(2, move || {
+                        socket.reset_and_destroy().expect("tcp");
                     });
                 });
             },
             connecting: |client, log| {
                 listen_to("C", client, log);
                 client.on_end(move |client| {
-                    set_immediate(move || {
-                        set_immediate(move || {
-                            set_immediate(move || {
-                                set_immediate(move || {
-                                    client.write_with("too late", told("C", "write", log));
-                                });
-                            });
-                        });
+                    turns_later(4, move || {
+                        client.write_with("too late", told("C", "write", log));
                     });
                 });
             },
@@ -265,11 +247,9 @@ fn a_listener_that_closes_with_input_unread_resets_both_ways() {
             client.write("from the client");
             listen_to("C", client, log);
             client.on_connect(move |client| {
-                set_immediate(move || {
-                    set_immediate(move || {
-                        log.add("C", "resume");
-                        client.resume();
-                    });
+                turns_later(2, move || {
+                    log.add("C", "resume");
+                    client.resume();
                 });
             });
         },
