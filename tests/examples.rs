@@ -106,7 +106,8 @@ fn half_open_on_and_off() {
 
 #[test]
 fn idle_timeout_is_a_notification() {
-    let output = Example::start("idle_timeout", &[]).succeed();
+    // So long that a machine with much else to do does not make silences of its own.
+    let output = Example::start("idle_timeout", &["1500"]).succeed();
     let expected = [
         "server: 'still here'",
         "server: timeout, and the socket is still open",
