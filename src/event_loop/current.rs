@@ -50,7 +50,11 @@ pub(crate) fn look_at<R>(view: impl FnOnce(&Core) -> R) -> Option<R> {
 /// that what users' code is made of stays small.
 #[inline]
 pub(crate) fn write_plainly(socket: Handle, bytes: &[u8]) -> Plainly {
-    look(|inner| inner.core.borrow_mut().reactor.write_plainly(socket, bytes)).unwrap_or(Plainly::Not)
+    let lent = Lent(CURRENT.take());
+    match &lent.0 {
+        Some(inner) => inner.core.borrow_mut().reactor.write_plainly(socket, bytes),
+        None => Plainly::Not,
+    }
 }
 
 /// The reference, out of its place for the length of one access, which is cheaper than a borrow that is counted. It is put

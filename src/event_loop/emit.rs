@@ -173,58 +173,63 @@ impl Inner {
         Ok(())
     }
 
-    /// `data` in the poll phase, lent from the loop's buffer: by far the most frequent emission. True when commands were
-    /// given meanwhile, other than writes that left nothing to be done.
+    /// `data` in the poll phase, lent from the loop's buffer: by far the most frequent emission. The core again if no commands
+    /// were given since its `touched` was false, other than writes that left nothing to be done.
     // Always: it has few callers, and a call of its own would cost as much as a tenth of the delivery.
     #[inline(always)]
-    pub(crate) fn deliver(&self, mut core: RefMut<'_, Core>, socket: Handle, bytes: &[u8]) -> bool {
-        core.touched = false;
+    pub(crate) fn deliver<'a>(
+        &'a self,
+        core: RefMut<'a, Core>,
+        socket: Handle,
+        bytes: &[u8],
+    ) -> Option<RefMut<'a, Core>> {
         match core.sockets.sole_stateless(socket) {
             Some((listener, number)) => self.deliver_to(core, listener, number, socket, bytes),
-            None => self.deliver_otherwise(core, socket, bytes),
+            None if self.deliver_otherwise(core, socket, bytes) => None,
+            None => Some(self.core.borrow_mut()),
         }
     }
 
     /// The same to the only listener, which has no captures.
     #[inline(always)]
-    fn deliver_to(
-        &self,
-        mut core: RefMut<'_, Core>,
+    fn deliver_to<'a>(
+        &'a self,
+        mut core: RefMut<'a, Core>,
         listener: DataListener,
         number: u64,
         socket: Handle,
         bytes: &[u8],
-    ) -> bool {
+    ) -> Option<RefMut<'a, Core>> {
         core.running.sole = Some((socket, number));
         drop(core);
         listener(Socket::from_handle(socket), bytes);
         let mut core = self.core.borrow_mut();
         if core.touched {
             drop(core);
-            return self.deliver_missed_bytes(listener, socket, number);
+            self.deliver_missed_bytes(listener, socket, number);
+            return None;
         }
         core.running.sole = None;
-        false
+        Some(core)
     }
 
     /// The same for what the listener's own commands emitted while it ran.
     #[cold]
-    fn deliver_missed_bytes(&self, listener: DataListener, socket: Handle, number: u64) -> bool {
+    fn deliver_missed_bytes(&self, listener: DataListener, socket: Handle, number: u64) {
         self.deliver_missed(socket, number, |arguments| {
             if let Arguments::Data(socket, bytes, _) = *arguments {
                 listener(socket, bytes);
             }
         });
         self.core.borrow_mut().running.sole = None;
-        true
     }
 
-    /// The same where it is not one listener without captures in a table that sockets share.
+    /// The same where it is not one listener without captures in a table that sockets share. True when commands were given.
     #[inline(never)]
     fn deliver_otherwise(&self, core: RefMut<'_, Core>, socket: Handle, bytes: &[u8]) -> bool {
         match core.sockets.sole_data(socket) {
             Some(SoleListener::Stateless(listener, number)) => {
-                return self.deliver_to(core, listener, number, socket, bytes);
+                return self.deliver_to(core, listener, number, socket, bytes).is_none();
             }
             Some(SoleListener::Captured(listener, number)) => {
                 drop(core);

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::event_loop::core::Core;
 use crate::event_loop::mailbox::Item;
+use crate::event_loop::turn::Unusual;
 use crate::event_loop::{EventLoop, Inner, Position};
 use crate::reactor::histogram::Lengths;
-use crate::reactor::plain::ReadPlainly;
 use crate::sys::Time;
 
 /// What the loop counts itself.
@@ -143,10 +143,10 @@ impl Core {
 
 impl Inner {
     /// What the short way of the usual deliveries begins with, where it is not taken.
-    pub(super) fn serve_thoroughly(&self) -> ReadPlainly {
+    pub(super) fn serve_thoroughly(&self) -> Unusual {
         let mut core = self.core.borrow_mut();
         core.begin_callback();
-        if core.reactor.has_current_event() { ReadPlainly::Not } else { ReadPlainly::Nothing }
+        if core.reactor.has_current_event() { Unusual::NotServed } else { Unusual::NothingReady }
     }
 }
 

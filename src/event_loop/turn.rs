@@ -11,9 +11,9 @@ use crate::event_loop::core::Core;
 use crate::event_loop::handles::Socket;
 use crate::event_loop::panics::PanicSource;
 use crate::event_loop::{EventLoop, Inner, Phase, READ_BUFFER};
-use crate::reactor::Due;
 use crate::reactor::plain::ReadPlainly;
 use crate::reactor::serving::Served;
+use crate::reactor::{Due, Handle};
 use crate::sys::Wait;
 
 /// How often the pending phase after the poll is repeated while it makes new work for itself: as often as libuv does.
@@ -48,6 +48,18 @@ pub(super) enum Turns {
 pub(super) enum Progress {
     Done,
     Stopped,
+}
+
+/// What the usual deliveries ended with.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Unusual {
+    /// This was served.
+    Served(Served),
+    /// The current descriptor is to be served the long way.
+    NotServed,
+    /// What is next did wait for this phase, and the one before did not, or the other way about.
+    Elsewhere,
+    NothingReady,
 }
 
 impl EventLoop {
@@ -221,15 +233,16 @@ impl EventLoop {
         let mut quiet = false;
         // Bounded by the ready list of this phase, times the budgets; then by what keeps the loop alive.
         loop {
-            let plainly =
-                if self.plainly { inner.serve_plainly(&mut self.buffer.0, quiet)? } else { inner.serve_thoroughly() };
-            let served = match plainly {
-                ReadPlainly::Bytes { socket, .. } => {
-                    inner.core.borrow_mut().reactor.lent(socket);
-                    Served::Callback
-                }
-                ReadPlainly::Otherwise(served) if served != Served::Nothing => served,
-                ReadPlainly::Otherwise(_) | ReadPlainly::Not => {
+            let unusual = if !self.plainly {
+                inner.serve_thoroughly()
+            } else if inner.core.borrow().reactor.has_waiting() {
+                inner.serve_plainly::<true>(&mut self.buffer.0, quiet)?
+            } else {
+                inner.serve_plainly::<false>(&mut self.buffer.0, quiet)?
+            };
+            let served = match unusual {
+                Unusual::Served(served) => served,
+                Unusual::NotServed => {
                     let mut core = inner.core.borrow_mut();
                     match core.reactor.serve(&mut self.buffer.0) {
                         Served::Nothing => {
@@ -241,8 +254,8 @@ impl EventLoop {
                         served => served,
                     }
                 }
-                ReadPlainly::Done => continue,
-                ReadPlainly::Nothing => {
+                Unusual::Elsewhere => continue,
+                Unusual::NothingReady => {
                     inner.core.borrow_mut().measuring.counts.idle_rounds += 1;
                     Served::Nothing
                 }
@@ -251,7 +264,8 @@ impl EventLoop {
             core.settle_requests();
             match served {
                 Served::Data { socket, count } => {
-                    inner.deliver(core, socket, &self.buffer.0[..count]);
+                    core.touched = false;
+                    drop(inner.deliver(core, socket, &self.buffer.0[..count]));
                     inner.core.borrow_mut().reactor.lent(socket);
                 }
                 Served::OwnBuffer { socket } => {
@@ -325,33 +339,55 @@ impl Inner {
     /// returns what is not usual: what was served of it, or whose listener gave commands, which may leave something to do.
     // Never inlined: on its own it is small enough for all that it works with to stay in registers.
     #[inline(never)]
-    fn serve_plainly(&self, buffer: &mut [u8; READ_BUFFER], quiet: bool) -> Result<ReadPlainly, Error> {
-        // Whether anything was since the last wait.
-        let mut any = false;
+    fn serve_plainly<const WAITED: bool>(&self, buffer: &mut [u8; READ_BUFFER], quiet: bool) -> Result<Unusual, Error> {
+        let mut core = self.core.borrow_mut();
+        core.touched = false;
+        let mut callbacks_before_wait = core.callback;
         // Bounded as `serve`.
         loop {
-            let mut core = self.core.borrow_mut();
-            match core.reactor.serve_plainly(buffer) {
+            match core.reactor.serve_plainly::<WAITED>(buffer) {
                 ReadPlainly::Bytes { socket, count } => {
                     core.begin_callback();
-                    if self.deliver(core, socket, &buffer[..count]) || self.mailbox.wants_stop() {
-                        return Ok(ReadPlainly::Bytes { socket, count });
+                    let Some(untouched) = self.deliver(core, socket, &buffer[..count]) else {
+                        return Ok(self.delivered(socket));
+                    };
+                    if self.mailbox.wants_stop() {
+                        drop(untouched);
+                        return Ok(self.delivered(socket));
                     }
-                    any = true;
+                    core = untouched;
                 }
                 ReadPlainly::Nothing if quiet && !self.mailbox.wants_attention() => {
-                    if !core.poll_after_usual(std::mem::take(&mut any))? {
+                    let any_served = core.callback != callbacks_before_wait;
+                    callbacks_before_wait = core.callback;
+                    if !core.poll_after_usual(any_served)? {
                         core.begin_callback();
-                        return Ok(ReadPlainly::Nothing);
+                        return Ok(Unusual::NothingReady);
                     }
                 }
                 ReadPlainly::Done => {}
-                other => {
+                ReadPlainly::Elsewhere => return Ok(Unusual::Elsewhere),
+                ReadPlainly::Nothing => {
                     core.begin_callback();
-                    return Ok(other);
+                    return Ok(Unusual::NothingReady);
+                }
+                ReadPlainly::Not | ReadPlainly::Otherwise(Served::Nothing) => {
+                    core.begin_callback();
+                    return Ok(Unusual::NotServed);
+                }
+                ReadPlainly::Otherwise(served) => {
+                    core.begin_callback();
+                    return Ok(Unusual::Served(served));
                 }
             }
         }
+    }
+
+    /// Something is to be looked at behind a usual delivery.
+    #[cold]
+    fn delivered(&self, socket: Handle) -> Unusual {
+        self.core.borrow_mut().reactor.lent(socket);
+        Unusual::Served(Served::Callback)
     }
 
     /// Whether all that remains of this turn is to find nothing to do, and the next one is wanted. A loop that spins goes

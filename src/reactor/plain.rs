@@ -28,6 +28,8 @@ pub(crate) enum ReadPlainly {
     Not,
     /// There is nothing to read, and nothing else to be done.
     Done,
+    /// What is next is not where it was looked for.
+    Elsewhere,
     /// Nothing is ready any more.
     Nothing,
 }
@@ -45,25 +47,31 @@ pub(crate) enum Plainly {
 /// Reading.
 impl Reactor {
     /// The usual case, in one piece: input for a connection that flows, which one read empties, while nothing waits to be
-    /// written. Then nothing else is to be done for this token, whatever its listener does.
+    /// written. Then nothing else is to be done for this token, whatever its listener does. It is looked for in what waited
+    /// for this phase, or in what the kernel said just now.
     // Always: it has one caller, and a call of its own would cost as much as a tenth of the delivery.
     #[inline(always)]
-    pub(crate) fn serve_plainly(&mut self, buffer: &mut [u8]) -> ReadPlainly {
+    pub(crate) fn serve_plainly<const WAITED: bool>(&mut self, buffer: &mut [u8]) -> ReadPlainly {
         const OVER: Readiness = Readiness::READ_CLOSED.and(Readiness::HANG_UP);
+        if self.has_waiting() != WAITED {
+            return ReadPlainly::Elsewhere;
+        }
         let Some(event) = self.current_event() else { return ReadPlainly::Nothing };
         if self.serving.has_begun() {
             return ReadPlainly::Not;
         }
         let Some(connection) = self.connections.plain_reader(event.token) else { return ReadPlainly::Not };
         let readiness = connection.announced.readiness.and(event.readiness);
-        connection.announced.queued &= event.readiness != Readiness::NONE;
+        if WAITED {
+            connection.announced.queued = false;
+        }
         if !readiness.has(Readiness::READABLE) || readiness.has(OVER) {
             if readiness.has(Readiness::READABLE.and(OVER)) {
                 return ReadPlainly::Not;
             }
             // It may be written to, and nothing waits for that. A unix socket says so whenever its peer reads.
             connection.announced.readiness = readiness;
-            self.advance();
+            self.advance_where::<WAITED>();
             return ReadPlainly::Done;
         }
         let Some(stream) = connection.open_stream() else { return ReadPlainly::Not };
@@ -76,7 +84,7 @@ impl Reactor {
                 connection.read.set_reading(true);
                 connection.read.set_need_readable(true);
                 connection.read.set_did_read(true);
-                self.advance();
+                self.advance_where::<WAITED>();
                 ReadPlainly::Bytes { socket, count }
             }
             Err(outcome) => {
@@ -169,10 +177,11 @@ impl Connection {
     /// One attempt to give the kernel all of it.
     #[inline(always)]
     fn write_whole(&mut self, bytes: &[u8], now: Time) -> Plainly {
-        let Some(stream) = self.open_stream() else { return Plainly::Not };
+        let Link::Open { stream } = &self.link else { return Plainly::Not };
+        // Before the call, so that it need not be kept through it.
+        self.last_activity = now;
         let outcome = stream.write_whole(bytes);
         self.bytes_dispatched += bytes.len() as u64;
-        self.last_activity = now;
         match outcome {
             Ok(()) => Plainly::Whole,
             Err(outcome) => Plainly::Otherwise(outcome),

@@ -160,6 +160,12 @@ impl Reactor {
         }
     }
 
+    /// Whether what is served now waited for this phase.
+    #[inline]
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.ready.has_nothing_now()
+    }
+
     pub(crate) fn has_current_event(&self) -> bool {
         self.current_event().is_some()
     }
@@ -167,10 +173,20 @@ impl Reactor {
     /// It is done with for this phase.
     #[inline]
     pub(super) fn advance(&mut self) {
-        if self.ready.has_nothing_now() {
-            self.poller.advance();
+        if self.has_waiting() {
+            self.advance_where::<true>();
         } else {
+            self.advance_where::<false>();
+        }
+    }
+
+    /// The same for who knows whether it waited for this phase.
+    #[inline]
+    pub(super) fn advance_where<const WAITED: bool>(&mut self) {
+        if WAITED {
             self.ready.advance();
+        } else {
+            self.poller.advance();
         }
     }
 
