@@ -22,6 +22,9 @@ const PROMISED: f64 = 1.02;
 /// The warm-up of a case whose processes are new in each round: it is repeated as often.
 const WARM_UP: Duration = Duration::from_millis(100);
 
+/// The first contestants of every case: the floor and this crate, twice each.
+const A_A_PAIRS: usize = 4;
+
 /// What one slice cost, per operation or as a share of the time.
 struct Slice {
     cost: f64,
@@ -89,9 +92,9 @@ pub fn run(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Repor
 }
 
 /// The contestants with their clients connected. Who cannot take part is skipped.
-fn start(case: &Case, toolbox: &Toolbox, report: &mut Report) -> Vec<Pair> {
+fn start(case: &Case, contestants: &[Contestant], toolbox: &Toolbox, report: &mut Report) -> Vec<Pair> {
     let mut pairs = Vec::new();
-    for (number, contestant) in case.contestants.iter().enumerate() {
+    for (number, contestant) in contestants.iter().enumerate() {
         let path = case.unix.then(|| toolbox.socket_path(number));
         // Connections are opened again and again where none are kept; one shows that the server is there.
         match Pair::start(toolbox, contestant, path.as_deref(), case.connections.max(1)) {
@@ -106,7 +109,7 @@ fn start(case: &Case, toolbox: &Toolbox, report: &mut Report) -> Vec<Pair> {
 
 /// Plays all rounds with the same processes.
 fn compare(case: &Case, toolbox: &Toolbox, options: &Options, report: &mut Report) -> Result<Outcome, String> {
-    let mut pairs = start(case, toolbox, report);
+    let mut pairs = start(case, &case.contestants, toolbox, report);
     if pairs.first().is_none_or(|pair| pair.contestant != case.contestants[0]) {
         return Err("without the floor there is nothing to compare with".to_owned());
     }
@@ -126,9 +129,13 @@ pub fn compare_afresh(
 ) -> Result<Outcome, String> {
     let mut random = Random::new(options.seed);
     let mut slices: Vec<Vec<Slice>> = case.contestants.iter().map(|_| Vec::new()).collect();
-    for _ in 0..options.rounds {
-        let mut pairs = start(case, toolbox, report);
-        if pairs.len() < case.contestants.len() {
+    let all = &case.contestants[..];
+    let first = &all[..A_A_PAIRS.min(all.len())];
+    let more = options.rounds * case.more_rounds;
+    let rounds = std::iter::repeat_n(all, options.rounds).chain(std::iter::repeat_n(first, more));
+    for contestants in rounds {
+        let mut pairs = start(case, contestants, toolbox, report);
+        if pairs.len() < contestants.len() {
             return Err("not all contestants can take part".to_owned());
         }
         play(case, &mut pairs, options, 1, &mut random, &mut slices)?;

@@ -11,7 +11,7 @@ usage: cargo bench --bench compare -- [OPTIONS] [CASE…]
 CASE selects the cases whose names, with their titles, contain it; all without one. Options:
   --list            prints the names and ends
   --quick           few rounds of short slices: shows that everything works, and resolves little
-  --rounds N        rounds of each comparison
+  --rounds N        rounds of each comparison; where a promise needs more of them, some times as many
   --update          afterwards, writes PERF.md's generated blocks, benches/charts and benches/counts.json
   --from FILE       measures nothing, and takes the results of an earlier run (target/compare/results.json)
   --check-counts    only counts, and fails when ours grew by more than 3 % over benches/counts.json
@@ -19,7 +19,7 @@ CASE selects the cases whose names, with their titles, contain it; all without o
 
 /// The slices of one contestant in one comparison. With these, a quiet machine tells 1 % from nothing, and all cases
 /// together take a quarter of an hour at most.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 11;
 
 /// Long enough for thousands of operations, short enough that a round sees one machine.
 const SLICE: Duration = Duration::from_millis(120);

@@ -205,8 +205,18 @@ fn compare(
     let mut contestants: Vec<Contestant> = CHOICES.iter().map(contestant).collect();
     contestants.push(Contestant::new(&format!("{} again", CHOICES[0].name), "switches", DEFAULT));
     let title = format!("CPU per {unit}");
-    let case =
-        Case { name: NAME, title, connections, unix: false, load, unit, contestants, promised: false, afresh: true };
+    let case = Case {
+        name: NAME,
+        title,
+        connections,
+        unix: false,
+        load,
+        unit,
+        contestants,
+        promised: false,
+        afresh: true,
+        more_rounds: 0,
+    };
     let options = Options { slice: options.slice.min(SLICE), warm_up: options.warm_up.min(WARM_UP), ..options.clone() };
     match measure::compare_afresh(&case, toolbox, &options, report) {
         Ok(outcome) => {
