@@ -76,7 +76,8 @@ impl Core {
     /// While the next timer is far away the clock need not be asked how far: it was read after the last wait, and a short
     /// one is not too long. Only a wait that brought nothing is followed by one of the right length, so a loop that becomes
     /// idle wakes up once for it.
-    #[inline]
+    // Always: the loop over the usual deliveries is its one caller.
+    #[inline(always)]
     pub(crate) fn poll_after_usual(&mut self, any_served: bool) -> Result<bool, Error> {
         match self.reactor.timers.next_expiry() {
             None => self.poll_again(Wait::FOREVER)?,
