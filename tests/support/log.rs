@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use halfclose::{Phase, Position};
 
+use super::kept::kept;
+
 /// Shared with the watchdog's thread.
 type SharedLogs = Arc<Mutex<Vec<Log>>>;
 
@@ -19,10 +21,6 @@ thread_local! {
     /// The logs of the test that runs on this thread, for the message of its deadline.
     static LOGS: SharedLogs = SharedLogs::default();
 }
-
-/// Every log of the process. Nobody reads it: a log is never freed, and what a static still refers to is no leak to a leak
-/// checker, so that what it reports is one.
-static ALL: Mutex<Vec<Log>> = Mutex::new(Vec::new());
 
 /// What happened, in order, with the place in the loop's turn at which it happened. `Copy`, so that any number of
 /// listeners can capture it; its entries are never freed, which is a few hundred bytes a test.
@@ -33,9 +31,8 @@ pub struct Log {
 
 impl Log {
     pub fn new() -> Log {
-        let log = Log { entries: Box::leak(Box::default()) };
+        let log = Log { entries: kept(Mutex::default()) };
         LOGS.with(|logs| lock(logs).push(log));
-        lock(&ALL).push(log);
         log
     }
 
