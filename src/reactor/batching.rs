@@ -124,15 +124,20 @@ impl Reactor {
         callback: Option<CallbackId>,
         is_text: bool,
     ) {
+        let long = if length > SHORT {
+            let Some(bytes) = take_queued(chunk, 0) else { return self.written_nowhere(socket, callback) };
+            Some(bytes)
+        } else {
+            None
+        };
         let Reactor { connections, spares, buffered, .. } = self;
         let queue = spares.queue_of(&mut connections[socket.index()]);
         queue.length += length;
         buffered.more(length);
-        let bytes = chunk.as_ref().map_or(&[][..], |chunk| chunk.as_slice());
-        if bytes.len() > SHORT {
-            let bytes = take_queued(chunk, 0);
+        if let Some(bytes) = long {
             return queue.buffered.push_back(WriteRequest { bytes, callback, is_text });
         }
+        let bytes = chunk.as_ref().map_or(&[][..], |chunk| chunk.as_slice());
         if let Some(WriteRequest { bytes: QueuedBytes::Collected(buffer), callback: last @ None, is_text }) =
             queue.buffered.back_mut()
         {
