@@ -14,13 +14,13 @@
 
 use std::mem;
 
-use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes, WriteRequest};
+use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes, WriteRequest, take_queued};
 use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, WritePhase, WriteQueue};
 use crate::reactor::plain::Plainly;
 use crate::reactor::rare::Rare;
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::ConnectionTick;
-use crate::reactor::writing::{Moment, take_queued};
+use crate::reactor::writing::Moment;
 use crate::reactor::{CallbackId, Handle, Reactor};
 
 /// Up to this length a write is copied behind the one before it. Copying a page costs about what an allocation and one

@@ -60,6 +60,12 @@ impl Outgoing for QueuedBytes {
     }
 }
 
+/// What is kept of a chunk. None if there is no memory for it; then it stays where it is.
+pub(super) fn take_queued<C: Outgoing>(chunk: &mut Option<C>, taken: usize) -> Option<QueuedBytes> {
+    let Some(whole) = chunk.take() else { return Some(QueuedBytes::Static(&[])) };
+    whole.into_queued(taken).map_err(|whole| *chunk = Some(whole)).ok()
+}
+
 /// One `write()` that waits for its turn.
 pub(crate) struct WriteRequest {
     pub(super) bytes: QueuedBytes,

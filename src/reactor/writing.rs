@@ -12,7 +12,7 @@
 use std::io;
 
 use crate::error::Error;
-use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes};
+use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes, take_queued};
 use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
@@ -692,10 +692,4 @@ impl Connection {
     fn ends_with_its_close(&self) -> bool {
         self.read.phase == ReadPhase::EndEmitted && self.server.is_some() && !self.read.disabled()
     }
-}
-
-/// What is kept of a chunk. None if there is no memory for it; then it stays where it is.
-pub(super) fn take_queued<C: Outgoing>(chunk: &mut Option<C>, taken: usize) -> Option<QueuedBytes> {
-    let Some(whole) = chunk.take() else { return Some(QueuedBytes::Static(&[])) };
-    whole.into_queued(taken).map_err(|whole| *chunk = Some(whole)).ok()
 }
