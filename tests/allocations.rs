@@ -296,7 +296,7 @@ fn ticks_and_immediates_allocate_only_their_closures() {
         }
     }
     support::test(|event_loop| {
-        let window: &'static Window = Box::leak(Box::default());
+        let window = support::kept(Window::default());
         again(window);
         event_loop.run().expect("no unhandled error");
         let per_round = (window.end.get() - window.begin.get()) as f64 / COUNTED as f64;

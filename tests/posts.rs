@@ -35,7 +35,7 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the posts of some threads leave behind. It is leaked, so that a post is as small as can be.
+/// What the posts of some threads leave behind. It is never freed, so that a post is as small as can be.
 struct Record {
     loop_thread: ThreadId,
     /// The number of the post that each thread's next one must have.
@@ -47,13 +47,13 @@ struct Record {
 
 impl Record {
     fn new() -> &'static Record {
-        Box::leak(Box::new(Record {
+        support::kept(Record {
             loop_thread: thread::current().id(),
             next: Default::default(),
             disorder: AtomicU64::new(0),
             first_turn: AtomicU64::new(u64::MAX),
             last_turn: AtomicU64::new(0),
-        }))
+        })
     }
 
     /// A post of one of the threads runs.
@@ -227,7 +227,7 @@ fn nothing_runs_after_the_loop_is_gone() {
     let _turn = one_at_a_time();
     support::within(LONG, || {
         for turns in [0, 1, 50] {
-            let tally: &'static Tally = Box::leak(Box::default());
+            let tally = support::kept(Tally::default());
             let (sender, receiver) = std::sync::mpsc::channel();
             let owner = thread::Builder::new().name("loop".into()).spawn(move || {
                 let mut event_loop = EventLoop::new().expect("a loop");

@@ -341,7 +341,7 @@ mod tests {
         Socket::from_handle(Handle::new(0, Generations::after(0).next()))
     }
 
-    /// Under Miri this is the proof of the `unsafe` above: `cargo +nightly miri test closures`.
+    /// Under Miri this is the proof of the `unsafe` above: `cargo +nightly miri test --lib closures`.
     #[test]
     fn a_closure_without_captures_is_called_through_its_code_alone() {
         static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -354,6 +354,21 @@ mod tests {
         copy.call(&Arguments::Close(socket(), true));
         assert_eq!(CALLS.load(Ordering::Relaxed), 2);
         assert!(stateless.is(copy));
+    }
+
+    /// The same behind the shorter way of `data`.
+    #[test]
+    fn a_listener_to_data_is_called_through_its_own_code() {
+        static BYTES: AtomicU32 = AtomicU32::new(0);
+        let listener = |_: Socket, bytes: &[u8]| {
+            BYTES.fetch_add(bytes.len() as u32, Ordering::Relaxed);
+        };
+        let wrapped = move |_: &Arguments<'_>| listener(socket(), b"wrapped");
+        let stateless = Stateless::of_data(listener, |_| wrapped).ok().unwrap();
+        stateless.for_data().unwrap()(socket(), b"plain");
+        assert_eq!(BYTES.load(Ordering::Relaxed), 5);
+        stateless.call(&Arguments::Socket(socket()));
+        assert_eq!(BYTES.load(Ordering::Relaxed), 12);
     }
 
     #[test]

@@ -434,6 +434,29 @@ impl Simulation {
         }
     }
 
+    /// Makes the events that tell of the next `times` successful connects say that the connection is hung up as well
+    /// (`EPOLLHUP`, `EPOLLRDHUP`), which is not so. Nothing may come of it. Not in Node.
+    ///
+    /// ```
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::simulated(1)?;
+    /// event_loop.simulation().unwrap().hang_up_falsely(1);
+    /// let server = net::create_server(|socket| {
+    ///     socket.end_data("hello");
+    ///     socket.server().unwrap().close();
+    /// });
+    /// server.listen(("127.0.0.1", 80))?;
+    /// let client = net::connect(("127.0.0.1", 80))?;
+    /// client.on_data(|_, bytes| assert_eq!(bytes, b"hello"));
+    /// client.on_close(|client, had_error| assert_eq!((client.bytes_read(), had_error), (5, false)));
+    /// event_loop.run()?;
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn hang_up_falsely(&self, times: usize) {
+        self.kernel.hang_up_falsely(times);
+    }
+
     /// Sets what goes wrong by chance from now on. The seed decides when. Not in Node.
     ///
     /// ```

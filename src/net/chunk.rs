@@ -170,19 +170,27 @@ impl Outgoing for Chunk<'_> {
         }
     }
 
-    fn into_queued(self, taken: usize) -> QueuedBytes {
-        match self.0 {
-            Form::Lent(bytes) => QueuedBytes::Owned(bytes[taken..].to_vec()),
+    fn into_queued(self, taken: usize) -> Result<QueuedBytes, Self> {
+        Ok(match self.0 {
+            Form::Lent(bytes) => return copied(&bytes[taken..]).ok_or(self),
+            Form::Text(Cow::Borrowed(text)) => return copied(&text.as_bytes()[taken..]).ok_or(self),
             Form::Owned(bytes) => QueuedBytes::Owned(bytes),
-            Form::Text(Cow::Borrowed(text)) => QueuedBytes::Owned(text.as_bytes()[taken..].to_vec()),
             Form::Text(Cow::Owned(text)) => QueuedBytes::Owned(text.into_bytes()),
             Form::Static(bytes) => QueuedBytes::Static(bytes),
             Form::Rc(bytes) => QueuedBytes::Shared(Box::new(bytes)),
             Form::Arc(bytes) => QueuedBytes::Shared(Box::new(bytes)),
             #[cfg(feature = "bytes")]
             Form::Bytes(bytes) => QueuedBytes::Shared(Box::new(bytes)),
-        }
+        })
     }
+}
+
+/// A copy, if there is memory for it: how long it is depends on the program, and perhaps on its peers.
+fn copied(bytes: &[u8]) -> Option<QueuedBytes> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(QueuedBytes::Owned(copy))
 }
 
 impl<'a> From<&'a [u8]> for Chunk<'a> {
@@ -269,7 +277,7 @@ mod tests {
         ];
         for chunk in forms.into_iter().chain([Chunk::from_static(b"abc")]) {
             assert_eq!(chunk.as_slice(), b"abc");
-            assert_eq!(chunk.into_queued(0).as_slice(), b"abc");
+            assert_eq!(chunk.into_queued(0).unwrap().as_slice(), b"abc");
         }
     }
 
@@ -279,12 +287,12 @@ mod tests {
         let shared: Rc<[u8]> = Rc::from(&b"abc"[..]);
         let lent: [Chunk<'_>; 3] = [b"abc".into(), "abc".into(), Chunk::encoded("abc", Encoding::Utf8)];
         for chunk in lent {
-            assert_eq!(chunk.into_queued(2).as_slice(), b"c");
+            assert_eq!(chunk.into_queued(2).unwrap().as_slice(), b"c");
         }
         let owned: [Chunk<'_>; 4] =
             [b"abc".to_vec().into(), String::from("abc").into(), shared.into(), Chunk::from_static(b"abc")];
         for chunk in owned {
-            assert_eq!(chunk.into_queued(2).as_slice(), b"abc");
+            assert_eq!(chunk.into_queued(2).unwrap().as_slice(), b"abc");
         }
     }
 
@@ -295,7 +303,7 @@ mod tests {
         let bytes = bytes::Bytes::from(b"abc".to_vec());
         let chunk = Chunk::from(bytes.clone());
         assert_eq!(chunk.as_slice().as_ptr(), bytes.as_ptr());
-        assert_eq!(chunk.into_queued(0).as_slice().as_ptr(), bytes.as_ptr());
+        assert_eq!(chunk.into_queued(0).unwrap().as_slice().as_ptr(), bytes.as_ptr());
     }
 
     /// A default encoding is for text: bytes, and text that has its encoding already, are left alone.
@@ -310,7 +318,7 @@ mod tests {
             assert_eq!(chunk.as_slice(), [0xe9]);
             // What was encoded is bytes.
             chunk.encode(Encoding::Utf16le);
-            assert_eq!(chunk.into_queued(0).as_slice(), [0xe9]);
+            assert_eq!(chunk.into_queued(0).unwrap().as_slice(), [0xe9]);
         }
         let as_bytes: [Chunk<'_>; 5] = [
             utf8.into(),
@@ -321,7 +329,7 @@ mod tests {
         ];
         for mut chunk in as_bytes.into_iter().chain([Chunk::from_static("é".as_bytes())]) {
             chunk.encode(Encoding::Utf16le);
-            assert_eq!(chunk.into_queued(0).as_slice(), utf8);
+            assert_eq!(chunk.into_queued(0).unwrap().as_slice(), utf8);
         }
     }
 
@@ -332,6 +340,6 @@ mod tests {
         let place = text.as_ptr();
         assert_eq!(Chunk::from(&text).as_slice().as_ptr(), place);
         assert_eq!(Chunk::encoded(&text, Encoding::Utf8).as_slice().as_ptr(), place);
-        assert_eq!(Chunk::from(text).into_queued(0).as_slice().as_ptr(), place);
+        assert_eq!(Chunk::from(text).into_queued(0).unwrap().as_slice().as_ptr(), place);
     }
 }

@@ -228,6 +228,7 @@ impl Socket {
     /// | more would wait than [`max_buffered`](Socket::max_buffered) allows | `ERR_SOCKET_MAX_BUFFERED` | `write_refused`, or `error`, `close` |
     /// | the same for [all sockets](crate::EventLoopOptions::max_buffered_total) | `ERR_LOOP_MAX_BUFFERED` | `write_refused` |
     /// | the connection broke | `EPIPE`, `ECONNRESET`, … | `error`, `close` |
+    /// | what the kernel does not take at once is to be copied, and there is no memory for it | `ENOMEM` | `error`, `close` |
     ///
     /// ```
     /// use std::io::Read;

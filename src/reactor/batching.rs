@@ -14,13 +14,13 @@
 
 use std::mem;
 
-use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes, WriteRequest};
+use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes, WriteRequest, take_queued};
 use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, WritePhase, WriteQueue};
 use crate::reactor::plain::Plainly;
 use crate::reactor::rare::Rare;
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::ConnectionTick;
-use crate::reactor::writing::{Moment, take_queued};
+use crate::reactor::writing::Moment;
 use crate::reactor::{CallbackId, Handle, Reactor};
 
 /// Up to this length a write is copied behind the one before it. Copying a page costs about what an allocation and one
@@ -124,15 +124,20 @@ impl Reactor {
         callback: Option<CallbackId>,
         is_text: bool,
     ) {
+        let long = if length > SHORT {
+            let Some(bytes) = take_queued(chunk, 0) else { return self.written_nowhere(socket, callback) };
+            Some(bytes)
+        } else {
+            None
+        };
         let Reactor { connections, spares, buffered, .. } = self;
         let queue = spares.queue_of(&mut connections[socket.index()]);
         queue.length += length;
         buffered.more(length);
-        let bytes = chunk.as_ref().map_or(&[][..], |chunk| chunk.as_slice());
-        if bytes.len() > SHORT {
-            let bytes = take_queued(chunk, 0);
+        if let Some(bytes) = long {
             return queue.buffered.push_back(WriteRequest { bytes, callback, is_text });
         }
+        let bytes = chunk.as_ref().map_or(&[][..], |chunk| chunk.as_slice());
         if let Some(WriteRequest { bytes: QueuedBytes::Collected(buffer), callback: last @ None, is_text }) =
             queue.buffered.back_mut()
         {

@@ -14,8 +14,10 @@ pub(crate) trait Outgoing {
     fn encode(&mut self, encoding: Encoding);
     fn as_slice(&self) -> &[u8];
     /// What is kept of it when the kernel has taken this many bytes: all of what is owned, of what is lent a copy of the
-    /// rest.
-    fn into_queued(self, taken: usize) -> QueuedBytes;
+    /// rest. It is handed back if there is no memory for that.
+    fn into_queued(self, taken: usize) -> Result<QueuedBytes, Self>
+    where
+        Self: Sized;
 }
 
 /// Bytes that wait in a write queue.
@@ -53,9 +55,15 @@ impl Outgoing for QueuedBytes {
         QueuedBytes::as_slice(self)
     }
 
-    fn into_queued(self, _: usize) -> QueuedBytes {
-        self
+    fn into_queued(self, _: usize) -> Result<QueuedBytes, QueuedBytes> {
+        Ok(self)
     }
+}
+
+/// What is kept of a chunk. None if there is no memory for it; then it stays where it is.
+pub(super) fn take_queued<C: Outgoing>(chunk: &mut Option<C>, taken: usize) -> Option<QueuedBytes> {
+    let Some(whole) = chunk.take() else { return Some(QueuedBytes::Static(&[])) };
+    whole.into_queued(taken).map_err(|whole| *chunk = Some(whole)).ok()
 }
 
 /// One `write()` that waits for its turn.

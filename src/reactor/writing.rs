@@ -12,7 +12,7 @@
 use std::io;
 
 use crate::error::Error;
-use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes};
+use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes, take_queued};
 use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
@@ -119,10 +119,11 @@ impl Reactor {
         let stream = match &connection.link {
             Link::Open { stream, .. } => stream,
             Link::Connecting | Link::ConnectingPath => {
+                let Some(bytes) = take_queued(chunk, 0) else { return self.written_nowhere(socket, callback) };
                 let current = CurrentWrite {
                     state: CurrentState::AwaitsConnect,
                     is_text,
-                    chunks: Chunks::one(take_queued(chunk, 0)),
+                    chunks: Chunks::one(bytes),
                     first: 0,
                     offset: 0,
                     remaining: length,
@@ -158,32 +159,50 @@ impl Reactor {
         if self.connections[socket.index()].idle_expired() {
             self.touch(socket);
         }
-        match outcome {
+        // How much the kernel took, and whether it will say when it takes more.
+        let (count, announces) = match outcome {
             Ok(count) if count == length => {
-                self.written(socket, 0, Completion::one(callback), None, Moment::Synchronous);
+                return self.written(socket, 0, Completion::one(callback), None, Moment::Synchronous);
             }
-            Ok(count) => {
-                self.counters.written_in_part(count);
-                self.put_in_flight(socket, take_queued(chunk, count), length - count, length, callback);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.counters.written_in_part(0);
-                self.put_in_flight(socket, take_queued(chunk, 0), length, length, callback);
-            }
-            Err(error) if Errno::from_io(&error).is_want_of_buffers() => {
-                self.put_in_flight(socket, take_queued(chunk, 0), length, length, callback);
-                self.write_again_later(socket);
-            }
+            Ok(count) => (count, true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, true),
+            Err(error) if Errno::from_io(&error).is_want_of_buffers() => (0, false),
             Err(error) => {
-                if is_text {
-                    self.connections[socket.index()].bytes_dispatched -= length as u64;
-                } else {
-                    self.counters.failed_to_send(length);
-                }
+                self.not_sent(socket, length, is_text);
                 let error = Error::exception(Errno::from_io(&error), "write");
-                self.written(socket, 0, Completion::one(callback), Some(error), Moment::Synchronous);
+                return self.written(socket, 0, Completion::one(callback), Some(error), Moment::Synchronous);
             }
+        };
+        if announces {
+            self.counters.written_in_part(count);
         }
+        let Some(bytes) = take_queued(chunk, count) else {
+            self.not_sent(socket, length - count, is_text);
+            return self.written_nowhere(socket, callback);
+        };
+        self.put_in_flight(socket, bytes, length - count, length, callback);
+        if !announces {
+            self.write_again_later(socket);
+        }
+    }
+
+    /// A write failed of which this much was counted as given to the kernel, and was not. Node counts text later (rule F12).
+    fn not_sent(&mut self, socket: Handle, length: usize, is_text: bool) {
+        if is_text {
+            self.connections[socket.index()].bytes_dispatched -= length as u64;
+        } else {
+            self.counters.failed_to_send(length);
+        }
+    }
+
+    /// There is no memory to keep what the kernel does not take at once: a write that failed, as libuv's does where it has
+    /// none (`UV_ENOMEM`). The connection is whole otherwise, so it ends at once: nothing may be sent any more, as bytes would
+    /// be missing in front.
+    #[cold]
+    pub(super) fn written_nowhere(&mut self, socket: Handle, callback: Option<CallbackId>) {
+        let error = Error::exception(Errno::NO_MEMORY, "write");
+        self.complete_later(socket, callback, Some(error.clone()));
+        self.destroy(socket, Some(error));
     }
 
     /// Keeps a write for the `connect` dispatch, or for the `close` that comes instead (rules L5, L8).
@@ -673,8 +692,4 @@ impl Connection {
     fn ends_with_its_close(&self) -> bool {
         self.read.phase == ReadPhase::EndEmitted && self.server.is_some() && !self.read.disabled()
     }
-}
-
-pub(super) fn take_queued<C: Outgoing>(chunk: &mut Option<C>, taken: usize) -> QueuedBytes {
-    chunk.take().map_or(QueuedBytes::Static(&[]), |chunk| chunk.into_queued(taken))
 }

@@ -2,13 +2,14 @@
 //!
 //! May touch: those files, and what the checks touch. Invariant: every corpus is there, and is what its fuzzer left of it.
 //!
-//! An input is a line of hexadecimal digits. `tests/fuzz/README.md` says how the lines come to be: two tests here, which are
-//! ignored, write them to files for the fuzzer and read what it leaves.
+//! `tests/fuzz/README.md` says how they come to be: two tests here, which are ignored, write them to files for the fuzzer and
+//! read what it leaves. Those of the storm go through `tests/storm`, which needs a feature.
 
 #[path = "checks/addresses.rs"]
 mod addresses;
 #[path = "checks/block_list.rs"]
 mod block_list;
+mod stored;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "checks/text.rs"]
@@ -18,30 +19,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use stored::{place_of, stored};
+
 /// The fuzzer's targets, by the names of their folders.
-const TARGETS: [&str; 3] = ["addresses", "block_list", "text"];
+const TARGETS: [&str; 4] = ["addresses", "block_list", "storm", "text"];
 
 /// For some thousand inputs on a machine that is busy.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Where the inputs of a target are stored.
-fn place_of(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzzed/corpora").join(target).with_extension("txt")
-}
-
 /// Where the fuzzer has them.
 fn files_of(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target)
-}
-
-fn stored(target: &str) -> Vec<Vec<u8>> {
-    let text = fs::read_to_string(place_of(target)).expect("a stored corpus");
-    text.lines().filter(|line| !line.starts_with('#')).map(from_hexadecimal).collect()
-}
-
-fn from_hexadecimal(line: &str) -> Vec<u8> {
-    let pairs = line.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("two digits")).collect()
 }
 
 #[track_caller]
@@ -68,12 +56,6 @@ fn block_lists() {
 #[test]
 fn text_in_pieces() {
     replay("text", text::check);
-}
-
-#[test]
-fn inputs_are_read_as_they_were_written() {
-    assert_eq!(from_hexadecimal("00ff10"), [0, 255, 16]);
-    assert!(from_hexadecimal("").is_empty());
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
-use halfclose::simulation::{Accounts, Faults};
+use halfclose::net::{ConnectOptions, ListenOptions, ServerOptions, Socket};
+use halfclose::simulation::{Accounts, Faults, Simulation};
 use halfclose::{EventLoop, net};
 
 use crate::seeds::run;
-use crate::support::{DEADLINE, Log, within};
+use crate::support::{DEADLINE, Log, watch_data_bytes, watch_socket, within};
 
 /// How many events of one kind a run without faults has, and one with them.
 fn pieces(log: &Log, endpoint: &str) -> usize {
@@ -152,5 +154,65 @@ fn whoever_sent_into_a_black_hole_is_told_after_a_quarter_of_an_hour() {
         assert_eq!(log.of("C"), "read ETIMEDOUT |x close");
         let waited = simulation.now().as_secs();
         assert!((920..930).contains(&waited), "tcp_retries2 of Linux: {waited} s");
+    });
+}
+
+/// A question after a minute of silence, an answer, both ends; to an address or to a path, after `prepare`.
+fn conversation(seed: u64, path: bool, prepare: impl Fn(&Simulation)) -> (Log, Duration, u64) {
+    let mut event_loop = EventLoop::simulated(seed).expect("a loop");
+    let simulation = event_loop.simulation().expect("simulated");
+    prepare(&simulation);
+    let log = Log::new();
+    let server = net::create_server_with(ServerOptions::new().allow_half_open(true), move |socket| {
+        watch_socket(&log, "S", socket);
+        watch_data_bytes(&log, "S", socket);
+        socket.on_end(|socket| {
+            socket.end_data("an answer");
+            socket.server().expect("its server").close();
+        });
+    });
+    let socket = Socket::new();
+    watch_socket(&log, "C", socket);
+    watch_data_bytes(&log, "C", socket);
+    socket.set_timeout(Duration::from_secs(60));
+    socket.once_timeout(|socket| {
+        socket.end_data("a question");
+    });
+    if path {
+        server.listen(ListenOptions::new().path(net::abstract_name("false"))).expect("a free name");
+        socket.connect(ConnectOptions::new().path(net::abstract_name("false"))).expect("a name");
+    } else {
+        server.listen(("198.51.100.7", 80)).expect("a free port");
+        socket.connect(("198.51.100.7", 80)).expect("an address");
+    }
+    event_loop.run().expect("it ends");
+    (log, simulation.now(), simulation.accounts().faults)
+}
+
+/// FM15: `EPOLLHUP | EPOLLRDHUP` with a good connect. `SO_ERROR` and a read know better, so that everything goes as without
+/// it: the connection is there, idle for a minute, carries bytes both ways, and ends at both ends, without an error.
+#[test]
+fn fm15_a_hang_up_that_is_none() {
+    within(DEADLINE, || {
+        for path in [false, true] {
+            let (expected, ..) = conversation(0, path, |_| {});
+            expected.assert_after(
+                "C",
+                "connectionAttempt",
+                "| connect, ready | timeout | ~ finish | data(an answer) | ~ end |x close(false)",
+            );
+            expected.assert_of("S", "data(a question) | ~ end | ~ finish |x close(false)");
+            let (log, time, faults) = conversation(0, path, |simulation| simulation.hang_up_falsely(1));
+            assert_eq!((log.whole(), faults), (expected.whole(), 0));
+            assert!((60..61).contains(&time.as_secs()), "{time:?}");
+            let mut happened = 0;
+            for seed in 0..16 {
+                let by_chance = Faults { false_hang_ups: 500_000, ..Faults::default() };
+                let (log, _, faults) = conversation(seed, path, |simulation| simulation.set_faults(by_chance));
+                assert_eq!(log.whole(), expected.whole(), "seed {seed}");
+                happened += faults;
+            }
+            assert!((1..16).contains(&happened), "{happened} of 16");
+        }
     });
 }

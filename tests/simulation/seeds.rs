@@ -24,6 +24,7 @@ pub(crate) const HARMLESS: Faults = Faults {
     black_holed: 0,
     no_descriptors: 0,
     no_memory: 0,
+    false_hang_ups: 150_000,
 };
 
 /// What a client sends: each byte says where it stands, and whose it is.

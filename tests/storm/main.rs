@@ -9,51 +9,27 @@ mod generator;
 #[path = "../support/heap.rs"]
 mod heap;
 mod model;
+mod report;
 mod run;
 mod servers;
+#[path = "../fuzzed/stored.rs"]
+mod stored;
 mod storm;
 mod weather;
 mod witness;
 
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use content::Content;
+use generator::Origin;
 
 /// As many as take a few seconds without optimisation.
 const USUAL: Range<u64> = 0..1_000;
 
-/// How much of a run's end is shown when it failed.
-const SHOWN: usize = 400;
-
 /// After so many failures the rest says nothing new.
 const MOST_FAILURES: usize = 10;
-
-fn content() -> &'static Content {
-    static CONTENT: OnceLock<Content> = OnceLock::new();
-    CONTENT.get_or_init(Content::new)
-}
-
-/// Runs a seed; a failure is run again, to be told.
-fn weather(seed: u64) -> Result<(), String> {
-    let Err(failure) = run::run(seed, content(), false) else { return Ok(()) };
-    let (second, trace) = match run::run(seed, content(), true) {
-        Err(again) => (again.violation, again.trace),
-        Ok(()) => (String::from("nothing"), Vec::new()),
-    };
-    let mut report = String::new();
-    for line in trace.iter().skip(trace.len().saturating_sub(SHOWN)) {
-        let _ = writeln!(report, "  {line}");
-    }
-    let _ = writeln!(report, "STORM_SEEDS={seed}..{}: {}", seed + 1, failure.violation);
-    if second != failure.violation {
-        let _ = writeln!(report, "the second time: {second}");
-    }
-    Err(report)
-}
 
 /// Runs seeds on as many threads as there are processors: a thread has one loop.
 fn season(seeds: Range<u64>) {
@@ -70,7 +46,7 @@ fn season(seeds: Range<u64>) {
                     if seed >= seeds.end {
                         return;
                     }
-                    if let Err(report) = weather(seed) {
+                    if let Err(report) = report::judge(Origin::Seed(seed)) {
                         println!("{report}");
                         let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
                         failures.push(seed);
@@ -110,9 +86,22 @@ fn seeds_that_failed() {
     for line in include_str!("seeds.txt").lines() {
         let seed = line.split('#').next().unwrap_or_default().trim();
         if !seed.is_empty() {
-            if let Err(report) = weather(seed.parse().expect("a number")) {
+            if let Err(report) = report::judge(Origin::Seed(seed.parse().expect("a number"))) {
                 panic!("\n{report}");
             }
+        }
+    }
+}
+
+/// What a fuzzer found worth keeping: `tests/fuzz/README.md`.
+#[test]
+fn inputs_of_the_fuzzer() {
+    run::silence_planned_panics();
+    let inputs = stored::stored("storm");
+    assert!(inputs.len() >= 50, "{} inputs", inputs.len());
+    for input in inputs {
+        if let Err(report) = report::judge(Origin::Bytes(&input)) {
+            panic!("\n{report}");
         }
     }
 }

@@ -11,6 +11,7 @@ use halfclose::{EventLoop, Unhandled};
 
 use crate::commands;
 use crate::content::Content;
+use crate::generator::Origin;
 use crate::heap;
 use crate::model::{TURN, handle_is_gone};
 use crate::servers;
@@ -32,10 +33,10 @@ pub struct Failure {
     pub trace: Vec<String>,
 }
 
-/// Runs one seed.
-pub fn run(seed: u64, content: &'static Content, traced: bool) -> Result<(), Failure> {
+/// Runs one seed, or what a fuzzer says.
+pub fn run(origin: Origin<'_>, content: &'static Content, traced: bool) -> Result<(), Failure> {
     let before = heap::held();
-    let result = catch_unwind(AssertUnwindSafe(|| on_a_loop(seed, content, traced)));
+    let result = catch_unwind(AssertUnwindSafe(|| on_a_loop(origin, content, traced)));
     let result = result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -50,11 +51,11 @@ pub fn run(seed: u64, content: &'static Content, traced: bool) -> Result<(), Fai
     }
 }
 
-fn on_a_loop(seed: u64, content: &'static Content, traced: bool) -> Result<(), Failure> {
-    let mut event_loop = EventLoop::simulated(seed).expect("a loop");
+fn on_a_loop(origin: Origin<'_>, content: &'static Content, traced: bool) -> Result<(), Failure> {
+    let mut event_loop = EventLoop::simulated(origin.seed()).expect("a loop");
     let simulation = event_loop.simulation().expect("it is simulated");
     let descriptors = simulation.accounts().open_descriptors;
-    let storm = Storm::new(seed, content, simulation, traced);
+    let storm = Storm::new(origin, content, simulation, traced);
     storm.descriptors.set(descriptors);
     let shared = storm.clone();
     event_loop.on_unhandled_error(move |source, error| {

@@ -12,7 +12,7 @@ use halfclose::simulation::Simulation;
 use halfclose::{Immediate, Timer};
 
 use crate::content::Content;
-use crate::generator::Generator;
+use crate::generator::{Generator, Origin};
 use crate::model::{Model, Owed, Violation};
 use crate::weather::Weather;
 
@@ -67,8 +67,8 @@ pub struct ImmediateModel {
 pub struct Planned;
 
 impl Storm {
-    pub fn new(seed: u64, content: &'static Content, simulation: Simulation, traced: bool) -> Shared {
-        let mut generator = Generator::new(seed);
+    pub fn new(origin: Origin<'_>, content: &'static Content, simulation: Simulation, traced: bool) -> Shared {
+        let mut generator = Generator::of(origin);
         let weather = Weather::new(simulation, &mut generator);
         let budget = [10, 30, 60, 120][generator.below(4)];
         Rc::new(Storm {

@@ -78,6 +78,8 @@ impl Weather {
             black_holed: rate() / 100,
             no_descriptors: rate(),
             no_memory: rate() / 10,
+            // Not drawn: it would change what every seed does. `tests/simulation/faults.rs` has it.
+            false_hang_ups: 0,
         };
         self.may_hang |= faults.black_holed > 0;
         self.simulation.set_faults(faults);

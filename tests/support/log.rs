@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use halfclose::{Phase, Position};
 
+use super::kept::kept;
+
 /// Shared with the watchdog's thread.
 type SharedLogs = Arc<Mutex<Vec<Log>>>;
 
@@ -29,7 +31,7 @@ pub struct Log {
 
 impl Log {
     pub fn new() -> Log {
-        let log = Log { entries: Box::leak(Box::default()) };
+        let log = Log { entries: kept(Mutex::default()) };
         LOGS.with(|logs| lock(logs).push(log));
         log
     }

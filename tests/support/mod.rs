@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod deadline;
+mod kept;
 mod log;
 mod pair;
 mod process;
@@ -15,6 +16,7 @@ mod raw;
 mod watch;
 
 pub use deadline::{DEADLINE, busy, test, within};
+pub use kept::kept;
 pub use log::Log;
 pub use pair::{Stage, assert_one_more_is_let_in, in_a_loop, loopback, pair, port_of};
 pub use process::{NodeProgram, node, open_descriptors, raise_descriptor_limit};

@@ -11,6 +11,7 @@ use halfclose::EventLoop;
 use halfclose::net::{self, ConnectOptions, Server, ServerOptions, Socket};
 
 use super::deadline::test;
+use super::kept::kept;
 use super::log::Log;
 use super::raw::{RawPeer, in_thread};
 use super::watch::{watch_server, watch_socket};
@@ -85,7 +86,7 @@ impl Stage {
         mut accepted: impl FnMut(Stage, Socket) + 'static,
         client: impl FnOnce(Stage, Socket) + 'static,
     ) -> Log {
-        let stage = Stage { log: Log::new(), state: Box::leak(Box::default()) };
+        let stage = Stage { log: Log::new(), state: kept(StageState::default()) };
         test(|event_loop| {
             pair(
                 event_loop,

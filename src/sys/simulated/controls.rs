@@ -119,6 +119,10 @@ impl SharedKernel {
         self.lock().faults.fail(call, errno, times);
     }
 
+    pub(crate) fn hang_up_falsely(&self, times: usize) {
+        self.lock().faults.scripted_hang_ups += times;
+    }
+
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.lock().faults.rates = faults;
     }

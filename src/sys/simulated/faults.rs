@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::kernel::{Answer, Kernel, MOST_EVENTS, READABLE};
+use super::kernel::{Answer, HUNG_UP, Kernel, MOST_EVENTS, READ_HUNG_UP, READABLE};
 use super::network::{Destination, Happening, Segment};
 use super::socket::{SocketId, State};
 use crate::sys::poller::{Event, Readiness};
@@ -81,6 +81,9 @@ pub struct Faults {
     pub no_descriptors: u32,
     /// Of all calls but `shutdown` and waits: `ENOMEM` or `ENOBUFS`.
     pub no_memory: u32,
+    /// Of connects that succeed: the event that tells of it says hung up as well (`EPOLLHUP`, `EPOLLRDHUP`), which is not
+    /// so. Reads, writes and `SO_ERROR` know nothing of it.
+    pub false_hang_ups: u32,
 }
 
 /// How late a delayed event is at most: long enough that others come before it.
@@ -91,6 +94,8 @@ pub(super) struct Misfortune {
     pub(super) rates: Faults,
     /// Errors that the next calls give.
     script: BTreeMap<Call, VecDeque<i32>>,
+    /// How many of the next connects that succeed are told of as hung up.
+    pub(super) scripted_hang_ups: usize,
     /// The latest call was interrupted: the next one is not.
     was_interrupted: bool,
     pub(super) interruptions: u64,
@@ -245,6 +250,23 @@ impl Kernel {
 
     pub(super) fn loses_connect(&mut self) -> bool {
         self.chance(self.faults.rates.delayed_connects)
+    }
+
+    /// A connect succeeded: it may be told of as hung up.
+    pub(super) fn taint_connect(&mut self, id: SocketId) {
+        let scripted = self.faults.scripted_hang_ups > 0;
+        self.faults.scripted_hang_ups -= usize::from(scripted);
+        if scripted || self.chance(self.faults.rates.false_hang_ups) {
+            if let Some(socket) = self.sockets.get_mut(&id) {
+                socket.falsely_hung_up = true;
+            }
+        }
+    }
+
+    /// What an event says that is not so, once. With a true `EPOLLRDHUP` there is always something to read.
+    pub(super) fn false_mask(&mut self, number: i32) -> u8 {
+        let Ok(socket) = self.socket_of_mut(number) else { return 0 };
+        if std::mem::take(&mut socket.falsely_hung_up) { HUNG_UP | READ_HUNG_UP | READABLE } else { 0 }
     }
 
     /// The client gives up before it was accepted.

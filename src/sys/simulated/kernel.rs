@@ -325,7 +325,7 @@ impl Kernel {
         let mut events = Vec::new();
         while events.len() < MOST_EVENTS {
             let Some(number) = self.ready.pop_front() else { break };
-            let mask = self.mask_of(number);
+            let mask = self.mask_of(number) | self.false_mask(number);
             let Some(file) = self.file_mut(number) else { continue };
             file.queued = false;
             if let Some(token) = file.token.filter(|_| mask != 0) {

@@ -122,6 +122,7 @@ impl Kernel {
         socket.peer = Some(from);
         socket.output.window = room;
         self.answered(id);
+        self.taint_connect(id);
         self.wake(id);
         self.send(id, Destination::Socket(from), Segment::Ack);
         self.watch_keep_alive(id);

@@ -79,6 +79,8 @@ pub(super) struct Socket {
     pub(super) forgotten: bool,
     /// Nothing gets to it or away from it any more.
     pub(super) cut_off: bool,
+    /// Its next event says that it was hung up, which it was not.
+    pub(super) falsely_hung_up: bool,
     /// How long its connections may be silent before they may be accepted.
     pub(super) deferring: Option<Duration>,
     /// It waits for its first bytes before it may be accepted.
@@ -222,6 +224,7 @@ impl Socket {
             heard_at: 0,
             forgotten: false,
             cut_off: false,
+            falsely_hung_up: false,
             deferring: None,
             deferred: false,
             name: None,

@@ -424,3 +424,32 @@ fn a_second_registration_is_refused_and_a_first_can_be_ended() {
         scene.look();
     });
 }
+
+/// One event says what neither a read nor `SO_ERROR` says (FM15). No real kernel can be made to.
+#[test]
+fn a_false_hang_up_is_told_once() {
+    for &over in BOTH {
+        let entered = Entered::new(1);
+        entered.kernel.hang_up_falsely(1);
+        let mut scene = Scene::new(over);
+        let client = scene.client();
+        scene.look();
+        scene.error("client", &client);
+        scene.read("client", &client, 8);
+        let server = scene.accept();
+        scene.note("server writes", server.write(b"bytes"));
+        scene.look();
+        scene.read("client", &client, 8);
+        let expected = [
+            r#"events ["0 {\"readable\"}", "1 {\"readable\", \"writable\", \"read closed\", \"hang-up\"}"]"#,
+            "client error: ()",
+            "client reads: EAGAIN",
+            "accept again: EAGAIN",
+            "server writes: 5",
+            r#"events ["2 {\"writable\"}", "1 {\"readable\", \"writable\"}"]"#,
+            "client reads: 5",
+        ];
+        assert_eq!(scene.notes, expected, "{over:?}");
+        drop((client, server, entered));
+    }
+}

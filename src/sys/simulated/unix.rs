@@ -55,6 +55,7 @@ impl Kernel {
         if let Some(listener) = self.sockets.get_mut(&listening).and_then(|socket| socket.listener.as_mut()) {
             listener.queue.push_back(child_id);
         }
+        self.taint_connect(id);
         self.wake(listening);
         Ok(())
     }
