@@ -225,7 +225,7 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
     } else {
         let result = storm.silently("connect", || socket.connect(options));
         if result.is_ok() && !connecting {
-            storm.model.borrow_mut().attempt(index, unix, wanted, destroyed);
+            storm.model.borrow_mut().attempt(index, unix, wanted, destroyed, storm.now());
         }
         result.map(drop)
     };
@@ -251,7 +251,7 @@ fn connect_aloud(
 ) -> Result<(), halfclose::Error> {
     let possible = !handle_is_gone(socket) && !connecting && socket.pending();
     if possible {
-        storm.model.borrow_mut().attempt(index, unix, wanted, destroyed);
+        storm.model.borrow_mut().attempt(index, unix, wanted, destroyed, storm.now());
     }
     let result = storm.aloud(|| socket.connect(options)).map(drop);
     if let (true, Err(error)) = (possible, &result) {
