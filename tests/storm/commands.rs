@@ -3,6 +3,7 @@
 //! May touch: the public API. Invariant: each command tells the model what it did, by what the call returned and by what
 //! was so before it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -56,7 +57,11 @@ pub fn act(storm: &Shared, index: Option<usize>) {
 
 /// One random command to this socket.
 pub fn on_socket(storm: &Shared, index: usize) {
-    storm.model.borrow_mut().sockets[index].activity += 1;
+    {
+        let mut model = storm.model.borrow_mut();
+        model.sockets[index].activity += 1;
+        model.notice_failure(index);
+    }
     let socket = storm.handle(index);
     match storm.below(40) {
         0..7 => write(storm, index),
@@ -231,7 +236,7 @@ fn accepted(storm: &Shared, index: usize, number: usize, piece: &[u8], before: u
         format!("socket {index}: {} bytes written, and bytes_written rose by {more} from {before} (F12)", piece.len())
     });
     if all {
-        storm.model.borrow_mut().connections[number].written.extend_from_slice(piece);
+        storm.model.borrow_mut().connections[number].add(piece);
     }
 }
 
@@ -286,6 +291,8 @@ fn end(storm: &Shared, index: usize) {
     let length = if form < 2 { 0 } else { length(storm) };
     let piece = storm.content.piece(number, position, length);
     let before = socket.bytes_written();
+    let may = socket.writable() && (socket.connecting() || !socket.pending());
+    let fills = may && length > 0 && socket.writable_length() + length >= socket.writable_high_water_mark();
     storm.trace(|| {
         format!("socket {index}.end({length}), form {form}, callback {:?}", told.as_ref().map(|told| told.0))
     });
@@ -299,9 +306,11 @@ fn end(storm: &Shared, index: usize) {
     let mut model = storm.model.borrow_mut();
     let connection = &mut model.connections[number];
     connection.end_called = true;
-    // A write that fails within the call leaves it not ended.
+    // A write that fails within the call leaves it not ended, and owing what the write owes.
     if socket.writable_ended() {
         connection.drain_owed = false;
+    } else if fills {
+        connection.drain_owed = true;
     }
 }
 
@@ -419,7 +428,12 @@ fn unshift(storm: &Shared, index: usize) {
         let model = storm.model.borrow();
         let own = &model.sockets[index];
         let connection = &model.connections[own.current];
-        let whole = own.unit == 1 && !own.prepended && !connection.gap && !own.own_buffer && !socket.readable_ended();
+        let whole = own.unit == 1
+            && connection.missing == 0
+            && !own.prepended
+            && !connection.gap
+            && !own.own_buffer
+            && !socket.readable_ended();
         match connection.pair {
             Some(pair) if whole && connection.position > 0 && !socket.destroyed() && !handle_is_gone(socket) => {
                 let most = connection.position.min(40);
@@ -535,9 +549,18 @@ fn extra_listener(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}: another listener, {event}, once: {once}"));
     let shared = storm.clone();
     let probe = Probe { storm: storm.clone(), index };
+    let in_front = Rc::new(Cell::new(false));
+    let front = in_front.clone();
+    let finishes = event == 4 || event == 5 && storm.model.borrow().sockets[index].witness.is_none();
     let action = move || {
         let _ = &probe;
         shared.called("a listener");
+        if finishes && front.get() {
+            // It may connect the socket anew, before the listener that checks hears of it.
+            let mut model = shared.model.borrow_mut();
+            let number = model.finishing(index);
+            model.connections[number].finishing = true;
+        }
         react(&shared, Some(index));
     };
     // A `data` listener begins the flow, and is a consumer: only where one is that checks.
@@ -562,6 +585,7 @@ fn extra_listener(storm: &Shared, index: usize) {
     storm.model.borrow_mut().sockets[index].extras.push(listener);
     if storm.once_in(6) {
         storm.trace(|| format!("socket {index}.prepend()"));
+        in_front.set(true);
         storm.silently("prepend", || socket.prepend(listener));
         storm.model.borrow_mut().sockets[index].prepended = true;
     }

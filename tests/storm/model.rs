@@ -35,7 +35,8 @@ pub struct Connection {
     pub end_called: bool,
     pub ended: bool,
     pub finished: bool,
-    /// A callback of `end` was called with success: `finish` follows in the same breath, whatever it does.
+    /// `finish` has begun, with a callback of `end` that was called with success, or with a listener in front of the one
+    /// that checks: that one hears of it in the same breath, whatever they do.
     pub finishing: bool,
     pub failed: bool,
     /// The error of a write before it may still come, although nothing of it is left.
@@ -49,6 +50,13 @@ pub struct Connection {
     pub read_when_destroyed: Option<u64>,
     /// Everything that `write` accepted.
     pub written: Vec<u8>,
+    /// Where each of those writes begins.
+    pub pieces: Vec<usize>,
+    /// It was seen with an error before it was destroyed: a write has failed. What is corked behind it, or written while its
+    /// callback is called, still goes out with an `uncork` or an `end`, as in Node, and what failed is missing in front.
+    pub broken: bool,
+    /// What is missing so of what this end got.
+    pub missing: usize,
     /// Where the next byte that a consumer gets stands in what the peer wrote.
     pub position: usize,
     /// A time without a consumer may have lost bytes since (F25, F27).
@@ -322,7 +330,13 @@ impl Model {
     }
 
     /// Whether `bytes` are what `pair` wrote at `position`.
-    fn compare(&self, current: usize, pair: usize, position: usize, bytes: &[u8]) -> Result<(), Violation> {
+    fn compare(&mut self, current: usize, pair: usize, position: usize, bytes: &[u8]) -> Result<(), Violation> {
+        let missing = self.connections[current].missing;
+        let position = position + missing;
+        if let Some(more) = self.connections[pair].missing_at(position, bytes) {
+            self.connections[current].missing += more;
+            return Ok(());
+        }
         let written = &self.connections[pair].written;
         match written.get(position..position + bytes.len()) {
             Some(expected) if expected == bytes => Ok(()),
@@ -341,6 +355,12 @@ impl Model {
                 written.len()
             )),
         }
+    }
+
+    /// Notes what is seen of a socket whose write has failed, and which is not destroyed yet.
+    pub fn notice_failure(&mut self, socket: usize) {
+        let SocketModel { handle, current, .. } = self.sockets[socket];
+        self.connections[current].broken |= !handle.destroyed() && handle.errored().is_some();
     }
 
     /// Unix sockets have no addresses: the other end is the one whose bytes came.
@@ -363,9 +383,7 @@ impl Model {
                         other.accepted_by.is_some() && (other.accepted_by == wanted || connection.doubtful)
                     }
                 }
-                && connection.unmatched.iter().all(|(position, bytes)| {
-                    other.written.get(*position..position + bytes.len()) == Some(bytes.as_slice())
-                })
+                && connection.unmatched.iter().all(|(position, bytes)| other.has_written(*position, bytes))
         };
         let mut candidates = (0..self.connections.len()).filter(|other| fits(&self.connections[*other]));
         let Some(first) = candidates.next() else {
@@ -385,6 +403,7 @@ impl Model {
 
     /// What pipes wrote to `socket` since it was looked at last: `bytes_written` tells how much of it was accepted.
     pub fn settle(&mut self, socket: usize) -> Result<(), Violation> {
+        self.notice_failure(socket);
         let model = &mut self.sockets[socket];
         let connection = &mut self.connections[model.current];
         let accepted = model.handle.bytes_written() as usize;
@@ -418,7 +437,7 @@ impl Model {
             let taken = chosen & (1 << index) != 0;
             index += 1;
             if taken {
-                connection.written.extend_from_slice(piece);
+                connection.add(piece);
             }
             !taken
         });
@@ -468,7 +487,7 @@ impl Model {
         model.superseded.iter().find(fits).filter(|_| anew).copied().unwrap_or(model.current)
     }
 
-    /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.
+    /// The connection whose `finish` this is: what comes before it in the same breath may have connected the socket anew.
     pub fn finishing(&self, socket: usize) -> usize {
         let fits =
             |connection: &Connection| connection.socket == socket && connection.finishing && !connection.finished;
@@ -485,6 +504,15 @@ impl Model {
             told == had_error
         };
         model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
+    /// Whether the other end of this connection may have ended, and its end may be here, and not be told yet.
+    pub fn peer_may_end(&self, number: usize) -> bool {
+        let connection = &self.connections[number];
+        let over = |pair: &Connection| {
+            pair.end_called || pair.finished || pair.failed || self.sockets[pair.socket].handle.destroyed()
+        };
+        !connection.ended && connection.pair.is_none_or(|pair| over(&self.connections[pair]))
     }
 
     /// Whether its connection is to a path.
@@ -506,6 +534,33 @@ impl Model {
     }
 }
 
+impl Connection {
+    /// A write was accepted.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.pieces.push(self.written.len());
+        self.written.extend_from_slice(piece);
+    }
+
+    fn has_written(&self, position: usize, bytes: &[u8]) -> bool {
+        position.checked_add(bytes.len()).and_then(|end| self.written.get(position..end)) == Some(bytes)
+    }
+
+    /// How much is missing within `bytes`, which were to be those at `position`: mostly nothing. After a failure the rest of
+    /// them may be from the start of a later write.
+    fn missing_at(&self, position: usize, bytes: &[u8]) -> Option<usize> {
+        if self.has_written(position, bytes) {
+            return Some(0);
+        }
+        let written = self.written.get(position..).filter(|_| self.broken)?;
+        let same = written.iter().zip(bytes).take_while(|(written, got)| written == got).count();
+        let places = (0..=same).rev().flat_map(|same| self.pieces.iter().map(move |piece| (same, *piece)));
+        let later = places.filter(|(same, piece)| *piece > position + same);
+        later
+            .map(|(same, piece)| (same, piece, &bytes[same..]))
+            .find_map(|(same, piece, rest)| self.has_written(piece, rest).then(|| piece - position - same))
+    }
+}
+
 impl SocketModel {
     /// Within an emission of `data` another one would reach those that check in an order that they cannot tell.
     pub fn is_intricate(&self) -> bool {
@@ -518,7 +573,7 @@ impl SocketModel {
     }
 
     /// Checks the idle timeout, between turns: it comes, once, when nothing happens (T3).
-    pub fn check_idle(&mut self, now: Duration) -> Result<(), Violation> {
+    pub fn check_idle(&mut self, now: Duration, peer_may_end: bool) -> Result<(), Violation> {
         let seen = self.seen();
         let Some(idle) = &mut self.idle else { return Ok(()) };
         if seen != idle.seen || self.handle.writable_length() > 0 || self.handle.destroyed() {
@@ -526,7 +581,9 @@ impl SocketModel {
             idle.seen = seen;
             idle.since = now;
         }
-        if idle.told.is_none() && now > idle.since + idle.timeout + TURN {
+        // That the peer has ended is activity once, which is not to be seen before what came in front of it is consumed.
+        let longest = if peer_may_end { idle.timeout * 2 } else { idle.timeout };
+        if idle.told.is_none() && now > idle.since + longest + TURN {
             return Err(format!("no timeout after {:?}, {:?} were set", now - idle.since, idle.timeout));
         }
         Ok(())

@@ -203,8 +203,9 @@ fn check(storm: &Shared, cut: bool) {
         storm.require(queued <= written, || format!("socket {index} queues {queued} bytes of {written}"));
     }
     let now = storm.now();
-    for (index, socket) in model.sockets.iter_mut().enumerate() {
-        let idle = socket.check_idle(now);
+    for index in 0..model.sockets.len() {
+        let peer_may_end = model.peer_may_end(model.sockets[index].current);
+        let idle = model.sockets[index].check_idle(now, peer_may_end);
         storm.require(cut || idle.is_ok(), || format!("socket {index}: {}", idle.unwrap_err()));
     }
     for (index, timer) in storm.times.borrow().iter().enumerate() {

@@ -50,19 +50,22 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
     let shared = storm.clone();
     socket.on_unpipe(move |told, source| {
         shared.called("a listener");
-        let mut model = shared.model.borrow_mut();
-        let destination = model.sockets.iter().position(|socket| socket.handle == told);
-        let source = model.sockets.iter_mut().find(|socket| socket.handle == source);
-        if let (Some(source), Some(destination)) = (source, destination) {
+        let position = |handle| shared.model.borrow().sockets.iter().position(|socket| socket.handle == handle);
+        let (source, destination) = (position(source), position(told));
+        if let Some(source) = source {
             // A source that waited for this one's `drain` flows again, whoever paused it meanwhile.
+            let source = &mut shared.model.borrow_mut().sockets[source];
             source.paused = false;
             source.resumes = true;
-            if let Some(at) = source.pipes.iter().position(|pipe| *pipe == destination) {
-                source.pipes.remove(at);
+        }
+        commands::react(&shared, Some(index));
+        // What takes the pipe's own listener away listens to `unpipe` behind this one: until then the pipe writes on.
+        if let (Some(source), Some(destination)) = (source, destination) {
+            let pipes = &mut shared.model.borrow_mut().sockets[source].pipes;
+            if let Some(at) = pipes.iter().position(|pipe| *pipe == destination) {
+                pipes.remove(at);
             }
         }
-        drop(model);
-        commands::react(&shared, Some(index));
     });
     let shared = storm.clone();
     socket.on_connection_attempt(move |_, _| {
