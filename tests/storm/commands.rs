@@ -9,7 +9,7 @@ use std::time::Duration;
 use halfclose::net::{AbortController, Encoding, PipeOptions, Socket, SocketEvent};
 use halfclose::{Error, next_tick, set_immediate, set_interval, set_timeout};
 
-use crate::model::{Idle, handle_is_gone};
+use crate::model::{COMMANDED, Idle, handle_is_gone};
 use crate::servers;
 use crate::storm::{ImmediateModel, Planned, Shared, TimerModel};
 use crate::witness;
@@ -310,7 +310,7 @@ fn destroy(storm: &Shared, index: usize) {
     let form = storm.below(3);
     storm.trace(|| format!("socket {index}.destroy(), form {form}"));
     note_destruction(storm, index, form > 0);
-    storm.silently("destroy", || if form > 0 { socket.destroy_with("a storm") } else { socket.destroy() });
+    storm.silently("destroy", || if form > 0 { socket.destroy_with(COMMANDED) } else { socket.destroy() });
     storm.require(socket.destroyed() && socket.closed(), || format!("socket {index} is not destroyed (L30)"));
 }
 

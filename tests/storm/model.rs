@@ -36,8 +36,8 @@ pub struct Connection {
     /// A callback of `end` was called with success: `finish` follows in the same breath, whatever it does.
     pub finishing: bool,
     pub failed: bool,
-    /// The error of a write before it may still come, although nothing of it is left.
-    pub stray_error: bool,
+    /// What it was destroyed with, as far as that was to be seen when it was superseded: its `error` may still be owed.
+    pub errored: Option<String>,
     /// A reset could not be made: that is told as an error, but it closes as if there had been none.
     pub reset_refused: bool,
     pub closed: bool,
@@ -115,6 +115,13 @@ pub struct Idle {
     pub told: Option<Seen>,
 }
 
+/// How a socket was just before it was told to connect, which resets it.
+pub struct Before {
+    pub destroyed: bool,
+    /// The message of what it failed with.
+    pub errored: Option<String>,
+}
+
 pub struct ServerModel {
     pub handle: Server,
     pub path: Option<std::path::PathBuf>,
@@ -180,16 +187,19 @@ impl Model {
         socket
     }
 
-    /// A connection attempt began: `destroyed` is whether the socket was destroyed before the call.
-    pub fn attempt(&mut self, socket: usize, unix: bool, wanted: Option<usize>, destroyed: bool) {
+    /// A connection attempt began: `before` is how the socket was before the call.
+    pub fn attempt(&mut self, socket: usize, unix: bool, wanted: Option<usize>, before: Before) {
+        let Before { destroyed, errored } = before;
         let old = self.sockets[socket].current;
         let fresh = !self.connections[old].attempted && !destroyed;
         if destroyed && !self.connections[old].closed {
             self.sockets[socket].superseded.push(old);
+            // A command to destroy it says more than what it failed with, which may have been a write before that.
+            let commanded = self.connections[old].destroyed_with_error == Some(true);
+            self.connections[old].errored = if commanded { Some(COMMANDED.into()) } else { errored };
         }
         let gap = self.sockets[socket].witness.is_none() && !self.sockets[socket].own_buffer;
         let piped_into = self.connections[old].piped_into;
-        let stray_error = !self.connections[old].attempted;
         if fresh {
             // What was written before is refused, and not part of what is sent.
             self.connections[old].end_called = false;
@@ -200,8 +210,7 @@ impl Model {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
         }
-        let own =
-            Connection { socket, unix, wanted, attempted: true, gap, piped_into, stray_error, ..Connection::default() };
+        let own = Connection { socket, unix, wanted, attempted: true, gap, piped_into, ..Connection::default() };
         self.connections.push(own);
     }
 
@@ -413,19 +422,26 @@ impl Model {
         Ok(())
     }
 
-    /// The connection that an `error` with this message belongs to: one that was superseded, unless the present one says that
-    /// it failed with it.
+    /// The connection that an `error` with this message belongs to: what connections were destroyed with is told in the order
+    /// in which they were destroyed. A failed write is what a socket says it failed with even if something else destroys it, so
+    /// one whose message is another comes last.
     pub fn failing(&self, socket: usize, message: &str) -> usize {
         let model = &self.sockets[socket];
-        let own = model.handle.errored();
-        if !self.connections[model.current].failed && own.is_some_and(|own| own.message() == message) {
+        let owes = |number: &&usize| {
+            let connection = &self.connections[**number];
+            let over = connection.failed || connection.closed || connection.destroyed_with_error == Some(false);
+            !over && connection.errored.is_some()
+        };
+        let superseded = || model.superseded.iter().filter(owes);
+        let same = superseded().find(|number| self.connections[**number].errored.as_deref() == Some(message));
+        if let Some(same) = same {
+            return *same;
+        }
+        let own = model.handle.errored().is_some_and(|own| own.message() == message);
+        if own && !self.connections[model.current].failed {
             return model.current;
         }
-        let open = |connection: &&usize| {
-            let connection = &self.connections[**connection];
-            !connection.failed && !connection.closed && connection.destroyed_with_error != Some(false)
-        };
-        model.superseded.iter().find(open).copied().unwrap_or(model.current)
+        superseded().next().copied().unwrap_or(model.current)
     }
 
     /// Looks at the socket after something was done with it.
@@ -520,6 +536,9 @@ impl SocketModel {
         Ok(())
     }
 }
+
+/// What commands destroy with.
+pub const COMMANDED: &str = "a storm";
 
 /// What is due is done within a turn, which lasts no longer than this unless it is cut short.
 pub const TURN: Duration = Duration::from_millis(100);

@@ -378,10 +378,6 @@ impl Storm {
         let handle = model.sockets[index].handle;
         let is_current = model.sockets[index].current == number;
         let connection = &mut model.connections[number];
-        if is_current && connection.stray_error && !handle.destroyed() {
-            connection.stray_error = false;
-            return;
-        }
         self.require(!connection.failed, || format!("socket {index}: a second error: {error}"));
         self.require(!connection.closed, || format!("socket {index}: an error after close: {error}"));
         self.require(connection.destroyed_with_error != Some(false), || {
