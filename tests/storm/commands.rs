@@ -346,9 +346,8 @@ fn pause(storm: &Shared, index: usize) {
     storm.aloud(|| socket.pause());
     let mut model = storm.model.borrow_mut();
     let own = &mut model.sockets[index];
-    // With a buffer of its own, a `resume` of the same turn still begins to read in its tick, and one from
-    // before it is connected begins when it is, as in Node.
-    own.paused = socket.is_paused() && !(own.own_buffer && (own.resumed || socket.pending())) && !own.resumes;
+    // With a buffer of its own, a `resume` of the same turn still begins to read in its tick, as in Node.
+    own.paused = socket.is_paused() && !(own.own_buffer && own.resumed) && !own.resumes;
 }
 
 pub fn resume(storm: &Shared, index: usize) {
@@ -358,6 +357,7 @@ pub fn resume(storm: &Shared, index: usize) {
         let mut model = storm.model.borrow_mut();
         model.sockets[index].paused = false;
         model.sockets[index].resumed = true;
+        model.sockets[index].reads_on_connect |= socket.pending();
     }
     storm.silently("resume", || socket.resume());
 }
@@ -379,6 +379,7 @@ fn read(storm: &Shared, index: usize) {
     let was = storm.model.borrow().sockets[index].paused;
     // `data` comes within the call, paused or not (F29).
     storm.model.borrow_mut().sockets[index].paused = false;
+    storm.model.borrow_mut().sockets[index].reads_on_connect |= socket.pending() && !socket.destroyed();
     let current = storm.model.borrow().sockets[index].current;
     let bytes = storm.aloud(|| match size {
         Some(size) => socket.read_exactly(size),

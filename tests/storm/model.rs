@@ -83,6 +83,9 @@ pub struct SocketModel {
     /// The last `readable` listener was taken away in this turn, which resumes in a tick, paused or not (F26).
     pub resumes: bool,
     pub own_buffer: bool,
+    /// It was told to read without a connection: with a buffer of its own it begins to with the next one, paused or not
+    /// (Node waits for `connect` once, and so also for that of a later attempt).
+    pub reads_on_connect: bool,
     pub retained: bool,
     /// Given up before it was ever connected.
     pub released: bool,
@@ -174,6 +177,7 @@ impl Model {
             reading: false,
             resumes: false,
             own_buffer: false,
+            reads_on_connect: false,
             retained: false,
             released: false,
             unit: 1,
@@ -205,6 +209,8 @@ impl Model {
             self.connections[old].end_called = false;
         }
         let current = self.connections.len();
+        // The tick of a `resume` of this turn is still to come.
+        self.sockets[socket].reads_on_connect |= self.sockets[socket].resumed;
         self.sockets[socket].current = current;
         if destroyed {
             // It is not armed again (T9).

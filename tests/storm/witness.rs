@@ -272,6 +272,9 @@ impl Storm {
                 must(!destroyed || lenient, "although destroyed (L33)");
                 must(!connection.failed, "after error");
                 connection.connected = true;
+                if std::mem::take(&mut socket.reads_on_connect) && socket.own_buffer {
+                    socket.paused = false;
+                }
                 model.client_connected(number);
             }
             SocketEvent::Ready => {
