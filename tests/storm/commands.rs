@@ -438,7 +438,10 @@ fn unshift(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}.unshift({})", piece.len()));
     let mut model = storm.model.borrow_mut();
     let current = model.sockets[index].current;
-    model.connections[current].position -= piece.len();
+    // One that has failed takes nothing back, as in Node, although what was read ahead still comes.
+    if socket.errored().is_none() {
+        model.connections[current].position -= piece.len();
+    }
     drop(model);
     storm.aloud(|| socket.unshift(piece));
 }
