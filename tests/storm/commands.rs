@@ -489,6 +489,7 @@ fn pipe(storm: &Shared, index: usize) {
     model.connections[current].piped_into = true;
     drop(model);
     storm.aloud(|| socket.pipe_with(destination, PipeOptions::new().end(ends)));
+    witness::watch_pipe(storm, destination);
 }
 
 fn unpipe(storm: &Shared, index: usize) {

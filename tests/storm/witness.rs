@@ -48,18 +48,13 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
         commands::react(&shared, Some(index));
     });
     let shared = storm.clone();
-    socket.on_unpipe(move |told, source| {
+    socket.on_unpipe(move |_, source| {
         shared.called("a listener");
         let mut model = shared.model.borrow_mut();
-        let destination = model.sockets.iter().position(|socket| socket.handle == told);
-        let source = model.sockets.iter_mut().find(|socket| socket.handle == source);
-        if let (Some(source), Some(destination)) = (source, destination) {
+        if let Some(source) = model.sockets.iter_mut().find(|socket| socket.handle == source) {
             // A source that waited for this one's `drain` flows again, whoever paused it meanwhile.
             source.paused = false;
             source.resumes = true;
-            if let Some(at) = source.pipes.iter().position(|pipe| *pipe == destination) {
-                source.pipes.remove(at);
-            }
         }
         drop(model);
         commands::react(&shared, Some(index));
@@ -94,6 +89,20 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
         commands::react(&shared, Some(index));
     });
     listen_for_errors(storm, index, socket);
+}
+
+/// A pipe was just made: it writes what comes until its own `unpipe` listener was told, and this one stands behind that.
+pub fn watch_pipe(storm: &Shared, destination: Socket) {
+    let shared = storm.clone();
+    destination.on_unpipe(move |told, source| {
+        shared.called("a listener");
+        let mut model = shared.model.borrow_mut();
+        let destination = model.sockets.iter().position(|socket| socket.handle == told);
+        let source = model.sockets.iter_mut().find(|socket| socket.handle == source);
+        if let (Some(source), Some(destination)) = (source, destination) {
+            source.pipes.retain(|pipe| *pipe != destination);
+        }
+    });
 }
 
 /// Adds the `error` listener that checks; without it the loop's hook does.
