@@ -24,6 +24,8 @@ pub struct Connection {
     pub pair: Option<usize>,
     /// `connect` was called, or it was accepted.
     pub attempted: bool,
+    /// When that was.
+    pub began: Duration,
     pub connected: bool,
     /// An attempt failed, or `connect` was called again while it was connecting (C40): it fails, but the kernel may take
     /// bytes until then.
@@ -123,6 +125,7 @@ pub struct Before {
     pub destroyed: bool,
     /// The message of what it failed with.
     pub errored: Option<String>,
+    pub now: Duration,
 }
 
 pub struct ServerModel {
@@ -150,7 +153,7 @@ pub struct Model {
 pub type Violation = String;
 
 /// Addresses as both ends tell them: a dual-stack server sees mapped ones (S34).
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub fn canonical(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V6(six) => six.to_ipv4_mapped().map_or(IpAddr::V6(six), IpAddr::V4),
         four => four,
@@ -193,7 +196,7 @@ impl Model {
 
     /// A connection attempt began: `before` is how the socket was before the call.
     pub fn attempt(&mut self, socket: usize, unix: bool, wanted: Option<usize>, before: Before) {
-        let Before { destroyed, errored } = before;
+        let Before { destroyed, errored, now } = before;
         let old = self.sockets[socket].current;
         let fresh = !self.connections[old].attempted && !destroyed;
         if destroyed && !self.connections[old].closed {
@@ -216,12 +219,21 @@ impl Model {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
         }
-        let own = Connection { socket, unix, wanted, attempted: true, gap, piped_into, ..Connection::default() };
+        let own = Connection {
+            socket,
+            unix,
+            wanted,
+            attempted: true,
+            began: now,
+            gap,
+            piped_into,
+            ..Connection::default()
+        };
         self.connections.push(own);
     }
 
     /// The server accepted a socket, which is `handle`.
-    pub fn accept(&mut self, server: usize, handle: Socket, unix: bool) -> Result<usize, Violation> {
+    pub fn accept(&mut self, server: usize, handle: Socket, unix: bool, now: Duration) -> Result<usize, Violation> {
         if let Some(known) = self.sockets.iter().position(|socket| socket.handle == handle) {
             return Err(format!("server {server} accepted a socket under the handle of socket {known}"));
         }
@@ -234,6 +246,7 @@ impl Model {
             connection.accepted_by = Some(server);
             connection.peer = peer;
             connection.attempted = true;
+            connection.began = now;
             connection.connected = true;
             connection.ready = true;
         }

@@ -2,6 +2,7 @@
 //!
 //! May touch: the public API. Invariant: a run ends, by the bounds on its turns, and leaves nothing behind.
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use halfclose::{EventLoop, Unhandled};
 use crate::commands;
 use crate::content::Content;
 use crate::heap;
-use crate::model::{TURN, handle_is_gone};
+use crate::model::{TURN, canonical, handle_is_gone};
 use crate::servers;
 use crate::storm::{Planned, Shared, Storm};
 use crate::witness;
@@ -247,7 +248,7 @@ impl Watch {
 fn end(storm: &Shared, event_loop: &mut EventLoop) {
     storm.calm.set(true);
     storm.trace(|| "calm".into());
-    storm.weather.borrow().clear();
+    storm.weather.borrow_mut().clear();
     for timer in storm.times.borrow_mut().iter_mut().filter(|timer| timer.repeats) {
         timer.handle.clear();
         timer.cleared = true;
@@ -271,10 +272,12 @@ fn end(storm: &Shared, event_loop: &mut EventLoop) {
     if !run_out(storm, event_loop) {
         return;
     }
-    let may_hang = storm.weather.borrow().may_hang;
-    for index in 0..storm.model.borrow().sockets.len() {
+    let mut hang = false;
+    for index in 0..sockets_of(storm) {
         let socket = storm.handle(index);
-        storm.require(may_hang || handle_is_gone(socket), || {
+        let excused = !handle_is_gone(socket) && may_hang(storm, index);
+        hang |= excused;
+        storm.require(excused || handle_is_gone(socket), || {
             format!(
                 "socket {index} does not come to its end: flowing {:?}, paused {}, ahead {}, queued {}, ended {}, {}{}",
                 socket.readable_flowing(),
@@ -288,13 +291,34 @@ fn end(storm: &Shared, event_loop: &mut EventLoop) {
         });
         release_for_good(storm, socket);
     }
-    storm.require(may_hang || !storm.stuck.get(), || "nothing is open, and the loop waits".into());
+    storm.require(hang || !storm.stuck.get(), || "nothing is open, and the loop waits".into());
     storm.stuck.set(false);
     if !run_out(storm, event_loop) {
         return;
     }
     storm.require(!storm.stuck.get(), || "everything was destroyed, and the loop waits".into());
     last_checks(storm, event_loop);
+}
+
+fn sockets_of(storm: &Shared) -> usize {
+    storm.model.borrow().sockets.len()
+}
+
+/// Whether this socket may wait for ever for an end that has gone: its connection was cut for good, or the other end went
+/// while the host was silent, and nobody sends a reset twice. Where both ends are there, they come to their end.
+fn may_hang(storm: &Shared, index: usize) -> bool {
+    let mut model = storm.model.borrow_mut();
+    let current = model.sockets[index].current;
+    model.match_addresses(current);
+    let (connection, handle) = (&model.connections[current], model.sockets[index].handle);
+    if connection.unix {
+        return false;
+    }
+    let weather = storm.weather.borrow();
+    let addresses = [handle.address(), handle.peer_addr()];
+    let silent = |address: &SocketAddr| weather.was_silent(canonical(*address).ip(), connection.began);
+    let alone = connection.pair.is_none_or(|pair| model.connections[pair].closed);
+    weather.may_cut || alone && addresses.iter().flatten().any(silent)
 }
 
 fn release_for_good(storm: &Shared, socket: Socket) {

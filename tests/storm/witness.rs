@@ -152,7 +152,7 @@ pub fn watch_server(storm: &Shared, index: usize, server: Server) {
         shared.called("a listener");
         let unix = shared.model.borrow().servers[index].path.is_some();
         shared.require(told == shared.model.borrow().servers[index].handle, || "another server's connection".into());
-        let accepted = shared.model.borrow_mut().accept(index, socket, unix);
+        let accepted = shared.model.borrow_mut().accept(index, socket, unix, shared.now());
         match accepted {
             Ok(accepted) => {
                 shared.trace(|| format!("server {index}: connection: socket {accepted}"));
