@@ -10,7 +10,7 @@ use std::time::Duration;
 use halfclose::net::{AbortController, Encoding, PipeOptions, Socket, SocketEvent};
 use halfclose::{Error, next_tick, set_immediate, set_interval, set_timeout};
 
-use crate::model::{Idle, handle_is_gone};
+use crate::model::{COMMANDED, Idle, handle_is_gone};
 use crate::servers;
 use crate::storm::{ImmediateModel, Planned, Shared, TimerModel};
 use crate::witness;
@@ -319,7 +319,7 @@ fn destroy(storm: &Shared, index: usize) {
     let form = storm.below(3);
     storm.trace(|| format!("socket {index}.destroy(), form {form}"));
     note_destruction(storm, index, form > 0);
-    storm.silently("destroy", || if form > 0 { socket.destroy_with("a storm") } else { socket.destroy() });
+    storm.silently("destroy", || if form > 0 { socket.destroy_with(COMMANDED) } else { socket.destroy() });
     storm.require(socket.destroyed() && socket.closed(), || format!("socket {index} is not destroyed (L30)"));
 }
 
@@ -355,9 +355,8 @@ fn pause(storm: &Shared, index: usize) {
     storm.aloud(|| socket.pause());
     let mut model = storm.model.borrow_mut();
     let own = &mut model.sockets[index];
-    // With a buffer of its own, a `resume` of the same turn still begins to read in its tick, and one from
-    // before it is connected begins when it is, as in Node.
-    own.paused = socket.is_paused() && !(own.own_buffer && (own.resumed || socket.pending())) && !own.resumes;
+    // With a buffer of its own, a `resume` of the same turn still begins to read in its tick, as in Node.
+    own.paused = socket.is_paused() && !(own.own_buffer && own.resumed) && !own.resumes;
 }
 
 pub fn resume(storm: &Shared, index: usize) {
@@ -367,6 +366,7 @@ pub fn resume(storm: &Shared, index: usize) {
         let mut model = storm.model.borrow_mut();
         model.sockets[index].paused = false;
         model.sockets[index].resumed = true;
+        model.sockets[index].reads_on_connect |= socket.pending();
     }
     storm.silently("resume", || socket.resume());
 }
@@ -388,6 +388,7 @@ fn read(storm: &Shared, index: usize) {
     let was = storm.model.borrow().sockets[index].paused;
     // `data` comes within the call, paused or not (F29).
     storm.model.borrow_mut().sockets[index].paused = false;
+    storm.model.borrow_mut().sockets[index].reads_on_connect |= socket.pending() && !socket.destroyed();
     let current = storm.model.borrow().sockets[index].current;
     let bytes = storm.aloud(|| match size {
         Some(size) => socket.read_exactly(size),
@@ -451,7 +452,10 @@ fn unshift(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}.unshift({})", piece.len()));
     let mut model = storm.model.borrow_mut();
     let current = model.sockets[index].current;
-    model.connections[current].position -= piece.len();
+    // One that has failed takes nothing back, as in Node, although what was read ahead still comes.
+    if socket.errored().is_none() {
+        model.connections[current].position -= piece.len();
+    }
     drop(model);
     storm.aloud(|| socket.unshift(piece));
 }
@@ -499,6 +503,7 @@ fn pipe(storm: &Shared, index: usize) {
     model.connections[current].piped_into = true;
     drop(model);
     storm.aloud(|| socket.pipe_with(destination, PipeOptions::new().end(ends)));
+    witness::watch_pipe(storm, destination);
 }
 
 fn unpipe(storm: &Shared, index: usize) {

@@ -39,8 +39,8 @@ pub struct Connection {
     /// that checks: that one hears of it in the same breath, whatever they do.
     pub finishing: bool,
     pub failed: bool,
-    /// The error of a write before it may still come, although nothing of it is left.
-    pub stray_error: bool,
+    /// What it was destroyed with, as far as that was to be seen when it was superseded: its `error` may still be owed.
+    pub errored: Option<String>,
     /// A reset could not be made: that is told as an error, but it closes as if there had been none.
     pub reset_refused: bool,
     pub closed: bool,
@@ -93,6 +93,9 @@ pub struct SocketModel {
     /// The last `readable` listener was taken away in this turn, which resumes in a tick, paused or not (F26).
     pub resumes: bool,
     pub own_buffer: bool,
+    /// It was told to read without a connection: with a buffer of its own it begins to with the next one, paused or not
+    /// (Node waits for `connect` once, and so also for that of a later attempt).
+    pub reads_on_connect: bool,
     pub retained: bool,
     /// Given up before it was ever connected.
     pub released: bool,
@@ -123,6 +126,14 @@ pub struct Idle {
     pub since: Duration,
     /// It came since it was set, and this was so then.
     pub told: Option<Seen>,
+}
+
+/// How a socket was just before it was told to connect, which resets it.
+pub struct Before {
+    pub destroyed: bool,
+    /// The message of what it failed with.
+    pub errored: Option<String>,
+    pub now: Duration,
 }
 
 pub struct ServerModel {
@@ -177,6 +188,7 @@ impl Model {
             reading: false,
             resumes: false,
             own_buffer: false,
+            reads_on_connect: false,
             retained: false,
             released: false,
             unit: 1,
@@ -190,37 +202,33 @@ impl Model {
         socket
     }
 
-    /// A connection attempt began: `destroyed` is whether the socket was destroyed before the call.
-    pub fn attempt(&mut self, socket: usize, unix: bool, wanted: Option<usize>, destroyed: bool, now: Duration) {
+    /// A connection attempt began: `before` is how the socket was before the call.
+    pub fn attempt(&mut self, socket: usize, unix: bool, wanted: Option<usize>, before: Before) {
+        let Before { destroyed, errored, now } = before;
         let old = self.sockets[socket].current;
         let fresh = !self.connections[old].attempted && !destroyed;
         if destroyed && !self.connections[old].closed {
             self.sockets[socket].superseded.push(old);
+            // A command to destroy it says more than what it failed with, which may have been a write before that.
+            let commanded = self.connections[old].destroyed_with_error == Some(true);
+            self.connections[old].errored = if commanded { Some(COMMANDED.into()) } else { errored };
         }
         let gap = self.sockets[socket].witness.is_none() && !self.sockets[socket].own_buffer;
         let piped_into = self.connections[old].piped_into;
-        let stray_error = !self.connections[old].attempted;
         if fresh {
             // What was written before is refused, and not part of what is sent.
             self.connections[old].end_called = false;
         }
         let current = self.connections.len();
+        // The tick of a `resume` of this turn is still to come.
+        self.sockets[socket].reads_on_connect |= self.sockets[socket].resumed;
         self.sockets[socket].current = current;
         if destroyed {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
         }
-        let own = Connection {
-            socket,
-            unix,
-            wanted,
-            attempted: true,
-            began: now,
-            gap,
-            piped_into,
-            stray_error,
-            ..Connection::default()
-        };
+        let own =
+            Connection { socket, unix, wanted, attempted: true, began: now, gap, piped_into, ..Connection::default() };
         self.connections.push(own);
     }
 
@@ -444,19 +452,26 @@ impl Model {
         Ok(())
     }
 
-    /// The connection that an `error` with this message belongs to: one that was superseded, unless the present one says that
-    /// it failed with it.
+    /// The connection that an `error` with this message belongs to: what connections were destroyed with is told in the order
+    /// in which they were destroyed. A failed write is what a socket says it failed with even if something else destroys it, so
+    /// one whose message is another comes last.
     pub fn failing(&self, socket: usize, message: &str) -> usize {
         let model = &self.sockets[socket];
-        let own = model.handle.errored();
-        if !self.connections[model.current].failed && own.is_some_and(|own| own.message() == message) {
+        let owes = |number: &&usize| {
+            let connection = &self.connections[**number];
+            let over = connection.failed || connection.closed || connection.destroyed_with_error == Some(false);
+            !over && connection.errored.is_some()
+        };
+        let superseded = || model.superseded.iter().filter(owes);
+        let same = superseded().find(|number| self.connections[**number].errored.as_deref() == Some(message));
+        if let Some(same) = same {
+            return *same;
+        }
+        let own = model.handle.errored().is_some_and(|own| own.message() == message);
+        if own && !self.connections[model.current].failed {
             return model.current;
         }
-        let open = |connection: &&usize| {
-            let connection = &self.connections[**connection];
-            !connection.failed && !connection.closed && connection.destroyed_with_error != Some(false)
-        };
-        model.superseded.iter().find(open).copied().unwrap_or(model.current)
+        superseded().next().copied().unwrap_or(model.current)
     }
 
     /// Looks at the socket after something was done with it.
@@ -589,6 +604,9 @@ impl SocketModel {
         Ok(())
     }
 }
+
+/// What commands destroy with.
+pub const COMMANDED: &str = "a storm";
 
 /// What is due is done within a turn, which lasts no longer than this unless it is cut short.
 pub const TURN: Duration = Duration::from_millis(100);

@@ -48,24 +48,16 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
         commands::react(&shared, Some(index));
     });
     let shared = storm.clone();
-    socket.on_unpipe(move |told, source| {
+    socket.on_unpipe(move |_, source| {
         shared.called("a listener");
-        let position = |handle| shared.model.borrow().sockets.iter().position(|socket| socket.handle == handle);
-        let (source, destination) = (position(source), position(told));
-        if let Some(source) = source {
+        let mut model = shared.model.borrow_mut();
+        if let Some(source) = model.sockets.iter_mut().find(|socket| socket.handle == source) {
             // A source that waited for this one's `drain` flows again, whoever paused it meanwhile.
-            let source = &mut shared.model.borrow_mut().sockets[source];
             source.paused = false;
             source.resumes = true;
         }
+        drop(model);
         commands::react(&shared, Some(index));
-        // What takes the pipe's own listener away listens to `unpipe` behind this one: until then the pipe writes on.
-        if let (Some(source), Some(destination)) = (source, destination) {
-            let pipes = &mut shared.model.borrow_mut().sockets[source].pipes;
-            if let Some(at) = pipes.iter().position(|pipe| *pipe == destination) {
-                pipes.remove(at);
-            }
-        }
     });
     let shared = storm.clone();
     socket.on_connection_attempt(move |_, _| {
@@ -97,6 +89,20 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
         commands::react(&shared, Some(index));
     });
     listen_for_errors(storm, index, socket);
+}
+
+/// A pipe was just made: it writes what comes until its own `unpipe` listener was told, and this one stands behind that.
+pub fn watch_pipe(storm: &Shared, destination: Socket) {
+    let shared = storm.clone();
+    destination.on_unpipe(move |told, source| {
+        shared.called("a listener");
+        let mut model = shared.model.borrow_mut();
+        let destination = model.sockets.iter().position(|socket| socket.handle == told);
+        let source = model.sockets.iter_mut().find(|socket| socket.handle == source);
+        if let (Some(source), Some(destination)) = (source, destination) {
+            source.pipes.retain(|pipe| *pipe != destination);
+        }
+    });
 }
 
 /// Adds the `error` listener that checks; without it the loop's hook does.
@@ -275,6 +281,9 @@ impl Storm {
                 must(!destroyed || lenient, "although destroyed (L33)");
                 must(!connection.failed, "after error");
                 connection.connected = true;
+                if std::mem::take(&mut socket.reads_on_connect) && socket.own_buffer {
+                    socket.paused = false;
+                }
                 model.client_connected(number);
             }
             SocketEvent::Ready => {
@@ -381,10 +390,6 @@ impl Storm {
         let handle = model.sockets[index].handle;
         let is_current = model.sockets[index].current == number;
         let connection = &mut model.connections[number];
-        if is_current && connection.stray_error && !handle.destroyed() {
-            connection.stray_error = false;
-            return;
-        }
         self.require(!connection.failed, || format!("socket {index}: a second error: {error}"));
         self.require(!connection.closed, || format!("socket {index}: an error after close: {error}"));
         self.require(connection.destroyed_with_error != Some(false), || {
