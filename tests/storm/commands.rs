@@ -556,20 +556,25 @@ fn extra_listener(storm: &Shared, index: usize) {
     let probe = Probe { storm: storm.clone(), index };
     let in_front = Rc::new(Cell::new(false));
     let front = in_front.clone();
-    let finishes = event == 4 || event == 5 && storm.model.borrow().sockets[index].witness.is_none();
+    let consumed = storm.model.borrow().sockets[index].witness.is_some();
+    let plain = match event {
+        0 => Some(SocketEvent::Connect),
+        1 => Some(SocketEvent::End),
+        2 => None,
+        3 => Some(SocketEvent::Drain),
+        5 if consumed => None,
+        _ => Some(SocketEvent::Finish),
+    };
     let action = move || {
         let _ = &probe;
         shared.called("a listener");
-        if finishes && front.get() {
-            // It may connect the socket anew, before the listener that checks hears of it.
-            let mut model = shared.model.borrow_mut();
-            let number = model.finishing(index);
-            model.connections[number].finishing = true;
+        if let Some(event) = plain.filter(|_| front.get()) {
+            shared.model.borrow_mut().tell_soon(index, event);
         }
         react(&shared, Some(index));
     };
     // A `data` listener begins the flow, and is a consumer: only where one is that checks.
-    let data = event == 5 && storm.model.borrow().sockets[index].witness.is_some();
+    let data = event == 5 && consumed;
     let listener = storm.silently("on", || match (event, once) {
         (0, false) => socket.on_connect(move |_| action()),
         (0, true) => socket.once_connect(move |_| action()),

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use halfclose::net::{ListenerId, Server, Socket};
+use halfclose::net::{ListenerId, Server, Socket, SocketEvent};
 
 /// One connection of a socket, from its `connect` or accept to its close; or its time before the first one.
 #[derive(Default)]
@@ -35,8 +35,7 @@ pub struct Connection {
     pub end_called: bool,
     pub ended: bool,
     pub finished: bool,
-    /// `finish` has begun, with a callback of `end` that was called with success, or with a listener in front of the one
-    /// that checks: that one hears of it in the same breath, whatever they do.
+    /// A callback of `end` was called with success: `finish` follows in the same breath, whatever it does.
     pub finishing: bool,
     pub failed: bool,
     /// What it was destroyed with, as far as that was to be seen when it was superseded: its `error` may still be owed.
@@ -104,6 +103,8 @@ pub struct SocketModel {
     pub encoded: bool,
     /// A listener that acts stands in front of those that check.
     pub prepended: bool,
+    /// Events that listeners in front were told, and those that check not yet, with their connections.
+    pub begun: Vec<(SocketEvent, usize)>,
     /// Where its pipes lead to.
     pub pipes: Vec<usize>,
     /// What pipes were given to write here, until it is known what was accepted.
@@ -194,6 +195,7 @@ impl Model {
             unit: 1,
             encoded: false,
             prepended: false,
+            begun: Vec::new(),
             pipes: Vec::new(),
             piped: Vec::new(),
             activity: 0,
@@ -484,7 +486,7 @@ impl Model {
     }
 
     /// The connection whose `ready` this is: a `connect` listener that connects the socket anew comes before it (L39).
-    pub fn readying(&self, socket: usize) -> usize {
+    fn readying(&self, socket: usize) -> usize {
         let model = &self.sockets[socket];
         let fits =
             |connection: &&usize| self.connections[**connection].connected && !self.connections[**connection].ready;
@@ -492,7 +494,7 @@ impl Model {
     }
 
     /// The connection whose `connect` this is: a listener in front may have connected the socket anew already.
-    pub fn connecting(&self, socket: usize) -> usize {
+    fn connecting(&self, socket: usize) -> usize {
         let model = &self.sockets[socket];
         let fits = |number: &&usize| {
             let connection = &self.connections[**number];
@@ -502,8 +504,31 @@ impl Model {
         model.superseded.iter().find(fits).filter(|_| anew).copied().unwrap_or(model.current)
     }
 
-    /// The connection whose `finish` this is: what comes before it in the same breath may have connected the socket anew.
-    pub fn finishing(&self, socket: usize) -> usize {
+    /// A listener in front of the one that checks was called: it may connect the socket anew before that one hears of the
+    /// event, in the same breath.
+    pub fn tell_soon(&mut self, socket: usize, event: SocketEvent) {
+        if self.sockets[socket].begun.iter().all(|(begun, _)| *begun != event) {
+            let number = self.telling(socket, event);
+            self.sockets[socket].begun.push((event, number));
+        }
+    }
+
+    /// The connection that this event belongs to, which is told to the listener that checks.
+    pub fn telling(&mut self, socket: usize, event: SocketEvent) -> usize {
+        let begun = &mut self.sockets[socket].begun;
+        if let Some(at) = begun.iter().position(|(begun, _)| *begun == event) {
+            return begun.remove(at).1;
+        }
+        match event {
+            SocketEvent::Finish => self.finishing(socket),
+            SocketEvent::Ready => self.readying(socket),
+            SocketEvent::Connect => self.connecting(socket),
+            _ => self.sockets[socket].current,
+        }
+    }
+
+    /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.
+    fn finishing(&self, socket: usize) -> usize {
         let fits =
             |connection: &Connection| connection.socket == socket && connection.finishing && !connection.finished;
         self.connections.iter().position(fits).unwrap_or(self.sockets[socket].current)

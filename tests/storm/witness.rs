@@ -245,12 +245,7 @@ impl Storm {
                 }
             }
         }
-        let number = match event {
-            SocketEvent::Finish => model.finishing(index),
-            SocketEvent::Ready => model.readying(index),
-            SocketEvent::Connect => model.connecting(index),
-            _ => model.sockets[index].current,
-        };
+        let number = model.telling(index, event);
         let socket = &mut model.sockets[index];
         socket.activity += 1;
         let handle = socket.handle;
