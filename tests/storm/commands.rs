@@ -3,6 +3,7 @@
 //! May touch: the public API. Invariant: each command tells the model what it did, by what the call returned and by what
 //! was so before it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -540,13 +541,18 @@ fn extra_listener(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}: another listener, {event}, once: {once}"));
     let shared = storm.clone();
     let probe = Probe { storm: storm.clone(), index };
+    // A `data` listener begins the flow, and is a consumer: only where one is that checks.
+    let data = event == 5 && storm.model.borrow().sockets[index].witness.is_some();
+    let place = Rc::new(Cell::new(0));
+    let own_place = place.clone();
     let action = move || {
         let _ = &probe;
         shared.called("a listener");
+        if data {
+            shared.model.borrow_mut().sockets[index].note_pipes(own_place.get());
+        }
         react(&shared, Some(index));
     };
-    // A `data` listener begins the flow, and is a consumer: only where one is that checks.
-    let data = event == 5 && storm.model.borrow().sockets[index].witness.is_some();
     let listener = storm.silently("on", || match (event, once) {
         (0, false) => socket.on_connect(move |_| action()),
         (0, true) => socket.once_connect(move |_| action()),
@@ -568,7 +574,9 @@ fn extra_listener(storm: &Shared, index: usize) {
     if storm.once_in(6) {
         storm.trace(|| format!("socket {index}.prepend()"));
         storm.silently("prepend", || socket.prepend(listener));
-        storm.model.borrow_mut().sockets[index].prepended = true;
+        let mut model = storm.model.borrow_mut();
+        model.sockets[index].prepended = true;
+        place.set(model.sockets[index].next_place());
     }
 }
 

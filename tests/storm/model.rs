@@ -98,6 +98,12 @@ pub struct SocketModel {
     pub prepended: bool,
     /// Where its pipes lead to.
     pub pipes: Vec<usize>,
+    /// How many listeners were put in front, and which of them the one that checks `data` is; 0 when it never was.
+    places: usize,
+    pub witness_place: usize,
+    /// Where they led to when a `data` listener that stands in front of the one that checks was called: these are given the
+    /// chunk that is under way, even if that listener takes one away.
+    pub piping: Vec<usize>,
     /// What pipes were given to write here, until it is known what was accepted.
     pub piped: Vec<Vec<u8>>,
     /// How many times something was done with it, or it was told something.
@@ -187,6 +193,9 @@ impl Model {
             encoded: false,
             prepended: false,
             pipes: Vec::new(),
+            places: 0,
+            witness_place: 0,
+            piping: Vec::new(),
             piped: Vec::new(),
             activity: 0,
             idle: None,
@@ -219,16 +228,8 @@ impl Model {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
         }
-        let own = Connection {
-            socket,
-            unix,
-            wanted,
-            attempted: true,
-            began: now,
-            gap,
-            piped_into,
-            ..Connection::default()
-        };
+        let own =
+            Connection { socket, unix, wanted, attempted: true, began: now, gap, piped_into, ..Connection::default() };
         self.connections.push(own);
     }
 
@@ -533,6 +534,21 @@ impl SocketModel {
     /// Within an emission of `data` another one would reach those that check in an order that they cannot tell.
     pub fn is_intricate(&self) -> bool {
         self.prepended || !self.pipes.is_empty()
+    }
+
+    /// A `data` listener at this place is about to act: what it takes away is given the chunk that is under way, unless it
+    /// stands behind the one that checks, which knows of it.
+    pub fn note_pipes(&mut self, place: usize) {
+        if place > self.witness_place {
+            let more: Vec<usize> = self.pipes.iter().filter(|pipe| !self.piping.contains(pipe)).copied().collect();
+            self.piping.extend(more);
+        }
+    }
+
+    /// A listener was put in front of all others: the higher the place, the further in front.
+    pub fn next_place(&mut self) -> usize {
+        self.places += 1;
+        self.places
     }
 
     pub fn seen(&self) -> Seen {

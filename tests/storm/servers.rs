@@ -207,8 +207,11 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
     }
     let socket = storm.handle(index);
     let (connecting, stale) = (socket.connecting(), handle_is_gone(socket));
-    let before =
-        Before { destroyed: socket.destroyed(), errored: socket.errored().map(|error| error.message().to_owned()) };
+    let before = Before {
+        destroyed: socket.destroyed(),
+        errored: socket.errored().map(|error| error.message().to_owned()),
+        now: storm.now(),
+    };
     let open = !socket.pending();
     let settled = storm.model.borrow_mut().settle(index);
     storm.check(settled);
