@@ -339,6 +339,11 @@ fn reset(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}.reset_and_destroy()"));
     let settled = storm.model.borrow_mut().settle(index);
     storm.check(settled);
+    {
+        let mut model = storm.model.borrow_mut();
+        let current = model.sockets[index].current;
+        model.connections[current].reset_called = true;
+    }
     let result = storm.aloud(|| socket.reset_and_destroy());
     if let Err(error) = result {
         let unix = {
@@ -554,27 +559,29 @@ fn extra_listener(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}: another listener, {event}, once: {once}"));
     let shared = storm.clone();
     let probe = Probe { storm: storm.clone(), index };
-    let in_front = Rc::new(Cell::new(false));
-    let front = in_front.clone();
-    let consumed = storm.model.borrow().sockets[index].witness.is_some();
+    // A `data` listener begins the flow, and is a consumer: only where one is that checks.
+    let data = event == 5 && storm.model.borrow().sockets[index].witness.is_some();
     let plain = match event {
         0 => Some(SocketEvent::Connect),
         1 => Some(SocketEvent::End),
         2 => None,
         3 => Some(SocketEvent::Drain),
-        5 if consumed => None,
+        5 if data => None,
         _ => Some(SocketEvent::Finish),
     };
+    let place = Rc::new(Cell::new(0));
+    let own_place = place.clone();
     let action = move || {
         let _ = &probe;
         shared.called("a listener");
-        if let Some(event) = plain.filter(|_| front.get()) {
+        if data {
+            shared.model.borrow_mut().sockets[index].note_pipes(own_place.get());
+        }
+        if let Some(event) = plain.filter(|_| own_place.get() > 0) {
             shared.model.borrow_mut().tell_soon(index, event);
         }
         react(&shared, Some(index));
     };
-    // A `data` listener begins the flow, and is a consumer: only where one is that checks.
-    let data = event == 5 && consumed;
     let listener = storm.silently("on", || match (event, once) {
         (0, false) => socket.on_connect(move |_| action()),
         (0, true) => socket.once_connect(move |_| action()),
@@ -595,9 +602,10 @@ fn extra_listener(storm: &Shared, index: usize) {
     storm.model.borrow_mut().sockets[index].extras.push(listener);
     if storm.once_in(6) {
         storm.trace(|| format!("socket {index}.prepend()"));
-        in_front.set(true);
         storm.silently("prepend", || socket.prepend(listener));
-        storm.model.borrow_mut().sockets[index].prepended = true;
+        let mut model = storm.model.borrow_mut();
+        model.sockets[index].prepended = true;
+        place.set(model.sockets[index].next_place());
     }
 }
 

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use halfclose::Error;
 use halfclose::net::{ListenerId, Server, Socket, SocketEvent};
 
 /// One connection of a socket, from its `connect` or accept to its close; or its time before the first one.
@@ -40,6 +41,8 @@ pub struct Connection {
     pub failed: bool,
     /// What it was destroyed with, as far as that was to be seen when it was superseded: its `error` may still be owed.
     pub errored: Option<String>,
+    /// `reset_and_destroy` was called.
+    pub reset_called: bool,
     /// A reset could not be made: that is told as an error, but it closes as if there had been none.
     pub reset_refused: bool,
     pub closed: bool,
@@ -107,6 +110,12 @@ pub struct SocketModel {
     pub begun: Vec<(SocketEvent, usize)>,
     /// Where its pipes lead to.
     pub pipes: Vec<usize>,
+    /// How many listeners were put in front, and which of them the one that checks `data` is; 0 when it never was.
+    places: usize,
+    pub witness_place: usize,
+    /// Where they led to when a `data` listener that stands in front of the one that checks was called: these are given the
+    /// chunk that is under way, even if that listener takes one away.
+    pub piping: Vec<usize>,
     /// What pipes were given to write here, until it is known what was accepted.
     pub piped: Vec<Vec<u8>>,
     /// How many times something was done with it, or it was told something.
@@ -197,6 +206,9 @@ impl Model {
             prepended: false,
             begun: Vec::new(),
             pipes: Vec::new(),
+            places: 0,
+            witness_place: 0,
+            piping: Vec::new(),
             piped: Vec::new(),
             activity: 0,
             idle: None,
@@ -457,8 +469,17 @@ impl Model {
     /// The connection that an `error` with this message belongs to: what connections were destroyed with is told in the order
     /// in which they were destroyed. A failed write is what a socket says it failed with even if something else destroys it, so
     /// one whose message is another comes last.
-    pub fn failing(&self, socket: usize, message: &str) -> usize {
+    pub fn failing(&self, socket: usize, error: &Error) -> usize {
         let model = &self.sockets[socket];
+        let message = error.message();
+        if error.syscall() == Some("reset") {
+            // Told when the reset is tried, and no connection is destroyed with it.
+            let tried = |number: &&usize| {
+                let connection = &self.connections[**number];
+                connection.reset_called && !connection.failed && !connection.closed
+            };
+            return model.superseded.iter().find(tried).copied().unwrap_or(model.current);
+        }
         let owes = |number: &&usize| {
             let connection = &self.connections[**number];
             let over = connection.failed || connection.closed || connection.destroyed_with_error == Some(false);
@@ -605,6 +626,21 @@ impl SocketModel {
     /// Within an emission of `data` another one would reach those that check in an order that they cannot tell.
     pub fn is_intricate(&self) -> bool {
         self.prepended || !self.pipes.is_empty()
+    }
+
+    /// A `data` listener at this place is about to act: what it takes away is given the chunk that is under way, unless it
+    /// stands behind the one that checks, which knows of it.
+    pub fn note_pipes(&mut self, place: usize) {
+        if place > self.witness_place {
+            let more: Vec<usize> = self.pipes.iter().filter(|pipe| !self.piping.contains(pipe)).copied().collect();
+            self.piping.extend(more);
+        }
+    }
+
+    /// A listener was put in front of all others: the higher the place, the further in front.
+    pub fn next_place(&mut self) -> usize {
+        self.places += 1;
+        self.places
     }
 
     pub fn seen(&self) -> Seen {

@@ -167,6 +167,7 @@ fn check(storm: &Shared, cut: bool) {
         storm.check(settled);
         if !cut {
             model.sockets[index].piped.clear();
+            model.sockets[index].piping.clear();
         }
         model.sockets[index].reading = false;
         if !cut {

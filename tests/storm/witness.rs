@@ -142,6 +142,7 @@ pub fn consume(storm: &Shared, index: usize, socket: Socket) {
     });
     let mut model = storm.model.borrow_mut();
     model.sockets[index].witness = Some(listener);
+    model.sockets[index].witness_place = if others { model.sockets[index].next_place() } else { 0 };
     model.sockets[index].extras.push(actor);
 }
 
@@ -346,8 +347,10 @@ impl Storm {
     pub fn got(&self, index: usize, told: Socket, bytes: &[u8]) {
         self.trace(|| format!("socket {index}: data {}", bytes.len()));
         let mut model = self.model.borrow_mut();
+        model.sockets[index].note_pipes(usize::MAX);
+        let destinations = std::mem::take(&mut model.sockets[index].piping);
         // What earlier chunks brought to the destinations of its pipes is decided by now.
-        for destination in model.sockets[index].pipes.clone() {
+        for &destination in &destinations {
             self.check(model.settle(destination));
         }
         model.sockets[index].activity += 1;
@@ -370,7 +373,7 @@ impl Storm {
         self.require(!paused || lenient, || format!("data of socket {index}, which is paused (F23)"));
         self.require(!bytes.is_empty(), || format!("data of socket {index} without any"));
         self.check(model.received(index, bytes));
-        for destination in model.sockets[index].pipes.clone() {
+        for destination in destinations {
             model.sockets[destination].piped.push(bytes.to_vec());
         }
     }
@@ -380,7 +383,7 @@ impl Storm {
         self.trace(|| format!("socket {index}: error {error}"));
         let mut model = self.model.borrow_mut();
         self.check(model.settle(index));
-        let number = model.failing(index, error.message());
+        let number = model.failing(index, error);
         model.sockets[index].activity += 1;
         let handle = model.sockets[index].handle;
         let is_current = model.sockets[index].current == number;
