@@ -59,6 +59,8 @@ pub struct Connection {
     pub broken: bool,
     /// What is missing so of what this end got.
     pub missing: usize,
+    /// What was seen last of the way from the other end to this one, and since when, while something is awaited there.
+    pub flow: Option<(FlowSeen, Duration)>,
     /// Where the next byte that a consumer gets stands in what the peer wrote.
     pub position: usize,
     /// A time without a consumer may have lost bytes since (F25, F27).
@@ -125,6 +127,9 @@ pub struct SocketModel {
 
 /// What shows activity: what was told and commanded, bytes in, bytes out, and what waits to go out.
 pub type Seen = (u64, u64, u64, usize);
+
+/// Bytes written by the other end, those of them that wait there, bytes read, and whether the end was told.
+pub type FlowSeen = (usize, usize, u64, bool);
 
 /// An idle timeout that is set, and when something that may count as activity was seen last.
 pub struct Idle {
@@ -576,6 +581,36 @@ impl Model {
         !connection.ended && connection.pair.is_none_or(|pair| over(&self.connections[pair]))
     }
 
+    /// Whether bytes, or the end, from the other end to this one are awaited, and nothing was seen to move for so long.
+    pub fn is_stalled(&mut self, number: usize, now: Duration) -> bool {
+        let connection = &self.connections[number];
+        let Some(pair) = connection.pair else { return false };
+        let (sender, receiver) = (&self.sockets[self.connections[pair].socket], &self.sockets[connection.socket]);
+        let is_healthy = |socket: &SocketModel, number: usize| {
+            let gone = handle_is_gone(socket.handle) || socket.handle.destroyed() || socket.handle.errored().is_some();
+            socket.current == number && self.connections[number].connected && !gone
+        };
+        let (from, to) = (sender.handle, receiver.handle);
+        let reads = to.readable_flowing() == Some(true) && !to.is_paused() && !receiver.own_buffer;
+        let (written, waiting, read) = (self.connections[pair].written.len(), from.writable_length(), to.bytes_read());
+        let under_way =
+            waiting > 0 || (read as usize) < written || self.connections[pair].finished && !connection.ended;
+        let moves = !is_healthy(sender, pair)
+            || !is_healthy(receiver, number)
+            || !reads
+            || from.writable_corked() > 0
+            || !under_way;
+        let seen = (written, waiting, read, connection.ended);
+        let flow = &mut self.connections[number].flow;
+        match flow {
+            Some((last, since)) if !moves && *last == seen => now > *since + LONGEST_WAY,
+            _ => {
+                *flow = (!moves).then_some((seen, now));
+                false
+            }
+        }
+    }
+
     /// Whether its connection is to a path.
     pub fn is_unix(&self, socket: usize) -> bool {
         self.connections[self.sockets[socket].current].unix
@@ -652,6 +687,10 @@ impl SocketModel {
     pub fn check_idle(&mut self, now: Duration, peer_may_end: bool) -> Result<(), Violation> {
         let seen = self.seen();
         let Some(idle) = &mut self.idle else { return Ok(()) };
+        if idle.told.is_some_and(|told| told.1 != seen.1) {
+            // Input arms it again (T1).
+            idle.told = None;
+        }
         if seen != idle.seen || self.handle.writable_length() > 0 || self.handle.destroyed() {
             // With output under way progress of the kernel counts, which is not to be seen from here (T4).
             idle.seen = seen;
@@ -671,6 +710,10 @@ pub const COMMANDED: &str = "a storm";
 
 /// What is due is done within a turn, which lasts no longer than this unless it is cut short.
 pub const TURN: Duration = Duration::from_millis(100);
+
+/// What is on its way arrives, or is answered, within this time unless it was lost: much longer than the latency of any link,
+/// a delayed event and the wait for memory together.
+const LONGEST_WAY: Duration = Duration::from_secs(2);
 
 /// Counters of a freed handle are 0, so there is nothing to compare with.
 pub fn handle_is_gone(handle: Socket) -> bool {

@@ -209,6 +209,18 @@ fn check(storm: &Shared, cut: bool) {
         let idle = model.sockets[index].check_idle(now, peer_may_end);
         storm.require(cut || idle.is_ok(), || format!("socket {index}: {}", idle.unwrap_err()));
     }
+    for index in 0..model.connections.len() {
+        if model.is_stalled(index, now) && !cut && !storm.weather.borrow().may_lose() {
+            let in_flight = storm.weather.borrow().simulation.accounts().bytes_in_flight;
+            let connection = &model.connections[index];
+            storm.require(in_flight > 0, || {
+                format!(
+                    "socket {} reads, and does not get what the other end of connection {index} wrote: {:?}",
+                    connection.socket, connection.flow
+                )
+            });
+        }
+    }
     for (index, timer) in storm.times.borrow().iter().enumerate() {
         let waits = !timer.cleared && (timer.repeats || timer.fired == 0);
         storm.require(cut || !waits || now <= timer.armed + timer.delay + TURN, || {
