@@ -28,6 +28,8 @@ pub struct Connection {
     /// When that was.
     pub began: Duration,
     pub connected: bool,
+    /// There was no peer when `connect` was told, so it must have been reset already.
+    pub without_peer: bool,
     /// An attempt failed, or `connect` was called again while it was connecting (C40): it fails, but the kernel may take
     /// bytes until then.
     pub doubtful: bool,

@@ -185,6 +185,9 @@ fn check(storm: &Shared, cut: bool) {
         if gone || handle.destroyed() {
             continue;
         }
+        storm.require(!connection.without_peer || handle.peer_addr().is_none(), || {
+            format!("socket {index} was told that it is connected before it was")
+        });
         let (read, ahead) = (handle.bytes_read() as usize, handle.readable_length());
         if !cut && !connection.gap && connection.connected {
             let taken = connection.position + ahead / socket.unit;

@@ -277,6 +277,7 @@ impl Storm {
                 must(!destroyed || lenient, "although destroyed (L33)");
                 must(!connection.failed, "after error");
                 connection.connected = true;
+                connection.without_peer = number == socket.current && !connection.unix && handle.peer_addr().is_none();
                 if std::mem::take(&mut socket.reads_on_connect) && socket.own_buffer {
                     socket.paused = false;
                 }
@@ -393,6 +394,8 @@ impl Storm {
         self.require(connection.destroyed_with_error != Some(false), || {
             format!("socket {index}: an error after a destroy without one: {error}")
         });
+        let refused = error.code() == Some("ECONNREFUSED") && matches!(error.syscall(), Some("read" | "write"));
+        self.require(!refused, || format!("socket {index} was told that it is connected, and is refused: {error}"));
         // A reset that cannot be made tells its error within the call, before it destroys.
         let reset = error.syscall() == Some("reset");
         self.require(!is_current || handle.destroyed() || reset, || format!("socket {index} lives on after {error}"));
