@@ -57,7 +57,11 @@ pub fn act(storm: &Shared, index: Option<usize>) {
 
 /// One random command to this socket.
 pub fn on_socket(storm: &Shared, index: usize) {
-    storm.model.borrow_mut().sockets[index].activity += 1;
+    {
+        let mut model = storm.model.borrow_mut();
+        model.sockets[index].activity += 1;
+        model.notice_failure(index);
+    }
     let socket = storm.handle(index);
     match storm.below(40) {
         0..7 => write(storm, index),
@@ -232,7 +236,7 @@ fn accepted(storm: &Shared, index: usize, number: usize, piece: &[u8], before: u
         format!("socket {index}: {} bytes written, and bytes_written rose by {more} from {before} (F12)", piece.len())
     });
     if all {
-        storm.model.borrow_mut().connections[number].written.extend_from_slice(piece);
+        storm.model.borrow_mut().connections[number].add(piece);
     }
 }
 
@@ -287,6 +291,8 @@ fn end(storm: &Shared, index: usize) {
     let length = if form < 2 { 0 } else { length(storm) };
     let piece = storm.content.piece(number, position, length);
     let before = socket.bytes_written();
+    let may = socket.writable() && (socket.connecting() || !socket.pending());
+    let fills = may && length > 0 && socket.writable_length() + length >= socket.writable_high_water_mark();
     storm.trace(|| {
         format!("socket {index}.end({length}), form {form}, callback {:?}", told.as_ref().map(|told| told.0))
     });
@@ -300,9 +306,11 @@ fn end(storm: &Shared, index: usize) {
     let mut model = storm.model.borrow_mut();
     let connection = &mut model.connections[number];
     connection.end_called = true;
-    // A write that fails within the call leaves it not ended.
+    // A write that fails within the call leaves it not ended, and owing what the write owes.
     if socket.writable_ended() {
         connection.drain_owed = false;
+    } else if fills {
+        connection.drain_owed = true;
     }
 }
 
@@ -331,6 +339,11 @@ fn reset(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}.reset_and_destroy()"));
     let settled = storm.model.borrow_mut().settle(index);
     storm.check(settled);
+    {
+        let mut model = storm.model.borrow_mut();
+        let current = model.sockets[index].current;
+        model.connections[current].reset_called = true;
+    }
     let result = storm.aloud(|| socket.reset_and_destroy());
     if let Err(error) = result {
         let unix = {
@@ -421,7 +434,12 @@ fn unshift(storm: &Shared, index: usize) {
         let model = storm.model.borrow();
         let own = &model.sockets[index];
         let connection = &model.connections[own.current];
-        let whole = own.unit == 1 && !own.prepended && !connection.gap && !own.own_buffer && !socket.readable_ended();
+        let whole = own.unit == 1
+            && connection.missing == 0
+            && !own.prepended
+            && !connection.gap
+            && !own.own_buffer
+            && !socket.readable_ended();
         match connection.pair {
             Some(pair) if whole && connection.position > 0 && !socket.destroyed() && !handle_is_gone(socket) => {
                 let most = connection.position.min(40);
@@ -543,6 +561,14 @@ fn extra_listener(storm: &Shared, index: usize) {
     let probe = Probe { storm: storm.clone(), index };
     // A `data` listener begins the flow, and is a consumer: only where one is that checks.
     let data = event == 5 && storm.model.borrow().sockets[index].witness.is_some();
+    let plain = match event {
+        0 => Some(SocketEvent::Connect),
+        1 => Some(SocketEvent::End),
+        2 => None,
+        3 => Some(SocketEvent::Drain),
+        5 if data => None,
+        _ => Some(SocketEvent::Finish),
+    };
     let place = Rc::new(Cell::new(0));
     let own_place = place.clone();
     let action = move || {
@@ -550,6 +576,9 @@ fn extra_listener(storm: &Shared, index: usize) {
         shared.called("a listener");
         if data {
             shared.model.borrow_mut().sockets[index].note_pipes(own_place.get());
+        }
+        if let Some(event) = plain.filter(|_| own_place.get() > 0) {
+            shared.model.borrow_mut().tell_soon(index, event);
         }
         react(&shared, Some(index));
     };

@@ -7,7 +7,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use halfclose::net::{ListenerId, Server, Socket};
+use halfclose::Error;
+use halfclose::net::{ListenerId, Server, Socket, SocketEvent};
 
 /// One connection of a socket, from its `connect` or accept to its close; or its time before the first one.
 #[derive(Default)]
@@ -40,6 +41,8 @@ pub struct Connection {
     pub failed: bool,
     /// What it was destroyed with, as far as that was to be seen when it was superseded: its `error` may still be owed.
     pub errored: Option<String>,
+    /// `reset_and_destroy` was called.
+    pub reset_called: bool,
     /// A reset could not be made: that is told as an error, but it closes as if there had been none.
     pub reset_refused: bool,
     pub closed: bool,
@@ -49,6 +52,15 @@ pub struct Connection {
     pub read_when_destroyed: Option<u64>,
     /// Everything that `write` accepted.
     pub written: Vec<u8>,
+    /// Where each of those writes begins.
+    pub pieces: Vec<usize>,
+    /// It was seen with an error before it was destroyed: a write has failed. What is corked behind it, or written while its
+    /// callback is called, still goes out with an `uncork` or an `end`, as in Node, and what failed is missing in front.
+    pub broken: bool,
+    /// What is missing so of what this end got.
+    pub missing: usize,
+    /// What was seen last of the way from the other end to this one, and since when, while something is awaited there.
+    pub flow: Option<(FlowSeen, Duration)>,
     /// Where the next byte that a consumer gets stands in what the peer wrote.
     pub position: usize,
     /// A time without a consumer may have lost bytes since (F25, F27).
@@ -96,6 +108,8 @@ pub struct SocketModel {
     pub encoded: bool,
     /// A listener that acts stands in front of those that check.
     pub prepended: bool,
+    /// Events that listeners in front were told, and those that check not yet, with their connections.
+    pub begun: Vec<(SocketEvent, usize)>,
     /// Where its pipes lead to.
     pub pipes: Vec<usize>,
     /// How many listeners were put in front, and which of them the one that checks `data` is; 0 when it never was.
@@ -113,6 +127,9 @@ pub struct SocketModel {
 
 /// What shows activity: what was told and commanded, bytes in, bytes out, and what waits to go out.
 pub type Seen = (u64, u64, u64, usize);
+
+/// Bytes written by the other end, those of them that wait there, bytes read, and whether the end was told.
+pub type FlowSeen = (usize, usize, u64, bool);
 
 /// An idle timeout that is set, and when something that may count as activity was seen last.
 pub struct Idle {
@@ -192,6 +209,7 @@ impl Model {
             unit: 1,
             encoded: false,
             prepended: false,
+            begun: Vec::new(),
             pipes: Vec::new(),
             places: 0,
             witness_place: 0,
@@ -339,7 +357,13 @@ impl Model {
     }
 
     /// Whether `bytes` are what `pair` wrote at `position`.
-    fn compare(&self, current: usize, pair: usize, position: usize, bytes: &[u8]) -> Result<(), Violation> {
+    fn compare(&mut self, current: usize, pair: usize, position: usize, bytes: &[u8]) -> Result<(), Violation> {
+        let missing = self.connections[current].missing;
+        let position = position + missing;
+        if let Some(more) = self.connections[pair].missing_at(position, bytes) {
+            self.connections[current].missing += more;
+            return Ok(());
+        }
         let written = &self.connections[pair].written;
         match written.get(position..position + bytes.len()) {
             Some(expected) if expected == bytes => Ok(()),
@@ -358,6 +382,12 @@ impl Model {
                 written.len()
             )),
         }
+    }
+
+    /// Notes what is seen of a socket whose write has failed, and which is not destroyed yet.
+    pub fn notice_failure(&mut self, socket: usize) {
+        let SocketModel { handle, current, .. } = self.sockets[socket];
+        self.connections[current].broken |= !handle.destroyed() && handle.errored().is_some();
     }
 
     /// Unix sockets have no addresses: the other end is the one whose bytes came.
@@ -380,9 +410,7 @@ impl Model {
                         other.accepted_by.is_some() && (other.accepted_by == wanted || connection.doubtful)
                     }
                 }
-                && connection.unmatched.iter().all(|(position, bytes)| {
-                    other.written.get(*position..position + bytes.len()) == Some(bytes.as_slice())
-                })
+                && connection.unmatched.iter().all(|(position, bytes)| other.has_written(*position, bytes))
         };
         let mut candidates = (0..self.connections.len()).filter(|other| fits(&self.connections[*other]));
         let Some(first) = candidates.next() else {
@@ -402,6 +430,7 @@ impl Model {
 
     /// What pipes wrote to `socket` since it was looked at last: `bytes_written` tells how much of it was accepted.
     pub fn settle(&mut self, socket: usize) -> Result<(), Violation> {
+        self.notice_failure(socket);
         let model = &mut self.sockets[socket];
         let connection = &mut self.connections[model.current];
         let accepted = model.handle.bytes_written() as usize;
@@ -435,7 +464,7 @@ impl Model {
             let taken = chosen & (1 << index) != 0;
             index += 1;
             if taken {
-                connection.written.extend_from_slice(piece);
+                connection.add(piece);
             }
             !taken
         });
@@ -445,8 +474,17 @@ impl Model {
     /// The connection that an `error` with this message belongs to: what connections were destroyed with is told in the order
     /// in which they were destroyed. A failed write is what a socket says it failed with even if something else destroys it, so
     /// one whose message is another comes last.
-    pub fn failing(&self, socket: usize, message: &str) -> usize {
+    pub fn failing(&self, socket: usize, error: &Error) -> usize {
         let model = &self.sockets[socket];
+        let message = error.message();
+        if error.syscall() == Some("reset") {
+            // Told when the reset is tried, and no connection is destroyed with it.
+            let tried = |number: &&usize| {
+                let connection = &self.connections[**number];
+                connection.reset_called && !connection.failed && !connection.closed
+            };
+            return model.superseded.iter().find(tried).copied().unwrap_or(model.current);
+        }
         let owes = |number: &&usize| {
             let connection = &self.connections[**number];
             let over = connection.failed || connection.closed || connection.destroyed_with_error == Some(false);
@@ -474,7 +512,7 @@ impl Model {
     }
 
     /// The connection whose `ready` this is: a `connect` listener that connects the socket anew comes before it (L39).
-    pub fn readying(&self, socket: usize) -> usize {
+    fn readying(&self, socket: usize) -> usize {
         let model = &self.sockets[socket];
         let fits =
             |connection: &&usize| self.connections[**connection].connected && !self.connections[**connection].ready;
@@ -482,7 +520,7 @@ impl Model {
     }
 
     /// The connection whose `connect` this is: a listener in front may have connected the socket anew already.
-    pub fn connecting(&self, socket: usize) -> usize {
+    fn connecting(&self, socket: usize) -> usize {
         let model = &self.sockets[socket];
         let fits = |number: &&usize| {
             let connection = &self.connections[**number];
@@ -492,8 +530,31 @@ impl Model {
         model.superseded.iter().find(fits).filter(|_| anew).copied().unwrap_or(model.current)
     }
 
+    /// A listener in front of the one that checks was called: it may connect the socket anew before that one hears of the
+    /// event, in the same breath.
+    pub fn tell_soon(&mut self, socket: usize, event: SocketEvent) {
+        if self.sockets[socket].begun.iter().all(|(begun, _)| *begun != event) {
+            let number = self.telling(socket, event);
+            self.sockets[socket].begun.push((event, number));
+        }
+    }
+
+    /// The connection that this event belongs to, which is told to the listener that checks.
+    pub fn telling(&mut self, socket: usize, event: SocketEvent) -> usize {
+        let begun = &mut self.sockets[socket].begun;
+        if let Some(at) = begun.iter().position(|(begun, _)| *begun == event) {
+            return begun.remove(at).1;
+        }
+        match event {
+            SocketEvent::Finish => self.finishing(socket),
+            SocketEvent::Ready => self.readying(socket),
+            SocketEvent::Connect => self.connecting(socket),
+            _ => self.sockets[socket].current,
+        }
+    }
+
     /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.
-    pub fn finishing(&self, socket: usize) -> usize {
+    fn finishing(&self, socket: usize) -> usize {
         let fits =
             |connection: &Connection| connection.socket == socket && connection.finishing && !connection.finished;
         self.connections.iter().position(fits).unwrap_or(self.sockets[socket].current)
@@ -509,6 +570,45 @@ impl Model {
             told == had_error
         };
         model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
+    /// Whether the other end of this connection may have ended, and its end may be here, and not be told yet.
+    pub fn peer_may_end(&self, number: usize) -> bool {
+        let connection = &self.connections[number];
+        let over = |pair: &Connection| {
+            pair.end_called || pair.finished || pair.failed || self.sockets[pair.socket].handle.destroyed()
+        };
+        !connection.ended && connection.pair.is_none_or(|pair| over(&self.connections[pair]))
+    }
+
+    /// Whether bytes, or the end, from the other end to this one are awaited, and nothing was seen to move for so long.
+    pub fn is_stalled(&mut self, number: usize, now: Duration) -> bool {
+        let connection = &self.connections[number];
+        let Some(pair) = connection.pair else { return false };
+        let (sender, receiver) = (&self.sockets[self.connections[pair].socket], &self.sockets[connection.socket]);
+        let is_healthy = |socket: &SocketModel, number: usize| {
+            let gone = handle_is_gone(socket.handle) || socket.handle.destroyed() || socket.handle.errored().is_some();
+            socket.current == number && self.connections[number].connected && !gone
+        };
+        let (from, to) = (sender.handle, receiver.handle);
+        let reads = to.readable_flowing() == Some(true) && !to.is_paused() && !receiver.own_buffer;
+        let (written, waiting, read) = (self.connections[pair].written.len(), from.writable_length(), to.bytes_read());
+        let under_way =
+            waiting > 0 || (read as usize) < written || self.connections[pair].finished && !connection.ended;
+        let moves = !is_healthy(sender, pair)
+            || !is_healthy(receiver, number)
+            || !reads
+            || from.writable_corked() > 0
+            || !under_way;
+        let seen = (written, waiting, read, connection.ended);
+        let flow = &mut self.connections[number].flow;
+        match flow {
+            Some((last, since)) if !moves && *last == seen => now > *since + LONGEST_WAY,
+            _ => {
+                *flow = (!moves).then_some((seen, now));
+                false
+            }
+        }
     }
 
     /// Whether its connection is to a path.
@@ -527,6 +627,33 @@ impl Model {
     pub fn connections_of(&self, server: usize) -> usize {
         let of_server = |socket: &&SocketModel| self.connections[socket.current].accepted_by == Some(server);
         self.sockets.iter().filter(of_server).filter(|socket| !socket.handle.destroyed()).count()
+    }
+}
+
+impl Connection {
+    /// A write was accepted.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.pieces.push(self.written.len());
+        self.written.extend_from_slice(piece);
+    }
+
+    fn has_written(&self, position: usize, bytes: &[u8]) -> bool {
+        position.checked_add(bytes.len()).and_then(|end| self.written.get(position..end)) == Some(bytes)
+    }
+
+    /// How much is missing within `bytes`, which were to be those at `position`: mostly nothing. After a failure the rest of
+    /// them may be from the start of a later write.
+    fn missing_at(&self, position: usize, bytes: &[u8]) -> Option<usize> {
+        if self.has_written(position, bytes) {
+            return Some(0);
+        }
+        let written = self.written.get(position..).filter(|_| self.broken)?;
+        let same = written.iter().zip(bytes).take_while(|(written, got)| written == got).count();
+        let places = (0..=same).rev().flat_map(|same| self.pieces.iter().map(move |piece| (same, *piece)));
+        let later = places.filter(|(same, piece)| *piece > position + same);
+        later
+            .map(|(same, piece)| (same, piece, &bytes[same..]))
+            .find_map(|(same, piece, rest)| self.has_written(piece, rest).then(|| piece - position - same))
     }
 }
 
@@ -557,15 +684,21 @@ impl SocketModel {
     }
 
     /// Checks the idle timeout, between turns: it comes, once, when nothing happens (T3).
-    pub fn check_idle(&mut self, now: Duration) -> Result<(), Violation> {
+    pub fn check_idle(&mut self, now: Duration, peer_may_end: bool) -> Result<(), Violation> {
         let seen = self.seen();
         let Some(idle) = &mut self.idle else { return Ok(()) };
+        if idle.told.is_some_and(|told| told.1 != seen.1) {
+            // Input arms it again (T1).
+            idle.told = None;
+        }
         if seen != idle.seen || self.handle.writable_length() > 0 || self.handle.destroyed() {
             // With output under way progress of the kernel counts, which is not to be seen from here (T4).
             idle.seen = seen;
             idle.since = now;
         }
-        if idle.told.is_none() && now > idle.since + idle.timeout + TURN {
+        // That the peer has ended is activity once, which is not to be seen before what came in front of it is consumed.
+        let longest = if peer_may_end { idle.timeout * 2 } else { idle.timeout };
+        if idle.told.is_none() && now > idle.since + longest + TURN {
             return Err(format!("no timeout after {:?}, {:?} were set", now - idle.since, idle.timeout));
         }
         Ok(())
@@ -577,6 +710,10 @@ pub const COMMANDED: &str = "a storm";
 
 /// What is due is done within a turn, which lasts no longer than this unless it is cut short.
 pub const TURN: Duration = Duration::from_millis(100);
+
+/// What is on its way arrives, or is answered, within this time unless it was lost: much longer than the latency of any link,
+/// a delayed event and the wait for memory together.
+const LONGEST_WAY: Duration = Duration::from_secs(2);
 
 /// Counters of a freed handle are 0, so there is nothing to compare with.
 pub fn handle_is_gone(handle: Socket) -> bool {

@@ -204,9 +204,22 @@ fn check(storm: &Shared, cut: bool) {
         storm.require(queued <= written, || format!("socket {index} queues {queued} bytes of {written}"));
     }
     let now = storm.now();
-    for (index, socket) in model.sockets.iter_mut().enumerate() {
-        let idle = socket.check_idle(now);
+    for index in 0..model.sockets.len() {
+        let peer_may_end = model.peer_may_end(model.sockets[index].current);
+        let idle = model.sockets[index].check_idle(now, peer_may_end);
         storm.require(cut || idle.is_ok(), || format!("socket {index}: {}", idle.unwrap_err()));
+    }
+    for index in 0..model.connections.len() {
+        if model.is_stalled(index, now) && !cut && !storm.weather.borrow().may_lose() {
+            let in_flight = storm.weather.borrow().simulation.accounts().bytes_in_flight;
+            let connection = &model.connections[index];
+            storm.require(in_flight > 0, || {
+                format!(
+                    "socket {} reads, and does not get what the other end of connection {index} wrote: {:?}",
+                    connection.socket, connection.flow
+                )
+            });
+        }
     }
     for (index, timer) in storm.times.borrow().iter().enumerate() {
         let waits = !timer.cleared && (timer.repeats || timer.fired == 0);

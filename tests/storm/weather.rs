@@ -149,6 +149,11 @@ impl Weather {
         }
     }
 
+    /// Whether what is on its way may be lost, or wait until it is sent again.
+    pub fn may_lose(&self) -> bool {
+        self.may_cut || !self.silences.is_empty()
+    }
+
     /// Whether this host was silent since then: a reset that was lost on the way is not sent again.
     pub fn was_silent(&self, host: IpAddr, since: Duration) -> bool {
         self.silences.iter().any(|silence| silence.host == host && silence.until.is_none_or(|until| until >= since))

@@ -246,12 +246,7 @@ impl Storm {
                 }
             }
         }
-        let number = match event {
-            SocketEvent::Finish => model.finishing(index),
-            SocketEvent::Ready => model.readying(index),
-            SocketEvent::Connect => model.connecting(index),
-            _ => model.sockets[index].current,
-        };
+        let number = model.telling(index, event);
         let socket = &mut model.sockets[index];
         socket.activity += 1;
         let handle = socket.handle;
@@ -388,7 +383,7 @@ impl Storm {
         self.trace(|| format!("socket {index}: error {error}"));
         let mut model = self.model.borrow_mut();
         self.check(model.settle(index));
-        let number = model.failing(index, error.message());
+        let number = model.failing(index, error);
         model.sockets[index].activity += 1;
         let handle = model.sockets[index].handle;
         let is_current = model.sockets[index].current == number;
