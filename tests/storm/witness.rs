@@ -296,7 +296,8 @@ impl Storm {
                 if !connection.gap && !lenient && handle.bytes_read() as usize != connection.position {
                     must(false, "before the last bytes that were read");
                 }
-                let (pair, read) = (connection.pair, handle.bytes_read() as usize);
+                // Who has connected anew meanwhile counts for the new connection.
+                let (pair, read) = (connection.pair.filter(|_| number == socket.current), handle.bytes_read() as usize);
                 if let Some(pair) = pair {
                     let pair = &model.connections[pair];
                     if pair.finished && read != pair.written.len() {
