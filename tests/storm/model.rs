@@ -412,7 +412,7 @@ impl Model {
                         other.accepted_by.is_some() && (other.accepted_by == wanted || connection.doubtful)
                     }
                 }
-                && connection.unmatched.iter().all(|(position, bytes)| other.has_written(*position, bytes))
+                && other.missing_in(&connection.unmatched).is_some()
         };
         let mut candidates = (0..self.connections.len()).filter(|other| fits(&self.connections[*other]));
         let Some(first) = candidates.next() else {
@@ -421,7 +421,8 @@ impl Model {
         if candidates.next().is_none() {
             self.connections[current].pair = Some(first);
             self.connections[first].pair = Some(current);
-            self.connections[current].unmatched.clear();
+            let got = std::mem::take(&mut self.connections[current].unmatched);
+            self.connections[current].missing = self.connections[first].missing_in(&got).unwrap_or(0);
             let waiting = std::mem::take(&mut self.connections[first].unmatched);
             for (position, bytes) in waiting {
                 self.compare(first, current, position, &bytes)?;
@@ -641,6 +642,13 @@ impl Connection {
 
     fn has_written(&self, position: usize, bytes: &[u8]) -> bool {
         position.checked_add(bytes.len()).and_then(|end| self.written.get(position..end)) == Some(bytes)
+    }
+
+    /// How much is missing in all of these pieces, if they are from here.
+    fn missing_in(&self, pieces: &[(usize, Vec<u8>)]) -> Option<usize> {
+        pieces
+            .iter()
+            .try_fold(0, |missing, (position, bytes)| Some(missing + self.missing_at(position + missing, bytes)?))
     }
 
     /// How much is missing within `bytes`, which were to be those at `position`: mostly nothing. After a failure the rest of

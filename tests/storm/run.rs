@@ -62,6 +62,7 @@ fn on_a_loop(seed: u64, content: &'static Content, traced: bool) -> Result<(), F
         witness::unhandled(&shared, source, error);
         if shared.once_in(4) {
             shared.interrupted.set(true);
+            shared.returns.set(true);
             Unhandled::Return
         } else {
             Unhandled::Continue
@@ -141,7 +142,7 @@ fn turn(storm: &Shared, event_loop: &mut EventLoop) -> bool {
     let limit = if storm.calm.get() { None } else { Some(limit) };
     let result = catch_unwind(AssertUnwindSafe(|| event_loop.turn(limit)));
     storm.silent.set(None);
-    let cut = storm.interrupted.replace(false);
+    let mut cut = storm.interrupted.replace(false);
     let alive = match result {
         Ok(Ok(alive)) => alive,
         Ok(Err(error)) if error.code() == Some("ERR_SIMULATION_STUCK") => {
@@ -149,7 +150,9 @@ fn turn(storm: &Shared, event_loop: &mut EventLoop) -> bool {
             false
         }
         Ok(Err(error)) => {
-            storm.require(cut, || format!("turn: {error}"));
+            // With a panic in the same callback it comes with the next turn.
+            storm.require(storm.returns.replace(false), || format!("turn: {error}"));
+            cut = true;
             true
         }
         Err(panic) if panic.is::<Planned>() => true,
