@@ -134,6 +134,20 @@ fn in_a_data_listener_with_captures() {
 }
 
 /// The listeners behind it are skipped; those of `close` are all called.
+/// What it has put back is not for it any more: its socket was destroyed for the panic.
+#[test]
+fn in_a_data_listener_that_has_put_something_back() {
+    let log = costs_the_socket(|log, client| {
+        client.write("hello");
+        client.on_data(move |client, bytes| {
+            log.add("C", format!("data of {}", bytes.len()));
+            client.unshift("again");
+            panic!("{PROVOKED}");
+        });
+    });
+    log.assert_of("C", "connectionAttempt | connect, ready | data of 5 |x close(true)");
+}
+
 #[test]
 fn in_one_of_several_listeners() {
     let log = costs_the_socket(|log, client| {

@@ -430,6 +430,103 @@ fn connections_behind_a_panic_are_accepted() {
     });
 }
 
+/// Plays an accepted socket `S` that gets "A" and, when it has answered, `rest`, each as a chunk of its own; then the end.
+/// `listen` gives it its `data` listeners, of which one panics.
+fn play_a_panic_in_data(listen: fn(Socket), rest: &'static [&'static str]) -> Log {
+    let log = Log::new();
+    support::test(|event_loop| {
+        let server = net::create_server(move |accepted| {
+            accepted.set_data(log);
+            listen(accepted);
+            watch_socket(&log, "S", accepted);
+            accepted.on_close(|accepted, _| {
+                accepted.server().expect("the accepting server").close();
+            });
+        });
+        server.once_listening(move |server| {
+            let client = net::connect(("127.0.0.1", port_of(server))).expect("connect");
+            client.write("A");
+            let mut rest = rest.iter();
+            client.on_data(move |client, _| {
+                if let Some(chunk) = rest.next() {
+                    client.write(*chunk);
+                } else {
+                    client.end();
+                }
+            });
+        });
+        server.listen(("127.0.0.1", 0)).expect("listen");
+        assert_eq!(run_through_panics(event_loop), 1);
+        assert_eq!(event_loop.connections(), 0);
+    });
+    log
+}
+
+/// Answers what the peer sent, and tells it; for listeners with and without captures.
+fn answer(socket: Socket, who: &str, bytes: &[u8]) {
+    let log = socket.with_data(|log: &mut Log| *log).expect("the log");
+    log.add("S", format!("{who} {}", String::from_utf8_lossy(bytes)));
+    if who == "data" && bytes != b"u" {
+        socket.write("answer");
+    }
+}
+
+/// Within "A" puts "u" back, which is emitted within the call, and panics.
+fn put_back_and_panic(socket: Socket, bytes: &[u8]) {
+    answer(socket, "data", bytes);
+    if bytes == b"A" {
+        socket.unshift("u");
+        panic!("{PROVOKED}");
+    }
+}
+
+/// F31, law 4, law 8: what a `data` listener has put back before it panicked comes before what the peer sends next, to it as
+/// to the others, and whether the peer sends anything or not. In Node it comes within `unshift`.
+#[test]
+fn what_a_listener_missed_before_it_panicked_comes_first() {
+    let without_captures = |socket: Socket| {
+        socket.on_data(put_back_and_panic);
+    };
+    let with_captures = |socket: Socket| {
+        let mut chunks = 0;
+        socket.on_data(move |socket, bytes| {
+            chunks += 1;
+            answer(socket, &format!("{chunks}."), bytes);
+            put_back_and_panic(socket, bytes);
+        });
+    };
+    let in_front_of_another = |socket: Socket| {
+        socket.on_data(put_back_and_panic);
+        socket.on_data(|socket, bytes| answer(socket, "another", bytes));
+    };
+    let once_only = |socket: Socket| {
+        let id = Rc::new(Cell::new(None));
+        let own = id.clone();
+        id.set(Some(socket.on_data(move |socket, bytes| {
+            // It takes itself away, and what was put back is still emitted to it: it was there then.
+            answer(socket, "data", bytes);
+            if bytes == b"A" {
+                socket.unshift("u");
+                socket.off(own.get().expect("its id"));
+                panic!("{PROVOKED}");
+            }
+        })));
+        socket.on_data(|socket, bytes| answer(socket, "another", bytes));
+    };
+    let over = "~ end | ~ finish |x close(false)";
+    for (listen, chunks, expected) in [
+        (without_captures as fn(Socket), &["B"][..], "data A | data u | data B"),
+        (without_captures, &[], "data A | data u"),
+        (with_captures, &["B"], "1. A, data A | 2. u, data u | 3. B, data B"),
+        (with_captures, &[], "1. A, data A | 2. u, data u"),
+        (in_front_of_another, &["B"], "data A, another u | data u | data B, another B"),
+        (once_only, &[], "data A, another u | data u"),
+    ] {
+        let log = play_a_panic_in_data(listen, chunks);
+        log.assert_of("S", &format!("{expected} | {over}"));
+    }
+}
+
 /// Law 8, law 2: a panic in an `error` listener; `close` is still owed.
 #[test]
 fn a_panic_in_an_error_listener_does_not_cost_the_close() {

@@ -197,6 +197,11 @@ impl Captured {
         if self.header().running.replace(true) { None } else { Some(RunningClosure { captured: self }) }
     }
 
+    /// Whether it is borrowed.
+    pub(crate) fn runs(&self) -> bool {
+        self.header().running.get()
+    }
+
     fn header(&self) -> &Header {
         // SAFETY: the box is there while this owns it, and a header is only ever borrowed shared.
         unsafe { self.header.as_ref() }

@@ -15,14 +15,14 @@ use crate::error::Error;
 use crate::event_loop::attachments::{Attachments, LeftBehind, OwnBuffer};
 use crate::event_loop::callbacks::{Callback, Callbacks};
 use crate::event_loop::custom_lookup::LookupRequest;
-use crate::event_loop::events::{Event, OwnedArguments, ServerEvent, SocketEvent};
+use crate::event_loop::events::{Event, ServerEvent, SocketEvent};
 use crate::event_loop::filters::Filter;
 use crate::event_loop::immediates::Immediates;
 use crate::event_loop::listeners::{Action, Entry, ListenerKind};
 use crate::event_loop::lookup::Lookups;
 use crate::event_loop::measuring::Measuring;
 use crate::event_loop::panics::Panics;
-use crate::event_loop::running::Running;
+use crate::event_loop::running::{Missed, Running};
 use crate::event_loop::spinning::Spinning;
 use crate::event_loop::watches::{Closures, OnReady};
 use crate::event_loop::{EventLoopOptions, Phase, Position};
@@ -97,7 +97,7 @@ pub(crate) enum Grave {
     Data { _data: Box<dyn Any> },
     Error { _error: Error },
     OwnBuffer { _own: Box<OwnBuffer> },
-    Missed { _arguments: OwnedArguments },
+    Missed { _missed: Missed },
     Watch { _on_ready: OnReady },
     Filter { _filter: Filter },
 }
@@ -638,21 +638,29 @@ impl Core {
         }
         let (sockets, servers) = self.reactor.take_freed();
         for socket in sockets {
-            let missed = self.running.forget(socket);
-            self.graves.extend(missed.map(|arguments| Grave::Missed { _arguments: arguments }));
+            self.forget_missed(socket);
             let left = self.sockets.close(socket);
             self.graves.extend(left.map(|left| Grave::Attachment { _left: left }));
         }
         for server in servers {
             self.remove_filter(server);
-            let missed = self.running.forget(server);
-            self.graves.extend(missed.map(|arguments| Grave::Missed { _arguments: arguments }));
+            self.forget_missed(server);
             let left = self.servers.close(server);
             self.graves.extend(left.map(|left| Grave::Attachment { _left: left }));
         }
         self.sockets.shrink();
         self.servers.shrink();
         self.callbacks.shrink();
+    }
+
+    /// What listeners missed reaches nobody any more, or has reached them.
+    pub(super) fn bury_missed(&mut self, missed: impl IntoIterator<Item = Missed>) {
+        self.graves.extend(missed.into_iter().map(|missed| Grave::Missed { _missed: missed }));
+    }
+
+    pub(super) fn forget_missed(&mut self, owner: Handle) {
+        let missed = self.running.forget(owner);
+        self.bury_missed(missed);
     }
 
     /// Whether anything keeps `run()` going, apart from guards and posts.

@@ -24,6 +24,7 @@ use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::listeners::{Action, Entry, Table};
 use crate::event_loop::mailbox::Item;
 use crate::event_loop::panics::{Blame, PanicSource};
+use crate::event_loop::running::{Missed, MissedBy};
 use crate::event_loop::watches::{OnReady, Readiness, Watch};
 use crate::reactor::admission::Admission;
 use crate::reactor::draining::DrainReport;
@@ -73,6 +74,7 @@ impl Inner {
     fn perform(&self, emission: Emission) -> Result<(), Error> {
         match emission {
             Emission::Call(callback) => self.call(callback),
+            Emission::Missed => self.deliver_missed_by_panics(),
             Emission::CountReadable { socket } => self.core.borrow_mut().update_readable_listening(socket),
             Emission::Complete { owner, callback, error } => self.complete(owner, callback, error.as_ref()),
             Emission::Attempt { socket, target } => {
@@ -250,7 +252,7 @@ impl Inner {
         loop {
             let missed = self.core.borrow_mut().running.next_missed(owner, number);
             let Some(missed) = missed else { return };
-            call(&missed.lend());
+            call(&missed.arguments.lend());
         }
     }
 
@@ -338,7 +340,7 @@ impl Inner {
     /// Calls one listener. One that is running is not entered again: it is called once more right after it returns.
     fn enter_stateless(&self, stateless: Stateless, owner: Handle, number: u64, arguments: &Arguments<'_>) {
         if !self.core.borrow_mut().running.begin(owner, number) {
-            self.core.borrow_mut().running.miss(owner, number, arguments.keep());
+            self.core.borrow_mut().running.miss(owner, number, MissedBy::Stateless(stateless), arguments.keep());
             return;
         }
         let _running = RunningStateless { inner: self };
@@ -351,13 +353,31 @@ impl Inner {
     /// The same for one with captures.
     fn enter_captured(&self, listener: &Captured, owner: Handle, number: u64, arguments: &Arguments<'_>) {
         let Some(mut running) = listener.begin() else {
-            self.core.borrow_mut().running.miss(owner, number, arguments.keep());
+            let listener = MissedBy::Captured(listener.clone());
+            self.core.borrow_mut().running.miss(owner, number, listener, arguments.keep());
             return;
         };
         let blame = Blame::on_listener(self, owner, arguments);
         running.call(arguments);
         self.deliver_missed(owner, number, |arguments| running.call(arguments));
         blame.lift();
+    }
+
+    /// What listeners missed while they ran, and then panicked. It comes first, as it would have come within the command.
+    #[cold]
+    fn deliver_missed_by_panics(&self) {
+        // Bounded by what was missed; what they cause while they are called now they are told as usual.
+        loop {
+            let missed = self.core.borrow_mut().running.next_missed_by_a_panic();
+            let Some(missed) = missed else { return };
+            // Its owner may be gone, and a destructor is the user's: it waits, also if the listener panics again.
+            let missed = Burying { inner: self, missed: Some(missed) };
+            let Some(Missed { owner, number, listener, arguments }) = &missed.missed else { return };
+            match listener {
+                MissedBy::Stateless(stateless) => self.enter_stateless(*stateless, *owner, *number, &arguments.lend()),
+                MissedBy::Captured(listener) => self.enter_captured(listener, *owner, *number, &arguments.lend()),
+            }
+        }
     }
 
     /// An internal listener, and what it leads to at its place in the order.
@@ -539,6 +559,18 @@ struct RunningStateless<'a> {
 impl Drop for RunningStateless<'_> {
     fn drop(&mut self) {
         self.inner.core.borrow_mut().running.end();
+    }
+}
+
+/// Gives what was missed to the graves when it was told, or when that panicked.
+struct Burying<'a> {
+    inner: &'a Inner,
+    missed: Option<Missed>,
+}
+
+impl Drop for Burying<'_> {
+    fn drop(&mut self) {
+        self.inner.core.borrow_mut().bury_missed(self.missed.take());
     }
 }
 

@@ -16,6 +16,7 @@ use crate::event_loop::handles::{Server, Socket};
 use crate::event_loop::watches::Watch;
 use crate::event_loop::{EventLoop, Inner};
 use crate::reactor::Handle;
+use crate::reactor::ticks::Emission;
 
 /// What happens when user code panics that the loop called: [`EventLoopOptions::panic_policy`]. Not in Node, where an
 /// exception that nobody catches ends the process.
@@ -119,8 +120,11 @@ impl Drop for Blame<'_> {
 }
 
 impl Core {
-    /// A panic goes through a callback.
+    /// A panic goes through a callback. What that missed while it ran, nobody else tells it.
     pub(super) fn panic_passes(&mut self, source: PanicSource) {
+        if self.running.anyone_missed() {
+            self.reactor.ticks.then_emit(Emission::Missed);
+        }
         if self.panics.policy == PanicPolicy::CloseSocket {
             self.panics.passed.push((source, self.callback));
         }
@@ -139,6 +143,7 @@ impl Core {
             if let PanicSource::Socket(socket) = source {
                 self.command(|reactor| reactor.send_batch(socket.handle));
                 self.reactor.destroy_silently(socket.handle, Error::listener_panicked());
+                self.forget_missed(socket.handle);
             }
         }
         self.panics.survived += u64::from(innermost.is_some());

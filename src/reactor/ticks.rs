@@ -162,6 +162,8 @@ pub(crate) enum Step {
 /// One entry into user code, or a question that only the listener tables can answer.
 pub(crate) enum Emission {
     Call(CallbackId),
+    /// What listeners missed that panicked, which is known on the floor above.
+    Missed,
     /// No emission: whether `socket` has `readable` listeners, for [`super::Reactor::update_readable_listening`].
     CountReadable {
         socket: Handle,

@@ -1,11 +1,12 @@
 //! Each fault by chance, seen by a program.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use halfclose::net::{ConnectOptions, ListenOptions, ServerOptions, Socket};
-use halfclose::simulation::{Accounts, Faults, Simulation};
+use halfclose::simulation::{Accounts, Faults, Link, Simulation};
 use halfclose::{EventLoop, net};
 
 use crate::seeds::run;
@@ -61,6 +62,46 @@ fn calls_that_would_block_or_are_interrupted_change_nothing_but_time() {
         let (.., accounts) = deliveries(Faults { interrupted: 500_000, ..Faults::default() });
         assert!(accounts.interruptions > 5, "{accounts:?}");
     });
+}
+
+/// A write that would block although there is room, which is gone when that is told: then it is told again when there is room
+/// (`SOCK_NOSPACE`, which Linux sets with every `EAGAIN`).
+#[test]
+fn room_that_a_fault_hid_is_announced_when_it_is_there() {
+    within(DEADLINE, || {
+        let held_back: u64 = (0..50).map(play_small_writes_into_a_small_buffer).sum();
+        assert!(held_back > 20, "{held_back}");
+    });
+}
+
+/// Two writes that fill most of a buffer, to a host that is far away: each may be held back. Tells how many faults there were.
+fn play_small_writes_into_a_small_buffer(seed: u64) -> u64 {
+    let mut event_loop = EventLoop::simulated(seed).expect("a loop");
+    let simulation = event_loop.simulation().expect("simulated");
+    let (here, there) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([198, 51, 100, 7]));
+    let latency = Duration::from_millis(20);
+    simulation.set_link(here, there, Link { latency, send_buffer: Some(300), ..Link::default() });
+    simulation.set_link(there, here, Link { latency, ..Link::default() });
+    simulation.set_faults(Faults { would_block: 500_000, ..Faults::default() });
+    let server = net::create_server(move |socket| {
+        socket.on_data(|socket, _| {
+            if socket.bytes_read() == 270 {
+                socket.end();
+            }
+        });
+    });
+    server.listen((there, 80)).expect("a free port");
+    let client = net::connect((there, 80)).expect("a valid address");
+    client.on_connect(|client| {
+        client.write(vec![7; 250]);
+        client.write(vec![8; 20]);
+    });
+    client.resume();
+    client.on_close(move |_, _| {
+        server.close();
+    });
+    event_loop.run().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    simulation.accounts().faults
 }
 
 #[test]

@@ -3,13 +3,14 @@
 //! May touch: the public API. Invariant: each command tells the model what it did, by what the call returned and by what
 //! was so before it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use halfclose::net::{AbortController, Encoding, PipeOptions, Socket, SocketEvent};
 use halfclose::{Error, next_tick, set_immediate, set_interval, set_timeout};
 
-use crate::model::{Idle, handle_is_gone};
+use crate::model::{COMMANDED, Idle, handle_is_gone};
 use crate::servers;
 use crate::storm::{ImmediateModel, Planned, Shared, TimerModel};
 use crate::witness;
@@ -56,7 +57,11 @@ pub fn act(storm: &Shared, index: Option<usize>) {
 
 /// One random command to this socket.
 pub fn on_socket(storm: &Shared, index: usize) {
-    storm.model.borrow_mut().sockets[index].activity += 1;
+    {
+        let mut model = storm.model.borrow_mut();
+        model.sockets[index].activity += 1;
+        model.notice_failure(index);
+    }
     let socket = storm.handle(index);
     match storm.below(40) {
         0..7 => write(storm, index),
@@ -231,7 +236,7 @@ fn accepted(storm: &Shared, index: usize, number: usize, piece: &[u8], before: u
         format!("socket {index}: {} bytes written, and bytes_written rose by {more} from {before} (F12)", piece.len())
     });
     if all {
-        storm.model.borrow_mut().connections[number].written.extend_from_slice(piece);
+        storm.model.borrow_mut().connections[number].add(piece);
     }
 }
 
@@ -286,6 +291,8 @@ fn end(storm: &Shared, index: usize) {
     let length = if form < 2 { 0 } else { length(storm) };
     let piece = storm.content.piece(number, position, length);
     let before = socket.bytes_written();
+    let may = socket.writable() && (socket.connecting() || !socket.pending());
+    let fills = may && length > 0 && socket.writable_length() + length >= socket.writable_high_water_mark();
     storm.trace(|| {
         format!("socket {index}.end({length}), form {form}, callback {:?}", told.as_ref().map(|told| told.0))
     });
@@ -299,9 +306,11 @@ fn end(storm: &Shared, index: usize) {
     let mut model = storm.model.borrow_mut();
     let connection = &mut model.connections[number];
     connection.end_called = true;
-    // A write that fails within the call leaves it not ended.
+    // A write that fails within the call leaves it not ended, and owing what the write owes.
     if socket.writable_ended() {
         connection.drain_owed = false;
+    } else if fills {
+        connection.drain_owed = true;
     }
 }
 
@@ -310,7 +319,7 @@ fn destroy(storm: &Shared, index: usize) {
     let form = storm.below(3);
     storm.trace(|| format!("socket {index}.destroy(), form {form}"));
     note_destruction(storm, index, form > 0);
-    storm.silently("destroy", || if form > 0 { socket.destroy_with("a storm") } else { socket.destroy() });
+    storm.silently("destroy", || if form > 0 { socket.destroy_with(COMMANDED) } else { socket.destroy() });
     storm.require(socket.destroyed() && socket.closed(), || format!("socket {index} is not destroyed (L30)"));
 }
 
@@ -330,6 +339,11 @@ fn reset(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}.reset_and_destroy()"));
     let settled = storm.model.borrow_mut().settle(index);
     storm.check(settled);
+    {
+        let mut model = storm.model.borrow_mut();
+        let current = model.sockets[index].current;
+        model.connections[current].reset_called = true;
+    }
     let result = storm.aloud(|| socket.reset_and_destroy());
     if let Err(error) = result {
         let unix = {
@@ -346,9 +360,8 @@ fn pause(storm: &Shared, index: usize) {
     storm.aloud(|| socket.pause());
     let mut model = storm.model.borrow_mut();
     let own = &mut model.sockets[index];
-    // With a buffer of its own, a `resume` of the same turn still begins to read in its tick, and one from
-    // before it is connected begins when it is, as in Node.
-    own.paused = socket.is_paused() && !(own.own_buffer && (own.resumed || socket.pending())) && !own.resumes;
+    // With a buffer of its own, a `resume` of the same turn still begins to read in its tick, as in Node.
+    own.paused = socket.is_paused() && !(own.own_buffer && own.resumed) && !own.resumes;
 }
 
 pub fn resume(storm: &Shared, index: usize) {
@@ -358,6 +371,7 @@ pub fn resume(storm: &Shared, index: usize) {
         let mut model = storm.model.borrow_mut();
         model.sockets[index].paused = false;
         model.sockets[index].resumed = true;
+        model.sockets[index].reads_on_connect |= socket.pending();
     }
     storm.silently("resume", || socket.resume());
 }
@@ -379,6 +393,7 @@ fn read(storm: &Shared, index: usize) {
     let was = storm.model.borrow().sockets[index].paused;
     // `data` comes within the call, paused or not (F29).
     storm.model.borrow_mut().sockets[index].paused = false;
+    storm.model.borrow_mut().sockets[index].reads_on_connect |= socket.pending() && !socket.destroyed();
     let current = storm.model.borrow().sockets[index].current;
     let bytes = storm.aloud(|| match size {
         Some(size) => socket.read_exactly(size),
@@ -419,7 +434,12 @@ fn unshift(storm: &Shared, index: usize) {
         let model = storm.model.borrow();
         let own = &model.sockets[index];
         let connection = &model.connections[own.current];
-        let whole = own.unit == 1 && !own.prepended && !connection.gap && !own.own_buffer && !socket.readable_ended();
+        let whole = own.unit == 1
+            && connection.missing == 0
+            && !own.prepended
+            && !connection.gap
+            && !own.own_buffer
+            && !socket.readable_ended();
         match connection.pair {
             Some(pair) if whole && connection.position > 0 && !socket.destroyed() && !handle_is_gone(socket) => {
                 let most = connection.position.min(40);
@@ -437,7 +457,10 @@ fn unshift(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}.unshift({})", piece.len()));
     let mut model = storm.model.borrow_mut();
     let current = model.sockets[index].current;
-    model.connections[current].position -= piece.len();
+    // One that has failed takes nothing back, as in Node, although what was read ahead still comes.
+    if socket.errored().is_none() {
+        model.connections[current].position -= piece.len();
+    }
     drop(model);
     storm.aloud(|| socket.unshift(piece));
 }
@@ -485,6 +508,7 @@ fn pipe(storm: &Shared, index: usize) {
     model.connections[current].piped_into = true;
     drop(model);
     storm.aloud(|| socket.pipe_with(destination, PipeOptions::new().end(ends)));
+    witness::watch_pipe(storm, destination);
 }
 
 fn unpipe(storm: &Shared, index: usize) {
@@ -535,13 +559,29 @@ fn extra_listener(storm: &Shared, index: usize) {
     storm.trace(|| format!("socket {index}: another listener, {event}, once: {once}"));
     let shared = storm.clone();
     let probe = Probe { storm: storm.clone(), index };
+    // A `data` listener begins the flow, and is a consumer: only where one is that checks.
+    let data = event == 5 && storm.model.borrow().sockets[index].witness.is_some();
+    let plain = match event {
+        0 => Some(SocketEvent::Connect),
+        1 => Some(SocketEvent::End),
+        2 => None,
+        3 => Some(SocketEvent::Drain),
+        5 if data => None,
+        _ => Some(SocketEvent::Finish),
+    };
+    let place = Rc::new(Cell::new(0));
+    let own_place = place.clone();
     let action = move || {
         let _ = &probe;
         shared.called("a listener");
+        if data {
+            shared.model.borrow_mut().sockets[index].note_pipes(own_place.get());
+        }
+        if let Some(event) = plain.filter(|_| own_place.get() > 0) {
+            shared.model.borrow_mut().tell_soon(index, event);
+        }
         react(&shared, Some(index));
     };
-    // A `data` listener begins the flow, and is a consumer: only where one is that checks.
-    let data = event == 5 && storm.model.borrow().sockets[index].witness.is_some();
     let listener = storm.silently("on", || match (event, once) {
         (0, false) => socket.on_connect(move |_| action()),
         (0, true) => socket.once_connect(move |_| action()),
@@ -563,7 +603,9 @@ fn extra_listener(storm: &Shared, index: usize) {
     if storm.once_in(6) {
         storm.trace(|| format!("socket {index}.prepend()"));
         storm.silently("prepend", || socket.prepend(listener));
-        storm.model.borrow_mut().sockets[index].prepended = true;
+        let mut model = storm.model.borrow_mut();
+        model.sockets[index].prepended = true;
+        place.set(model.sockets[index].next_place());
     }
 }
 

@@ -7,7 +7,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use halfclose::net::{ListenerId, Server, Socket};
+use halfclose::Error;
+use halfclose::net::{ListenerId, Server, Socket, SocketEvent};
 
 /// One connection of a socket, from its `connect` or accept to its close; or its time before the first one.
 #[derive(Default)]
@@ -24,7 +25,11 @@ pub struct Connection {
     pub pair: Option<usize>,
     /// `connect` was called, or it was accepted.
     pub attempted: bool,
+    /// When that was.
+    pub began: Duration,
     pub connected: bool,
+    /// There was no peer when `connect` was told, so it must have been reset already.
+    pub without_peer: bool,
     /// An attempt failed, or `connect` was called again while it was connecting (C40): it fails, but the kernel may take
     /// bytes until then.
     pub doubtful: bool,
@@ -36,8 +41,10 @@ pub struct Connection {
     /// A callback of `end` was called with success: `finish` follows in the same breath, whatever it does.
     pub finishing: bool,
     pub failed: bool,
-    /// The error of a write before it may still come, although nothing of it is left.
-    pub stray_error: bool,
+    /// What it was destroyed with, as far as that was to be seen when it was superseded: its `error` may still be owed.
+    pub errored: Option<String>,
+    /// `reset_and_destroy` was called.
+    pub reset_called: bool,
     /// A reset could not be made: that is told as an error, but it closes as if there had been none.
     pub reset_refused: bool,
     pub closed: bool,
@@ -47,6 +54,15 @@ pub struct Connection {
     pub read_when_destroyed: Option<u64>,
     /// Everything that `write` accepted.
     pub written: Vec<u8>,
+    /// Where each of those writes begins.
+    pub pieces: Vec<usize>,
+    /// It was seen with an error before it was destroyed: a write has failed. What is corked behind it, or written while its
+    /// callback is called, still goes out with an `uncork` or an `end`, as in Node, and what failed is missing in front.
+    pub broken: bool,
+    /// What is missing so of what this end got.
+    pub missing: usize,
+    /// What was seen last of the way from the other end to this one, and since when, while something is awaited there.
+    pub flow: Option<(FlowSeen, Duration)>,
     /// Where the next byte that a consumer gets stands in what the peer wrote.
     pub position: usize,
     /// A time without a consumer may have lost bytes since (F25, F27).
@@ -83,6 +99,9 @@ pub struct SocketModel {
     /// The last `readable` listener was taken away in this turn, which resumes in a tick, paused or not (F26).
     pub resumes: bool,
     pub own_buffer: bool,
+    /// It was told to read without a connection: with a buffer of its own it begins to with the next one, paused or not
+    /// (Node waits for `connect` once, and so also for that of a later attempt).
+    pub reads_on_connect: bool,
     pub retained: bool,
     /// Given up before it was ever connected.
     pub released: bool,
@@ -91,8 +110,16 @@ pub struct SocketModel {
     pub encoded: bool,
     /// A listener that acts stands in front of those that check.
     pub prepended: bool,
+    /// Events that listeners in front were told, and those that check not yet, with their connections.
+    pub begun: Vec<(SocketEvent, usize)>,
     /// Where its pipes lead to.
     pub pipes: Vec<usize>,
+    /// How many listeners were put in front, and which of them the one that checks `data` is; 0 when it never was.
+    places: usize,
+    pub witness_place: usize,
+    /// Where they led to when a `data` listener that stands in front of the one that checks was called: these are given the
+    /// chunk that is under way, even if that listener takes one away.
+    pub piping: Vec<usize>,
     /// What pipes were given to write here, until it is known what was accepted.
     pub piped: Vec<Vec<u8>>,
     /// How many times something was done with it, or it was told something.
@@ -102,6 +129,9 @@ pub struct SocketModel {
 
 /// What shows activity: what was told and commanded, bytes in, bytes out, and what waits to go out.
 pub type Seen = (u64, u64, u64, usize);
+
+/// Bytes written by the other end, those of them that wait there, bytes read, and whether the end was told.
+pub type FlowSeen = (usize, usize, u64, bool);
 
 /// An idle timeout that is set, and when something that may count as activity was seen last.
 pub struct Idle {
@@ -113,6 +143,14 @@ pub struct Idle {
     pub since: Duration,
     /// It came since it was set, and this was so then.
     pub told: Option<Seen>,
+}
+
+/// How a socket was just before it was told to connect, which resets it.
+pub struct Before {
+    pub destroyed: bool,
+    /// The message of what it failed with.
+    pub errored: Option<String>,
+    pub now: Duration,
 }
 
 pub struct ServerModel {
@@ -140,7 +178,7 @@ pub struct Model {
 pub type Violation = String;
 
 /// Addresses as both ends tell them: a dual-stack server sees mapped ones (S34).
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub fn canonical(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V6(six) => six.to_ipv4_mapped().map_or(IpAddr::V6(six), IpAddr::V4),
         four => four,
@@ -167,12 +205,17 @@ impl Model {
             reading: false,
             resumes: false,
             own_buffer: false,
+            reads_on_connect: false,
             retained: false,
             released: false,
             unit: 1,
             encoded: false,
             prepended: false,
+            begun: Vec::new(),
             pipes: Vec::new(),
+            places: 0,
+            witness_place: 0,
+            piping: Vec::new(),
             piped: Vec::new(),
             activity: 0,
             idle: None,
@@ -180,33 +223,38 @@ impl Model {
         socket
     }
 
-    /// A connection attempt began: `destroyed` is whether the socket was destroyed before the call.
-    pub fn attempt(&mut self, socket: usize, unix: bool, wanted: Option<usize>, destroyed: bool) {
+    /// A connection attempt began: `before` is how the socket was before the call.
+    pub fn attempt(&mut self, socket: usize, unix: bool, wanted: Option<usize>, before: Before) {
+        let Before { destroyed, errored, now } = before;
         let old = self.sockets[socket].current;
         let fresh = !self.connections[old].attempted && !destroyed;
         if destroyed && !self.connections[old].closed {
             self.sockets[socket].superseded.push(old);
+            // A command to destroy it says more than what it failed with, which may have been a write before that.
+            let commanded = self.connections[old].destroyed_with_error == Some(true);
+            self.connections[old].errored = if commanded { Some(COMMANDED.into()) } else { errored };
         }
         let gap = self.sockets[socket].witness.is_none() && !self.sockets[socket].own_buffer;
         let piped_into = self.connections[old].piped_into;
-        let stray_error = !self.connections[old].attempted;
         if fresh {
             // What was written before is refused, and not part of what is sent.
             self.connections[old].end_called = false;
         }
         let current = self.connections.len();
+        // The tick of a `resume` of this turn is still to come.
+        self.sockets[socket].reads_on_connect |= self.sockets[socket].resumed;
         self.sockets[socket].current = current;
         if destroyed {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
         }
         let own =
-            Connection { socket, unix, wanted, attempted: true, gap, piped_into, stray_error, ..Connection::default() };
+            Connection { socket, unix, wanted, attempted: true, began: now, gap, piped_into, ..Connection::default() };
         self.connections.push(own);
     }
 
     /// The server accepted a socket, which is `handle`.
-    pub fn accept(&mut self, server: usize, handle: Socket, unix: bool) -> Result<usize, Violation> {
+    pub fn accept(&mut self, server: usize, handle: Socket, unix: bool, now: Duration) -> Result<usize, Violation> {
         if let Some(known) = self.sockets.iter().position(|socket| socket.handle == handle) {
             return Err(format!("server {server} accepted a socket under the handle of socket {known}"));
         }
@@ -219,6 +267,7 @@ impl Model {
             connection.accepted_by = Some(server);
             connection.peer = peer;
             connection.attempted = true;
+            connection.began = now;
             connection.connected = true;
             connection.ready = true;
         }
@@ -310,7 +359,13 @@ impl Model {
     }
 
     /// Whether `bytes` are what `pair` wrote at `position`.
-    fn compare(&self, current: usize, pair: usize, position: usize, bytes: &[u8]) -> Result<(), Violation> {
+    fn compare(&mut self, current: usize, pair: usize, position: usize, bytes: &[u8]) -> Result<(), Violation> {
+        let missing = self.connections[current].missing;
+        let position = position + missing;
+        if let Some(more) = self.connections[pair].missing_at(position, bytes) {
+            self.connections[current].missing += more;
+            return Ok(());
+        }
         let written = &self.connections[pair].written;
         match written.get(position..position + bytes.len()) {
             Some(expected) if expected == bytes => Ok(()),
@@ -329,6 +384,12 @@ impl Model {
                 written.len()
             )),
         }
+    }
+
+    /// Notes what is seen of a socket whose write has failed, and which is not destroyed yet.
+    pub fn notice_failure(&mut self, socket: usize) {
+        let SocketModel { handle, current, .. } = self.sockets[socket];
+        self.connections[current].broken |= !handle.destroyed() && handle.errored().is_some();
     }
 
     /// Unix sockets have no addresses: the other end is the one whose bytes came.
@@ -351,9 +412,7 @@ impl Model {
                         other.accepted_by.is_some() && (other.accepted_by == wanted || connection.doubtful)
                     }
                 }
-                && connection.unmatched.iter().all(|(position, bytes)| {
-                    other.written.get(*position..position + bytes.len()) == Some(bytes.as_slice())
-                })
+                && other.missing_in(&connection.unmatched).is_some()
         };
         let mut candidates = (0..self.connections.len()).filter(|other| fits(&self.connections[*other]));
         let Some(first) = candidates.next() else {
@@ -362,7 +421,8 @@ impl Model {
         if candidates.next().is_none() {
             self.connections[current].pair = Some(first);
             self.connections[first].pair = Some(current);
-            self.connections[current].unmatched.clear();
+            let got = std::mem::take(&mut self.connections[current].unmatched);
+            self.connections[current].missing = self.connections[first].missing_in(&got).unwrap_or(0);
             let waiting = std::mem::take(&mut self.connections[first].unmatched);
             for (position, bytes) in waiting {
                 self.compare(first, current, position, &bytes)?;
@@ -373,6 +433,7 @@ impl Model {
 
     /// What pipes wrote to `socket` since it was looked at last: `bytes_written` tells how much of it was accepted.
     pub fn settle(&mut self, socket: usize) -> Result<(), Violation> {
+        self.notice_failure(socket);
         let model = &mut self.sockets[socket];
         let connection = &mut self.connections[model.current];
         let accepted = model.handle.bytes_written() as usize;
@@ -406,26 +467,42 @@ impl Model {
             let taken = chosen & (1 << index) != 0;
             index += 1;
             if taken {
-                connection.written.extend_from_slice(piece);
+                connection.add(piece);
             }
             !taken
         });
         Ok(())
     }
 
-    /// The connection that an `error` with this message belongs to: one that was superseded, unless the present one says that
-    /// it failed with it.
-    pub fn failing(&self, socket: usize, message: &str) -> usize {
+    /// The connection that an `error` with this message belongs to: what connections were destroyed with is told in the order
+    /// in which they were destroyed. A failed write is what a socket says it failed with even if something else destroys it, so
+    /// one whose message is another comes last.
+    pub fn failing(&self, socket: usize, error: &Error) -> usize {
         let model = &self.sockets[socket];
-        let own = model.handle.errored();
-        if !self.connections[model.current].failed && own.is_some_and(|own| own.message() == message) {
+        let message = error.message();
+        if error.syscall() == Some("reset") {
+            // Told when the reset is tried, and no connection is destroyed with it.
+            let tried = |number: &&usize| {
+                let connection = &self.connections[**number];
+                connection.reset_called && !connection.failed && !connection.closed
+            };
+            return model.superseded.iter().find(tried).copied().unwrap_or(model.current);
+        }
+        let owes = |number: &&usize| {
+            let connection = &self.connections[**number];
+            let over = connection.failed || connection.closed || connection.destroyed_with_error == Some(false);
+            !over && connection.errored.is_some()
+        };
+        let superseded = || model.superseded.iter().filter(owes);
+        let same = superseded().find(|number| self.connections[**number].errored.as_deref() == Some(message));
+        if let Some(same) = same {
+            return *same;
+        }
+        let own = model.handle.errored().is_some_and(|own| own.message() == message);
+        if own && !self.connections[model.current].failed {
             return model.current;
         }
-        let open = |connection: &&usize| {
-            let connection = &self.connections[**connection];
-            !connection.failed && !connection.closed && connection.destroyed_with_error != Some(false)
-        };
-        model.superseded.iter().find(open).copied().unwrap_or(model.current)
+        superseded().next().copied().unwrap_or(model.current)
     }
 
     /// Looks at the socket after something was done with it.
@@ -438,7 +515,7 @@ impl Model {
     }
 
     /// The connection whose `ready` this is: a `connect` listener that connects the socket anew comes before it (L39).
-    pub fn readying(&self, socket: usize) -> usize {
+    fn readying(&self, socket: usize) -> usize {
         let model = &self.sockets[socket];
         let fits =
             |connection: &&usize| self.connections[**connection].connected && !self.connections[**connection].ready;
@@ -446,7 +523,7 @@ impl Model {
     }
 
     /// The connection whose `connect` this is: a listener in front may have connected the socket anew already.
-    pub fn connecting(&self, socket: usize) -> usize {
+    fn connecting(&self, socket: usize) -> usize {
         let model = &self.sockets[socket];
         let fits = |number: &&usize| {
             let connection = &self.connections[**number];
@@ -456,8 +533,31 @@ impl Model {
         model.superseded.iter().find(fits).filter(|_| anew).copied().unwrap_or(model.current)
     }
 
+    /// A listener in front of the one that checks was called: it may connect the socket anew before that one hears of the
+    /// event, in the same breath.
+    pub fn tell_soon(&mut self, socket: usize, event: SocketEvent) {
+        if self.sockets[socket].begun.iter().all(|(begun, _)| *begun != event) {
+            let number = self.telling(socket, event);
+            self.sockets[socket].begun.push((event, number));
+        }
+    }
+
+    /// The connection that this event belongs to, which is told to the listener that checks.
+    pub fn telling(&mut self, socket: usize, event: SocketEvent) -> usize {
+        let begun = &mut self.sockets[socket].begun;
+        if let Some(at) = begun.iter().position(|(begun, _)| *begun == event) {
+            return begun.remove(at).1;
+        }
+        match event {
+            SocketEvent::Finish => self.finishing(socket),
+            SocketEvent::Ready => self.readying(socket),
+            SocketEvent::Connect => self.connecting(socket),
+            _ => self.sockets[socket].current,
+        }
+    }
+
     /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.
-    pub fn finishing(&self, socket: usize) -> usize {
+    fn finishing(&self, socket: usize) -> usize {
         let fits =
             |connection: &Connection| connection.socket == socket && connection.finishing && !connection.finished;
         self.connections.iter().position(fits).unwrap_or(self.sockets[socket].current)
@@ -473,6 +573,45 @@ impl Model {
             told == had_error
         };
         model.superseded.iter().find(fits).copied().unwrap_or(model.current)
+    }
+
+    /// Whether the other end of this connection may have ended, and its end may be here, and not be told yet.
+    pub fn peer_may_end(&self, number: usize) -> bool {
+        let connection = &self.connections[number];
+        let over = |pair: &Connection| {
+            pair.end_called || pair.finished || pair.failed || self.sockets[pair.socket].handle.destroyed()
+        };
+        !connection.ended && connection.pair.is_none_or(|pair| over(&self.connections[pair]))
+    }
+
+    /// Whether bytes, or the end, from the other end to this one are awaited, and nothing was seen to move for so long.
+    pub fn is_stalled(&mut self, number: usize, now: Duration) -> bool {
+        let connection = &self.connections[number];
+        let Some(pair) = connection.pair else { return false };
+        let (sender, receiver) = (&self.sockets[self.connections[pair].socket], &self.sockets[connection.socket]);
+        let is_healthy = |socket: &SocketModel, number: usize| {
+            let gone = handle_is_gone(socket.handle) || socket.handle.destroyed() || socket.handle.errored().is_some();
+            socket.current == number && self.connections[number].connected && !gone
+        };
+        let (from, to) = (sender.handle, receiver.handle);
+        let reads = to.readable_flowing() == Some(true) && !to.is_paused() && !receiver.own_buffer;
+        let (written, waiting, read) = (self.connections[pair].written.len(), from.writable_length(), to.bytes_read());
+        let under_way =
+            waiting > 0 || (read as usize) < written || self.connections[pair].finished && !connection.ended;
+        let moves = !is_healthy(sender, pair)
+            || !is_healthy(receiver, number)
+            || !reads
+            || from.writable_corked() > 0
+            || !under_way;
+        let seen = (written, waiting, read, connection.ended);
+        let flow = &mut self.connections[number].flow;
+        match flow {
+            Some((last, since)) if !moves && *last == seen => now > *since + LONGEST_WAY,
+            _ => {
+                *flow = (!moves).then_some((seen, now));
+                false
+            }
+        }
     }
 
     /// Whether its connection is to a path.
@@ -494,10 +633,59 @@ impl Model {
     }
 }
 
+impl Connection {
+    /// A write was accepted.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.pieces.push(self.written.len());
+        self.written.extend_from_slice(piece);
+    }
+
+    fn has_written(&self, position: usize, bytes: &[u8]) -> bool {
+        position.checked_add(bytes.len()).and_then(|end| self.written.get(position..end)) == Some(bytes)
+    }
+
+    /// How much is missing in all of these pieces, if they are from here.
+    fn missing_in(&self, pieces: &[(usize, Vec<u8>)]) -> Option<usize> {
+        pieces
+            .iter()
+            .try_fold(0, |missing, (position, bytes)| Some(missing + self.missing_at(position + missing, bytes)?))
+    }
+
+    /// How much is missing within `bytes`, which were to be those at `position`: mostly nothing. After a failure the rest of
+    /// them may be from the start of a later write.
+    fn missing_at(&self, position: usize, bytes: &[u8]) -> Option<usize> {
+        if self.has_written(position, bytes) {
+            return Some(0);
+        }
+        let written = self.written.get(position..).filter(|_| self.broken)?;
+        let same = written.iter().zip(bytes).take_while(|(written, got)| written == got).count();
+        let places = (0..=same).rev().flat_map(|same| self.pieces.iter().map(move |piece| (same, *piece)));
+        let later = places.filter(|(same, piece)| *piece > position + same);
+        later
+            .map(|(same, piece)| (same, piece, &bytes[same..]))
+            .find_map(|(same, piece, rest)| self.has_written(piece, rest).then(|| piece - position - same))
+    }
+}
+
 impl SocketModel {
     /// Within an emission of `data` another one would reach those that check in an order that they cannot tell.
     pub fn is_intricate(&self) -> bool {
         self.prepended || !self.pipes.is_empty()
+    }
+
+    /// A `data` listener at this place is about to act: what it takes away is given the chunk that is under way, unless it
+    /// stands behind the one that checks, which knows of it.
+    pub fn note_pipes(&mut self, place: usize) {
+        if place > self.witness_place {
+            let more: Vec<usize> = self.pipes.iter().filter(|pipe| !self.piping.contains(pipe)).copied().collect();
+            self.piping.extend(more);
+        }
+    }
+
+    /// A listener was put in front of all others: the higher the place, the further in front.
+    pub fn next_place(&mut self) -> usize {
+        self.places += 1;
+        self.places
     }
 
     pub fn seen(&self) -> Seen {
@@ -506,23 +694,36 @@ impl SocketModel {
     }
 
     /// Checks the idle timeout, between turns: it comes, once, when nothing happens (T3).
-    pub fn check_idle(&mut self, now: Duration) -> Result<(), Violation> {
+    pub fn check_idle(&mut self, now: Duration, peer_may_end: bool) -> Result<(), Violation> {
         let seen = self.seen();
         let Some(idle) = &mut self.idle else { return Ok(()) };
+        if idle.told.is_some_and(|told| told.1 != seen.1) {
+            // Input arms it again (T1).
+            idle.told = None;
+        }
         if seen != idle.seen || self.handle.writable_length() > 0 || self.handle.destroyed() {
             // With output under way progress of the kernel counts, which is not to be seen from here (T4).
             idle.seen = seen;
             idle.since = now;
         }
-        if idle.told.is_none() && now > idle.since + idle.timeout + TURN {
+        // That the peer has ended is activity once, which is not to be seen before what came in front of it is consumed.
+        let longest = if peer_may_end { idle.timeout * 2 } else { idle.timeout };
+        if idle.told.is_none() && now > idle.since + longest + TURN {
             return Err(format!("no timeout after {:?}, {:?} were set", now - idle.since, idle.timeout));
         }
         Ok(())
     }
 }
 
+/// What commands destroy with.
+pub const COMMANDED: &str = "a storm";
+
 /// What is due is done within a turn, which lasts no longer than this unless it is cut short.
 pub const TURN: Duration = Duration::from_millis(100);
+
+/// What is on its way arrives, or is answered, within this time unless it was lost: much longer than the latency of any link,
+/// a delayed event and the wait for memory together.
+const LONGEST_WAY: Duration = Duration::from_secs(2);
 
 /// Counters of a freed handle are 0, so there is nothing to compare with.
 pub fn handle_is_gone(handle: Socket) -> bool {

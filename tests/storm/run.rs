@@ -2,6 +2,7 @@
 //!
 //! May touch: the public API. Invariant: a run ends, by the bounds on its turns, and leaves nothing behind.
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::commands;
 use crate::content::Content;
 use crate::generator::Origin;
 use crate::heap;
-use crate::model::{TURN, handle_is_gone};
+use crate::model::{TURN, canonical, handle_is_gone};
 use crate::servers;
 use crate::storm::{Planned, Shared, Storm};
 use crate::witness;
@@ -62,6 +63,7 @@ fn on_a_loop(origin: Origin<'_>, content: &'static Content, traced: bool) -> Res
         witness::unhandled(&shared, source, error);
         if shared.once_in(4) {
             shared.interrupted.set(true);
+            shared.returns.set(true);
             Unhandled::Return
         } else {
             Unhandled::Continue
@@ -141,7 +143,7 @@ fn turn(storm: &Shared, event_loop: &mut EventLoop) -> bool {
     let limit = if storm.calm.get() { None } else { Some(limit) };
     let result = catch_unwind(AssertUnwindSafe(|| event_loop.turn(limit)));
     storm.silent.set(None);
-    let cut = storm.interrupted.replace(false);
+    let mut cut = storm.interrupted.replace(false);
     let alive = match result {
         Ok(Ok(alive)) => alive,
         Ok(Err(error)) if error.code() == Some("ERR_SIMULATION_STUCK") => {
@@ -149,7 +151,9 @@ fn turn(storm: &Shared, event_loop: &mut EventLoop) -> bool {
             false
         }
         Ok(Err(error)) => {
-            storm.require(cut, || format!("turn: {error}"));
+            // With a panic in the same callback it comes with the next turn.
+            storm.require(storm.returns.replace(false), || format!("turn: {error}"));
+            cut = true;
             true
         }
         Err(panic) if panic.is::<Planned>() => true,
@@ -167,6 +171,7 @@ fn check(storm: &Shared, cut: bool) {
         storm.check(settled);
         if !cut {
             model.sockets[index].piped.clear();
+            model.sockets[index].piping.clear();
         }
         model.sockets[index].reading = false;
         if !cut {
@@ -184,6 +189,9 @@ fn check(storm: &Shared, cut: bool) {
         if gone || handle.destroyed() {
             continue;
         }
+        storm.require(!connection.without_peer || handle.peer_addr().is_none(), || {
+            format!("socket {index} was told that it is connected before it was")
+        });
         let (read, ahead) = (handle.bytes_read() as usize, handle.readable_length());
         if !cut && !connection.gap && connection.connected {
             let taken = connection.position + ahead / socket.unit;
@@ -203,9 +211,22 @@ fn check(storm: &Shared, cut: bool) {
         storm.require(queued <= written, || format!("socket {index} queues {queued} bytes of {written}"));
     }
     let now = storm.now();
-    for (index, socket) in model.sockets.iter_mut().enumerate() {
-        let idle = socket.check_idle(now);
+    for index in 0..model.sockets.len() {
+        let peer_may_end = model.peer_may_end(model.sockets[index].current);
+        let idle = model.sockets[index].check_idle(now, peer_may_end);
         storm.require(cut || idle.is_ok(), || format!("socket {index}: {}", idle.unwrap_err()));
+    }
+    for index in 0..model.connections.len() {
+        if model.is_stalled(index, now) && !cut && !storm.weather.borrow().may_lose() {
+            let in_flight = storm.weather.borrow().simulation.accounts().bytes_in_flight;
+            let connection = &model.connections[index];
+            storm.require(in_flight > 0, || {
+                format!(
+                    "socket {} reads, and does not get what the other end of connection {index} wrote: {:?}",
+                    connection.socket, connection.flow
+                )
+            });
+        }
     }
     for (index, timer) in storm.times.borrow().iter().enumerate() {
         let waits = !timer.cleared && (timer.repeats || timer.fired == 0);
@@ -248,7 +269,7 @@ impl Watch {
 fn end(storm: &Shared, event_loop: &mut EventLoop) {
     storm.calm.set(true);
     storm.trace(|| "calm".into());
-    storm.weather.borrow().clear();
+    storm.weather.borrow_mut().clear();
     for timer in storm.times.borrow_mut().iter_mut().filter(|timer| timer.repeats) {
         timer.handle.clear();
         timer.cleared = true;
@@ -272,10 +293,12 @@ fn end(storm: &Shared, event_loop: &mut EventLoop) {
     if !run_out(storm, event_loop) {
         return;
     }
-    let may_hang = storm.weather.borrow().may_hang;
-    for index in 0..storm.model.borrow().sockets.len() {
+    let mut hang = false;
+    for index in 0..sockets_of(storm) {
         let socket = storm.handle(index);
-        storm.require(may_hang || handle_is_gone(socket), || {
+        let excused = !handle_is_gone(socket) && may_hang(storm, index);
+        hang |= excused;
+        storm.require(excused || handle_is_gone(socket), || {
             format!(
                 "socket {index} does not come to its end: flowing {:?}, paused {}, ahead {}, queued {}, ended {}, {}{}",
                 socket.readable_flowing(),
@@ -289,13 +312,34 @@ fn end(storm: &Shared, event_loop: &mut EventLoop) {
         });
         release_for_good(storm, socket);
     }
-    storm.require(may_hang || !storm.stuck.get(), || "nothing is open, and the loop waits".into());
+    storm.require(hang || !storm.stuck.get(), || "nothing is open, and the loop waits".into());
     storm.stuck.set(false);
     if !run_out(storm, event_loop) {
         return;
     }
     storm.require(!storm.stuck.get(), || "everything was destroyed, and the loop waits".into());
     last_checks(storm, event_loop);
+}
+
+fn sockets_of(storm: &Shared) -> usize {
+    storm.model.borrow().sockets.len()
+}
+
+/// Whether this socket may wait for ever for an end that has gone: its connection was cut for good, or the other end went
+/// while the host was silent, and nobody sends a reset twice. Where both ends are there, they come to their end.
+fn may_hang(storm: &Shared, index: usize) -> bool {
+    let mut model = storm.model.borrow_mut();
+    let current = model.sockets[index].current;
+    model.match_addresses(current);
+    let (connection, handle) = (&model.connections[current], model.sockets[index].handle);
+    if connection.unix {
+        return false;
+    }
+    let weather = storm.weather.borrow();
+    let addresses = [handle.address(), handle.peer_addr()];
+    let silent = |address: &SocketAddr| weather.was_silent(canonical(*address).ip(), connection.began);
+    let alone = connection.pair.is_none_or(|pair| model.connections[pair].closed);
+    weather.may_cut || alone && addresses.iter().flatten().any(silent)
 }
 
 fn release_for_good(storm: &Shared, socket: Socket) {

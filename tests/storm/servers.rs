@@ -9,7 +9,7 @@ use std::time::Duration;
 use halfclose::net::{self, ConnectOptions, ListenOptions, Server, ServerOptions, Socket, SocketOptions};
 
 use crate::commands;
-use crate::model::{ServerModel, handle_is_gone};
+use crate::model::{Before, ServerModel, handle_is_gone};
 use crate::storm::Shared;
 use crate::weather::{HOSTS, NAMES, SILENT};
 use crate::witness;
@@ -206,7 +206,12 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
         options = options.timeout(Duration::from_millis(5));
     }
     let socket = storm.handle(index);
-    let (connecting, destroyed, stale) = (socket.connecting(), socket.destroyed(), handle_is_gone(socket));
+    let (connecting, stale) = (socket.connecting(), handle_is_gone(socket));
+    let before = Before {
+        destroyed: socket.destroyed(),
+        errored: socket.errored().map(|error| error.message().to_owned()),
+        now: storm.now(),
+    };
     let open = !socket.pending();
     let settled = storm.model.borrow_mut().settle(index);
     storm.check(settled);
@@ -221,11 +226,11 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
         model.connections[current].doubtful = true;
     }
     let result = if unix {
-        connect_aloud(storm, index, socket, options, unix, wanted, destroyed, connecting)
+        connect_aloud(storm, index, socket, options, wanted, before)
     } else {
         let result = storm.silently("connect", || socket.connect(options));
         if result.is_ok() && !connecting {
-            storm.model.borrow_mut().attempt(index, unix, wanted, destroyed);
+            storm.model.borrow_mut().attempt(index, unix, wanted, before);
         }
         result.map(drop)
     };
@@ -238,20 +243,17 @@ pub fn connect_somewhere(storm: &Shared, index: Option<usize>) {
 }
 
 /// To a path: `connectionAttempt` comes within the call, so the model must know of the attempt before it.
-#[allow(clippy::too_many_arguments)] // one call, cut out of its caller
 fn connect_aloud(
     storm: &Shared,
     index: usize,
     socket: Socket,
     options: ConnectOptions,
-    unix: bool,
     wanted: Option<usize>,
-    destroyed: bool,
-    connecting: bool,
+    before: Before,
 ) -> Result<(), halfclose::Error> {
-    let possible = !handle_is_gone(socket) && !connecting && socket.pending();
+    let possible = !handle_is_gone(socket) && !socket.connecting() && socket.pending();
     if possible {
-        storm.model.borrow_mut().attempt(index, unix, wanted, destroyed);
+        storm.model.borrow_mut().attempt(index, true, wanted, before);
     }
     let result = storm.aloud(|| socket.connect(options)).map(drop);
     if let (true, Err(error)) = (possible, &result) {

@@ -39,6 +39,8 @@ pub struct Storm {
     pub calls: Cell<u64>,
     /// A callback was cut short: what was to follow it comes with the next turn.
     pub interrupted: Cell<bool>,
+    /// The hook said that `turn` is to return an error.
+    pub returns: Cell<bool>,
     pub weather: RefCell<Weather>,
     /// The loop said that nothing can come any more.
     pub stuck: Cell<bool>,
@@ -85,6 +87,7 @@ impl Storm {
             ticks: Cell::new((0, 0)),
             calls: Cell::new(0),
             interrupted: Cell::new(false),
+            returns: Cell::new(false),
             weather: RefCell::new(weather),
             stuck: Cell::new(false),
             descriptors: Cell::new(0),

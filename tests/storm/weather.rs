@@ -22,6 +22,9 @@ pub const HOSTS: [IpAddr; 3] = [
 /// Where nobody listens, and nothing answers now and then.
 pub const SILENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 66));
 
+/// Those that fall silent.
+const FAR: [IpAddr; 3] = [SILENT, HOSTS[1], HOSTS[2]];
+
 /// What this machine is to them.
 const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
@@ -32,8 +35,16 @@ pub struct Weather {
     pub simulation: Simulation,
     /// Nothing goes wrong by itself.
     pub fair: bool,
-    /// Connections may be cut so that an end never learns of it.
-    pub may_hang: bool,
+    /// TCP connections may be cut by chance, for good, so that an end never learns of it.
+    pub may_cut: bool,
+    silences: Vec<Silence>,
+}
+
+/// A time in which nothing got to a host, or away from it.
+struct Silence {
+    host: IpAddr,
+    /// Not over as long as there is none.
+    until: Option<Duration>,
 }
 
 impl Weather {
@@ -52,7 +63,7 @@ impl Weather {
                 simulation.set_link(from, to, link(generator));
             }
         }
-        let mut weather = Weather { simulation, fair, may_hang: false };
+        let mut weather = Weather { simulation, fair, may_cut: false, silences: Vec::new() };
         if !fair {
             weather.worsen(generator);
         }
@@ -81,7 +92,7 @@ impl Weather {
             // Not drawn: it would change what every seed does. `tests/simulation/faults.rs` has it.
             false_hang_ups: 0,
         };
-        self.may_hang |= faults.black_holed > 0;
+        self.may_cut |= faults.black_holed > 0;
         self.simulation.set_faults(faults);
     }
 
@@ -90,16 +101,16 @@ impl Weather {
         if self.fair {
             return "nothing";
         }
-        match generator.below(4) {
+        let number = generator.number();
+        let host = FAR[(number / 4) as usize % FAR.len()];
+        match number % 4 {
             0 => {
-                // What is lost while a host is silent is not always sent again, or in order, by the simulation: only a host
-                // that nobody is connected to falls silent.
-                self.may_hang = true;
-                self.simulation.black_hole(SILENT);
+                self.simulation.black_hole(host);
+                self.silences.push(Silence { host, until: None });
                 "a host falls silent"
             }
             1 => {
-                self.simulation.heal(SILENT);
+                self.heal(host);
                 "a host is back"
             }
             2 => {
@@ -132,10 +143,30 @@ impl Weather {
         }
     }
 
+    fn heal(&mut self, host: IpAddr) {
+        self.simulation.heal(host);
+        let now = self.simulation.now();
+        for silence in self.silences.iter_mut().filter(|silence| silence.host == host) {
+            silence.until.get_or_insert(now);
+        }
+    }
+
+    /// Whether what is on its way may be lost, or wait until it is sent again.
+    pub fn may_lose(&self) -> bool {
+        self.may_cut || !self.silences.is_empty()
+    }
+
+    /// Whether this host was silent since then: a reset that was lost on the way is not sent again.
+    pub fn was_silent(&self, host: IpAddr, since: Duration) -> bool {
+        self.silences.iter().any(|silence| silence.host == host && silence.until.is_none_or(|until| until >= since))
+    }
+
     /// Fair from now on, with all hosts back.
-    pub fn clear(&self) {
+    pub fn clear(&mut self) {
         self.simulation.set_faults(Faults::default());
-        self.simulation.heal(SILENT);
+        for host in FAR {
+            self.heal(host);
+        }
     }
 }
 

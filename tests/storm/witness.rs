@@ -48,18 +48,13 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
         commands::react(&shared, Some(index));
     });
     let shared = storm.clone();
-    socket.on_unpipe(move |told, source| {
+    socket.on_unpipe(move |_, source| {
         shared.called("a listener");
         let mut model = shared.model.borrow_mut();
-        let destination = model.sockets.iter().position(|socket| socket.handle == told);
-        let source = model.sockets.iter_mut().find(|socket| socket.handle == source);
-        if let (Some(source), Some(destination)) = (source, destination) {
+        if let Some(source) = model.sockets.iter_mut().find(|socket| socket.handle == source) {
             // A source that waited for this one's `drain` flows again, whoever paused it meanwhile.
             source.paused = false;
             source.resumes = true;
-            if let Some(at) = source.pipes.iter().position(|pipe| *pipe == destination) {
-                source.pipes.remove(at);
-            }
         }
         drop(model);
         commands::react(&shared, Some(index));
@@ -94,6 +89,20 @@ pub fn watch(storm: &Shared, index: usize, socket: Socket) {
         commands::react(&shared, Some(index));
     });
     listen_for_errors(storm, index, socket);
+}
+
+/// A pipe was just made: it writes what comes until its own `unpipe` listener was told, and this one stands behind that.
+pub fn watch_pipe(storm: &Shared, destination: Socket) {
+    let shared = storm.clone();
+    destination.on_unpipe(move |told, source| {
+        shared.called("a listener");
+        let mut model = shared.model.borrow_mut();
+        let destination = model.sockets.iter().position(|socket| socket.handle == told);
+        let source = model.sockets.iter_mut().find(|socket| socket.handle == source);
+        if let (Some(source), Some(destination)) = (source, destination) {
+            source.pipes.retain(|pipe| *pipe != destination);
+        }
+    });
 }
 
 /// Adds the `error` listener that checks; without it the loop's hook does.
@@ -133,6 +142,7 @@ pub fn consume(storm: &Shared, index: usize, socket: Socket) {
     });
     let mut model = storm.model.borrow_mut();
     model.sockets[index].witness = Some(listener);
+    model.sockets[index].witness_place = if others { model.sockets[index].next_place() } else { 0 };
     model.sockets[index].extras.push(actor);
 }
 
@@ -143,7 +153,7 @@ pub fn watch_server(storm: &Shared, index: usize, server: Server) {
         shared.called("a listener");
         let unix = shared.model.borrow().servers[index].path.is_some();
         shared.require(told == shared.model.borrow().servers[index].handle, || "another server's connection".into());
-        let accepted = shared.model.borrow_mut().accept(index, socket, unix);
+        let accepted = shared.model.borrow_mut().accept(index, socket, unix, shared.now());
         match accepted {
             Ok(accepted) => {
                 shared.trace(|| format!("server {index}: connection: socket {accepted}"));
@@ -236,12 +246,7 @@ impl Storm {
                 }
             }
         }
-        let number = match event {
-            SocketEvent::Finish => model.finishing(index),
-            SocketEvent::Ready => model.readying(index),
-            SocketEvent::Connect => model.connecting(index),
-            _ => model.sockets[index].current,
-        };
+        let number = model.telling(index, event);
         let socket = &mut model.sockets[index];
         socket.activity += 1;
         let handle = socket.handle;
@@ -272,6 +277,10 @@ impl Storm {
                 must(!destroyed || lenient, "although destroyed (L33)");
                 must(!connection.failed, "after error");
                 connection.connected = true;
+                connection.without_peer = number == socket.current && !connection.unix && handle.peer_addr().is_none();
+                if std::mem::take(&mut socket.reads_on_connect) && socket.own_buffer {
+                    socket.paused = false;
+                }
                 model.client_connected(number);
             }
             SocketEvent::Ready => {
@@ -287,7 +296,8 @@ impl Storm {
                 if !connection.gap && !lenient && handle.bytes_read() as usize != connection.position {
                     must(false, "before the last bytes that were read");
                 }
-                let (pair, read) = (connection.pair, handle.bytes_read() as usize);
+                // Who has connected anew meanwhile counts for the new connection.
+                let (pair, read) = (connection.pair.filter(|_| number == socket.current), handle.bytes_read() as usize);
                 if let Some(pair) = pair {
                     let pair = &model.connections[pair];
                     if pair.finished && read != pair.written.len() {
@@ -339,8 +349,10 @@ impl Storm {
     pub fn got(&self, index: usize, told: Socket, bytes: &[u8]) {
         self.trace(|| format!("socket {index}: data {}", bytes.len()));
         let mut model = self.model.borrow_mut();
+        model.sockets[index].note_pipes(usize::MAX);
+        let destinations = std::mem::take(&mut model.sockets[index].piping);
         // What earlier chunks brought to the destinations of its pipes is decided by now.
-        for destination in model.sockets[index].pipes.clone() {
+        for &destination in &destinations {
             self.check(model.settle(destination));
         }
         model.sockets[index].activity += 1;
@@ -363,7 +375,7 @@ impl Storm {
         self.require(!paused || lenient, || format!("data of socket {index}, which is paused (F23)"));
         self.require(!bytes.is_empty(), || format!("data of socket {index} without any"));
         self.check(model.received(index, bytes));
-        for destination in model.sockets[index].pipes.clone() {
+        for destination in destinations {
             model.sockets[destination].piped.push(bytes.to_vec());
         }
     }
@@ -373,20 +385,18 @@ impl Storm {
         self.trace(|| format!("socket {index}: error {error}"));
         let mut model = self.model.borrow_mut();
         self.check(model.settle(index));
-        let number = model.failing(index, error.message());
+        let number = model.failing(index, error);
         model.sockets[index].activity += 1;
         let handle = model.sockets[index].handle;
         let is_current = model.sockets[index].current == number;
         let connection = &mut model.connections[number];
-        if is_current && connection.stray_error && !handle.destroyed() {
-            connection.stray_error = false;
-            return;
-        }
         self.require(!connection.failed, || format!("socket {index}: a second error: {error}"));
         self.require(!connection.closed, || format!("socket {index}: an error after close: {error}"));
         self.require(connection.destroyed_with_error != Some(false), || {
             format!("socket {index}: an error after a destroy without one: {error}")
         });
+        let refused = error.code() == Some("ECONNREFUSED") && matches!(error.syscall(), Some("read" | "write"));
+        self.require(!refused, || format!("socket {index} was told that it is connected, and is refused: {error}"));
         // A reset that cannot be made tells its error within the call, before it destroys.
         let reset = error.syscall() == Some("reset");
         self.require(!is_current || handle.destroyed() || reset, || format!("socket {index} lives on after {error}"));

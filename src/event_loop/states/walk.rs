@@ -153,10 +153,6 @@ impl Walk {
         }
         let events = events_of(&entries);
         for &event in &events {
-            if (input, event) == (Input::In(Event::Data, Command::Unshift), Event::Data) {
-                // What a listener missed while it ran, and then panicked, comes with its next call only.
-                continue;
-            }
             let mut panicked = Run::new(origin, &path, |world| world.give_with_a_panic(input, event));
             self.expect(&longer, laws::hold(&mut panicked.world, origin));
             panicked.entries.retain(|entry| *entry != Entry::Panic);

@@ -207,6 +207,10 @@ impl Kernel {
             return Ok(0);
         }
         if self.holds_back(id) {
+            // `SOCK_NOSPACE` goes with every `EAGAIN`: there may be no room when the fault is over.
+            if let Some(socket) = self.sockets.get_mut(&id) {
+                socket.output.wanted = true;
+            }
             return Err(libc::EAGAIN);
         }
         let wanted = self.shorten_write(id, length);
