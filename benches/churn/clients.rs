@@ -8,8 +8,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::str::FromStr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
 use socket2::Socket;
@@ -157,14 +157,32 @@ pub fn play(targets: &Targets, connections: u64, seed: u64) -> Tally {
         for thread in 0..THREADS {
             let (left, whole) = (&left, &whole);
             scope.spawn(move || {
-                let random = Random::new(seed.wrapping_mul(THREADS as u64).wrapping_add(thread as u64));
-                let mut client =
-                    Client { targets, random, waiting: VecDeque::with_capacity(WAITING), tally: Tally::default() };
+                let mut client = Client::new(targets, seed.wrapping_mul(THREADS as u64).wrapping_add(thread as u64));
                 while let Some(manner) = client.next(left) {
                     let outcome = client.act(manner);
                     client.note(outcome);
                 }
                 while client.wait_for_oldest() {}
+                whole.lock().expect("nobody panics with it").add(client.tally);
+            });
+        }
+    });
+    whole.into_inner().expect("nobody panics with it")
+}
+
+/// Makes as many connections at the same time as all threads ever can, and ends them together: what the server keeps room
+/// for has its size from then on.
+pub fn crowd_together(targets: &Targets, seed: u64) -> Tally {
+    let (all_are_there, whole) = (Barrier::new(THREADS), Mutex::new(Tally::default()));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (all_are_there, whole) = (&all_are_there, &whole);
+            scope.spawn(move || {
+                let mut client = Client::new(targets, seed.wrapping_add(thread as u64));
+                let crowd = client.gather(&targets.echoes);
+                all_are_there.wait();
+                let outcome = crowd.and_then(|crowd| client.hear(crowd));
+                client.note(outcome);
                 whole.lock().expect("nobody panics with it").add(client.tally);
             });
         }
@@ -203,6 +221,11 @@ enum Outcome {
 }
 
 impl Client<'_> {
+    fn new(targets: &Targets, seed: u64) -> Client<'_> {
+        let waiting = VecDeque::with_capacity(WAITING);
+        Client { targets, random: Random::new(seed), waiting, tally: Tally::default() }
+    }
+
     /// What is to be done next, as long as connections are left; they are taken from there.
     fn next(&mut self, left: &AtomicU64) -> Option<Manner> {
         let manner = self.random.weighted(&MANNERS);
@@ -317,16 +340,22 @@ impl Client<'_> {
     fn crowd(&mut self) -> io::Result<Outcome> {
         let at_bounds = self.random.below(4) == 0;
         let group = if at_bounds { &self.targets.bounded } else { &self.targets.echoes };
-        let mut sockets = Vec::with_capacity(CROWD);
-        for _ in 0..CROWD {
-            sockets.push(self.connect(group)?);
-        }
+        let crowd = self.gather(group)?;
+        self.hear(crowd)
+    }
+
+    fn gather(&mut self, group: &[Address]) -> io::Result<Vec<Socket>> {
+        (0..CROWD).map(|_| self.connect(group)).collect()
+    }
+
+    /// They all say the same, and each wants its answer.
+    fn hear(&mut self, mut crowd: Vec<Socket>) -> io::Result<Outcome> {
         let message = self.message(SMALL);
-        for socket in &mut sockets {
+        for socket in &mut crowd {
             socket.write_all(&message)?;
         }
-        for mut socket in sockets {
-            read_answer(&mut socket, &message)?;
+        for socket in &mut crowd {
+            read_answer(socket, &message)?;
         }
         Ok(Outcome::Answered)
     }

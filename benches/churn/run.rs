@@ -23,12 +23,15 @@ use crate::servers::{LIFETIME, Leak, Servers};
 /// What the lines of the clients' process begin with: a test's harness prints lines of its own.
 const MARK: &str = "clients: ";
 
+/// Instead of a number of connections: as many as possible together.
+const CROWD: &str = "crowd";
+
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Of the random clients. Those of the crate are a twentieth of it more.
     pub connections: u64,
-    /// How often everybody rests and a sample is taken.
+    /// How often everybody rests and a sample is taken, beside the one after all came together.
     pub rounds: u64,
     pub seed: u64,
     pub leak: Option<Leak>,
@@ -41,9 +44,10 @@ pub struct Plan {
 /// Does it. `clients` is the command of a process that calls [`obey`]; `heap` says how many bytes this thread holds;
 /// `show` is given every sample.
 pub fn run(plan: &Plan, clients: Command, heap: fn() -> i64, mut show: impl FnMut(&Sample)) -> Result<Run, String> {
+    raise_descriptor_limit();
     let mut run = Run::default();
     // Nothing of what is kept here grows while it runs.
-    run.samples.reserve(plan.rounds as usize + 1);
+    run.samples.reserve(plan.rounds as usize + 2);
     run.descriptors.0 = open_descriptors().map_err(|error| error.to_string())?;
     let outcome = play(plan, clients, heap, &mut run, &mut show);
     run.descriptors.1 = open_descriptors().map_err(|error| error.to_string())?;
@@ -75,12 +79,14 @@ fn play(
         Ok::<(), String>(())
     };
     sample(&event_loop, run, 0)?;
-    for round in 0..plan.rounds {
+    for round in 0..=plan.rounds {
         if begin.elapsed() >= plan.limit {
             break;
         }
-        let connections = plan.connections / plan.rounds;
-        clients.tell(&format!("{connections} {}", plan.seed.wrapping_add(round)))?;
+        // The first sample with connections behind it is one with as many as there can be at the same time.
+        let connections = if round == 0 { 0 } else { plan.connections / plan.rounds };
+        let asked = if round == 0 { CROWD.to_owned() } else { connections.to_string() };
+        clients.tell(&format!("{asked} {}", plan.seed.wrapping_add(round)))?;
         callers.play(connections / 20);
         let mut most_open = 0;
         // As long as it takes: clients that hang end by themselves, and so does a process that hangs.
@@ -189,6 +195,7 @@ impl Drop for Clients {
 /// The clients' process: it reads a seed, says where its servers listen, reads where the others do, and then a round at a
 /// time, until its input ends.
 pub fn obey(input: impl BufRead, mut output: impl Write) -> Result<(), String> {
+    raise_descriptor_limit();
     let text = |error: io::Error| error.to_string();
     let mut lines = input.lines();
     let Some(seed) = lines.next() else { return Ok(()) };
@@ -201,8 +208,12 @@ pub fn obey(input: impl BufRead, mut output: impl Write) -> Result<(), String> {
     let targets: Targets = targets.map_err(text)?.parse()?;
     for line in lines {
         let line = line.map_err(text)?;
-        let (connections, seed) = line.split_once(' ').ok_or_else(|| format!("{line}: two numbers"))?;
-        let tally = clients::play(&targets, number(connections)?, number(seed)?);
+        let (connections, seed) = line.split_once(' ').ok_or_else(|| format!("{line}: a number or a word, a seed"))?;
+        let seed = number(seed)?;
+        let tally = match connections {
+            CROWD => clients::crowd_together(&targets, seed),
+            _ => clients::play(&targets, number(connections)?, seed),
+        };
         writeln!(output, "{MARK}{tally}").map_err(text)?;
     }
     Ok(())
@@ -210,4 +221,16 @@ pub fn obey(input: impl BufRead, mut output: impl Write) -> Result<(), String> {
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|error| format!("{text}: {error}"))
+}
+
+/// As far as it goes: all clients together are some four thousand, and a usual limit is one thousand.
+fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for the answer and a valid request. With a lower limit there are fewer connections.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
 }

@@ -4,12 +4,12 @@
 //! shows is what stayed behind.
 //!
 //! **The criterion.** Counts are exact: nobody is connected, no server counts anybody, as many connections are over as
-//! came about, and there are as many timers and descriptors as before the first connection came. Bytes cannot be: tables grow
-//! with the largest crowd so far, and an allocator keeps what lies between the blocks in use. But a leak grows in every
-//! round, and a table does not. So the first tenth is left out, in which most tables take their size, and the rest is cut
-//! in three: **what is held grows when half of each third is above all of the third before.** A leak is seen as soon as a
-//! sixth of a run of it is more than what samples differ by anyway, which is printed; a table that grows once more is not
-//! taken for one.
+//! came about, and there are as many timers and descriptors as before the first connection came. Bytes cannot be: tables
+//! grow with the largest crowd so far (so a run begins with one of all clients together), and an allocator keeps what lies
+//! between the blocks in use. But a leak grows in every round, and a table does not. So the first tenth is left out, and the
+//! rest is cut in three: **what is held grows when half of each third is above all of the third before.** A leak is seen as
+//! soon as a sixth of a run of it is more than what samples differ by anyway, which is printed; a table that grows once more
+//! is not taken for one.
 
 use std::fmt::{self, Write};
 use std::fs;
