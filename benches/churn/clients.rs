@@ -361,7 +361,8 @@ impl Client<'_> {
     }
 
     fn wait(&mut self, socket: Socket, kind: Wait) {
-        if self.waiting.len() == WAITING {
+        // Bounded by how often each is looked at: the slow ones are put back some times.
+        while self.waiting.len() >= WAITING {
             self.wait_for_oldest();
         }
         self.waiting.push_back(Waiting { socket, kind });
