@@ -446,6 +446,12 @@ impl Error {
         Self::coded("ABORT_ERR", "This operation was aborted")
     }
 
+    pub(crate) fn mode_out_of_range(received: u32) -> Self {
+        let message =
+            format!("The value of \"mode\" is out of range. It must be >= 0 && <= 0o777. Received {received:#o}");
+        Self::coded("ERR_OUT_OF_RANGE", message)
+    }
+
     /// A number of milliseconds that is none, or none that a timer of Node can have.
     pub(crate) fn milliseconds_out_of_range(name: &str, received: std::time::Duration) -> Self {
         let received = received.as_secs_f64() * 1000.0;

@@ -19,7 +19,7 @@ pub(crate) use crate::sys::Adoptable;
 pub(crate) use crate::sys::Transport;
 pub(crate) use crate::sys::descriptor::Kind;
 pub(crate) use crate::sys::resolver::parse_address;
-use crate::sys::{Acceptor, AcceptorOptions, Stream, UnixAddress};
+use crate::sys::{Acceptor, AcceptorOptions, Permissions, Stream, UnixAddress};
 
 /// A descriptor that waits to be adopted. Its clones are the same one, and the first of them to be used has it.
 ///
@@ -63,7 +63,7 @@ pub(crate) fn bind(address: SocketAddr, options: AcceptorOptions) -> Result<Adop
 
 /// Binds a unix socket that is nothing yet.
 pub(crate) fn bind_path(path: &Path) -> Result<Adoptable, Errno> {
-    let bound = UnixAddress::new(path).and_then(|address| Acceptor::unix(&address));
+    let bound = UnixAddress::new(path).and_then(|address| Acceptor::unix(&address, Permissions::default()));
     Ok(bound.map_err(|error| Errno::from_io(&error))?.into())
 }
 

@@ -106,6 +106,7 @@ pub(crate) use crate::reactor::target::Local;
 pub use crate::reactor::text_decoder::Encoding;
 pub use crate::reactor::timeouts::Timeouts;
 pub(crate) use crate::sys::AcceptorOptions;
+pub use crate::sys::PeerCredentials;
 use crate::sys::Poller;
 pub(crate) use crate::sys::{Permissions, is_abstract};
 

@@ -121,8 +121,8 @@ impl ListenOptions {
     /// A bound socket; the `listen` that succeeds with it adopts it. Mirrors `handle` of [`server.listen(handle)`] with
     /// a `net.BoundSocket`.
     ///
-    /// It wins over port, host and path, and `readable_all` and `writable_all` mean nothing for it. One that was adopted or closed before makes `listen` an `Err`,
-    /// `ERR_SOCKET_HANDLE_ADOPTED`.
+    /// It wins over port, host and path, and `readable_all`, `writable_all` and `mode` mean nothing for it. One that was
+    /// adopted or closed before makes `listen` an `Err`, `ERR_SOCKET_HANDLE_ADOPTED`.
     ///
     /// ```
     /// use halfclose::{EventLoop, net, net::BoundSocket, net::BoundSocketOptions, net::ListenOptions};

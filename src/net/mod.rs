@@ -82,7 +82,7 @@ pub use crate::event_loop::events::{
 pub use crate::event_loop::handles::{Server, Socket, SocketId};
 pub use crate::event_loop::listeners::ListenerId;
 pub use crate::event_loop::{
-    Admission, BufferOverflow, ConnectionOverflow, DrainReport, Encoding, PauseReason, Timeouts,
+    Admission, BufferOverflow, ConnectionOverflow, DrainReport, Encoding, PauseReason, PeerCredentials, Timeouts,
 };
 pub use crate::net::abstract_name::abstract_name;
 pub use crate::net::bound_socket::{BoundSocket, BoundSocketOptions};

@@ -99,7 +99,8 @@ impl Server {
     ///
     /// `ERR_SERVER_ALREADY_LISTEN` while it listens; `ERR_SERVER_NOT_RUNNING` after [`release`](Server::release);
     /// `ERR_SOCKET_HANDLE_ADOPTED` for a bound socket that was used before; `ERR_INVALID_ARG_VALUE` for an empty path,
-    /// for a host with a zero byte, and for `readable_all` or `writable_all` with an abstract name.
+    /// for a host with a zero byte, and for `readable_all`, `writable_all` or `mode` with an abstract name;
+    /// `ERR_OUT_OF_RANGE` for a mode above 0o777.
     ///
     /// ```
     /// use halfclose::{EventLoop, net};

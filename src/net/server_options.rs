@@ -574,11 +574,42 @@ impl ListenOptions {
         self
     }
 
+    /// Sets the mode of the socket's file to exactly this, whatever the process's mask, and whatever `readable_all` and
+    /// `writable_all` say; default: what the mask leaves of 0777. Not in Node.
+    ///
+    /// `0o600` lets nobody in but the user of this process (and root), `0o660` the group as well: to connect one must be
+    /// allowed to write, on Linux; other systems may look at the folder only, whose mode counts everywhere. It is set before
+    /// the server listens, and on Linux from the moment at which there is a file: nobody gets in before. Who did is told by
+    /// [`peer_credentials`](crate::net::Socket::peer_credentials).
+    ///
+    /// `listen` is an `Err` for a mode above `0o777` (`ERR_OUT_OF_RANGE`), and with an abstract name, which has no file
+    /// (`ERR_INVALID_ARG_VALUE`).
+    ///
+    /// ```
+    /// use std::os::unix::fs::PermissionsExt;
+    /// use halfclose::{EventLoop, net, net::ListenOptions};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("halfclose-doc-mode-{}.sock", std::process::id()));
+    /// let server = net::create_server(|_| {}).listen(ListenOptions::new().path(&path).mode(0o600))?;
+    /// assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+    /// server.close();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> ListenOptions {
+        self.permissions.mode = Some(mode);
+        self
+    }
+
     /// The path to listen at, if these options have one that counts, or what Node throws for it.
     pub(crate) fn path_option(&self) -> Result<Option<(PathBuf, Permissions)>, Error> {
         let Some(path) = self.path.as_ref().filter(|_| !self.has_port) else { return Ok(None) };
         if path.as_os_str().is_empty() {
             return Err(Error::empty_path());
+        }
+        if let Some(mode) = self.permissions.mode.filter(|mode| *mode > Permissions::MOST) {
+            return Err(Error::mode_out_of_range(mode));
         }
         if self.permissions.any() && is_abstract(path) {
             return Err(Error::permissions_of_abstract_name(&self.inspected(path)));
@@ -591,7 +622,8 @@ impl ListenOptions {
         let path = path.to_string_lossy().replace('\0', "\\x00");
         let readable = if self.permissions.readable_all { ", readableAll: true" } else { "" };
         let writable = if self.permissions.writable_all { ", writableAll: true" } else { "" };
-        format!("{{ path: '{path}'{readable}{writable} }}")
+        let mode = self.permissions.mode.map_or(String::new(), |mode| format!(", mode: {mode:#o}"));
+        format!("{{ path: '{path}'{readable}{writable}{mode} }}")
     }
 
     /// A socket that is bound already wins over every address.

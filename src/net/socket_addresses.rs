@@ -1,4 +1,4 @@
-//! The addresses of a [`Socket`]: the peer's, its own, and those that were tried.
+//! The addresses of a [`Socket`]: the peer's, its own, and those that were tried; and who the peer is.
 //!
 //! It may touch the event loop's commands. A stale handle has none.
 
@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::event_loop::{Connection, current};
-use crate::net::{Family, Socket};
+use crate::net::{Family, PeerCredentials, Socket};
 
 /// Addresses.
 ///
@@ -89,6 +89,41 @@ impl Socket {
     /// ```
     pub fn peer_addr(self) -> Option<SocketAddr> {
         self.ask(None, |connection| connection.peer())
+    }
+
+    /// Who is at the other end of a unix socket: process, user and group, as the kernel noted them when the connection
+    /// came about (`SO_PEERCRED`, see unix(7); getpeereid(3) outside of Linux). Not in Node; other libraries call it
+    /// `peer_cred`.
+    ///
+    /// From `connect` on, and on an accepted socket from the start; also when the peer has gone. `None` without a
+    /// connection, when it is over, and for TCP, whose kernel knows no such thing: so who lets in whom they are sure of
+    /// turns everybody else away. In a [simulation](crate::EventLoop::simulated) everybody is process 1000 of user and
+    /// group 1000.
+    ///
+    /// ```
+    /// # // Not on other systems.
+    /// # #[cfg(target_os = "linux")] {
+    /// use halfclose::{EventLoop, net};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("halfclose-doc-credentials-{}.sock", std::process::id()));
+    /// let server = net::create_server(|socket| {
+    ///     match socket.peer_credentials() {
+    ///         Some(peer) if peer.pid == Some(std::process::id()) => socket.end_data("welcome"),
+    ///         _ => socket.destroy(),
+    ///     };
+    ///     socket.server().unwrap().close();
+    /// });
+    /// server.listen(&path)?;
+    /// let client = net::connect(&path)?;
+    /// client.on_text(|_, text| assert_eq!(text, "welcome"));
+    /// event_loop.run()?;
+    /// assert_eq!(client.peer_credentials(), None); // it is over
+    /// # }
+    /// # Ok::<(), halfclose::Error>(())
+    /// ```
+    pub fn peer_credentials(self) -> Option<PeerCredentials> {
+        self.ask(None, |connection| connection.peer_credentials())
     }
 
     fn read_remote_address(self) -> Option<SocketAddr> {

@@ -1,7 +1,7 @@
 //! What can be asked of a connection: Node's properties of `net.Socket`.
 //!
-//! This module touches `sys::Stream` for the two addresses, and the name of a bound one. Invariant: asking changes nothing, except that a remote
-//! address that was read is remembered (rule C44).
+//! This module touches `sys::Stream` for the two addresses and the peer's credentials, and the name of a bound one.
+//! Invariant: asking changes nothing, except that a remote address that was read is remembered (rule C44).
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::reactor::connection::{Connection, ConnectionOptions, Flow, Link, Read
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::{Handle, Reactor};
 use crate::sys::errno::Errno;
-use crate::sys::{BoundName, CopiedOptions, KeepAliveTimes, Stream};
+use crate::sys::{BoundName, CopiedOptions, KeepAliveTimes, PeerCredentials, Stream};
 
 impl Connection {
     pub(crate) fn is_destroyed(&self) -> bool {
@@ -136,6 +136,13 @@ impl Connection {
             self.set_peer_was_read(true);
         }
         self.peer()
+    }
+
+    /// Who is at the other end of a unix socket, while there is a connection.
+    pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
+        let Link::Open { stream, .. } = &self.link else { return None };
+        // One that failed to connect has its descriptor until that is told, and the kernel says that it has no peer.
+        if self.is_unix() { stream.peer_credentials().ok() } else { None }
     }
 
     /// The local end, while there is a descriptor.

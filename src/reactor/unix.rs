@@ -30,7 +30,7 @@ impl Reactor {
         let backlog = request.backlog();
         let text = path.to_string_lossy().into_owned();
         self.can_listen(server)?;
-        let bound = UnixAddress::new(&path).and_then(|address| Acceptor::unix(&address));
+        let bound = UnixAddress::new(&path).and_then(|address| Acceptor::unix(&address, permissions));
         // Before anybody can connect, so that nobody does whom the permissions keep out; and before anything else changes,
         // since Node throws this.
         if let Some(acceptor) = bound.as_ref().ok().filter(|_| permissions.any()) {

@@ -58,8 +58,14 @@ impl Acceptor {
 
     /// A unix socket bound to `address`. A file of that name is made, and removed when the acceptor is dropped; one that
     /// is there already is left alone.
-    pub(crate) fn unix(address: &UnixAddress) -> io::Result<Self> {
+    ///
+    /// The file never has more than an exact mode that `permissions` ask for, and less where the process's mask takes some
+    /// of it; [`Acceptor::set_permissions`] does the rest.
+    pub(crate) fn unix(address: &UnixAddress, permissions: Permissions) -> io::Result<Self> {
         let descriptor = new_socket(Domain::UNIX)?;
+        if let Some(mode) = permissions.mode {
+            restrict(descriptor.as_fd(), mode);
+        }
         SockRef::from(&descriptor).bind(address.as_raw()).map_err(|error| match error.raw_os_error() {
             // A directory that is missing: libuv says so on every system, and Node's users know it.
             Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::EACCES),
@@ -195,6 +201,16 @@ pub(crate) struct AcceptorOptions {
     pub(crate) reuse_port: bool,
     /// A connection is told of once its first bytes are there, or when it was silent for about this long.
     pub(crate) defer_accept: Option<Duration>,
+}
+
+/// Lets a socket that is not bound yet make its file with no more than `mode`. Linux does (`unix_bind_bsd` of
+/// net/unix/af_unix.c takes the mode of the socket itself); other systems refuse the call, and have the mode set before the
+/// socket listens.
+fn restrict(socket: BorrowedFd<'_>, mode: u32) {
+    // Nine bits, which every type of a mode has.
+    let mode = mode as libc::mode_t;
+    // SAFETY: the call has no memory of ours to touch. Whether it worked shows in the file.
+    unsafe { libc::fchmod(socket.as_raw_fd(), mode) };
 }
 
 /// Shares the port where the kernel balances connections between the sharers; elsewhere `SO_REUSEPORT` exists but

@@ -11,6 +11,7 @@
 //! | [`reserve`] | the descriptor kept back for the day when there are none left |
 //! | [`resolver`] | host names and address literals |
 //! | [`unix`] | names of unix sockets, and the files they make |
+//! | [`credentials`] | who is at the other end of a unix socket |
 //! | [`interface`] | network interfaces, which IPv6 zones name |
 //! | [`timestamps`] | when the kernel received what is read |
 //! | [`errno`] | names and texts of the system's error numbers |
@@ -43,6 +44,7 @@ compile_error!(
 
 mod acceptor;
 pub(crate) mod clock;
+mod credentials;
 pub(crate) mod descriptor;
 pub(crate) mod errno;
 mod events;
@@ -76,6 +78,7 @@ use taped as switched;
 
 pub(crate) use acceptor::AcceptorOptions;
 pub(crate) use clock::{Time, Wait};
+pub use credentials::PeerCredentials;
 pub(crate) use inheritance::CopiedOptions;
 pub(crate) use poller::{Directions, Event, Readiness};
 pub use stream::Family;

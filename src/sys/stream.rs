@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
+use super::credentials::{PeerCredentials, credentials_of_peer};
 use super::interface;
 use super::unix::UnixAddress;
 
@@ -242,6 +243,11 @@ impl Stream {
     /// The peer's address; an error while there is no peer yet, or no more.
     pub(crate) fn peer_address(&self) -> io::Result<SocketAddr> {
         internet_address(self.socket().peer_addr()?)
+    }
+
+    /// Who is at the other end of a unix socket.
+    pub(crate) fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        credentials_of_peer(self.as_fd())
     }
 
     /// Sends small segments at once (`TCP_NODELAY`). A unix socket always does.

@@ -115,16 +115,24 @@ impl BoundName {
 pub(crate) struct Permissions {
     pub(crate) readable_all: bool,
     pub(crate) writable_all: bool,
+    /// Exactly this, whatever the other two say.
+    pub(crate) mode: Option<u32>,
 }
 
 impl Permissions {
     /// Whether anything was asked for; else the file stays as the kernel made it.
     pub(crate) fn any(self) -> bool {
-        self.readable_all || self.writable_all
+        self.readable_all || self.writable_all || self.mode.is_some()
     }
+
+    /// The bits that a mode may have: reading, writing and executing, for the owner, the group and everybody else.
+    pub(crate) const MOST: u32 = 0o777;
 
     /// The mode that the file is set to, which replaces the one it was made with, as in libuv.
     fn mode(self) -> u32 {
+        if let Some(mode) = self.mode {
+            return mode;
+        }
         let readable = if self.readable_all { 0o444 } else { 0 };
         let writable = if self.writable_all { 0o222 } else { 0 };
         readable | writable
@@ -161,8 +169,12 @@ impl SocketFile {
             // Somebody else's file by now, whose mode is none of our business.
             return Err(io::Error::from_raw_os_error(libc::ENOENT));
         }
+        let mode = permissions.mode();
+        if fs::symlink_metadata(&self.path)?.permissions().mode() & Permissions::MOST == mode {
+            return Ok(());
+        }
         // By name: several systems refuse to change the mode of a socket by its descriptor.
-        fs::set_permissions(&self.path, fs::Permissions::from_mode(permissions.mode()))
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))
     }
 }
 
@@ -220,7 +232,7 @@ mod tests {
     }
 
     fn listening_at(path: &Path) -> Acceptor {
-        let acceptor = Acceptor::unix(&UnixAddress::new(path).unwrap()).unwrap();
+        let acceptor = Acceptor::unix(&UnixAddress::new(path).unwrap(), Permissions::default()).unwrap();
         acceptor.listen(4).unwrap();
         acceptor
     }
@@ -277,7 +289,10 @@ mod tests {
         drop(second);
         assert!(!path.exists());
         fs::write(&path, "a file").unwrap();
-        assert_eq!(code(Acceptor::unix(&UnixAddress::new(&path).unwrap())), Some(libc::EADDRINUSE));
+        assert_eq!(
+            code(Acceptor::unix(&UnixAddress::new(&path).unwrap(), Permissions::default())),
+            Some(libc::EADDRINUSE)
+        );
         assert_eq!(fs::read(&path).unwrap(), b"a file");
     }
 
@@ -287,8 +302,25 @@ mod tests {
         for (readable_all, writable_all, mode) in [(true, false, 0o444), (false, true, 0o222), (true, true, 0o666)] {
             let path = directory.path("s");
             let acceptor = listening_at(&path);
-            acceptor.set_permissions(Permissions { readable_all, writable_all }).unwrap();
+            acceptor.set_permissions(Permissions { readable_all, writable_all, mode: None }).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        }
+    }
+
+    /// On Linux the file has no bit too many at any time; elsewhere it has the mode when the socket listens.
+    #[test]
+    fn an_exact_mode_holds_from_the_bind_on() {
+        let directory = Directory::new("exact");
+        for mode in [0o600, 0o666, 0o777, 0o020, 0] {
+            let path = directory.path("s");
+            let permissions = Permissions { mode: Some(mode), readable_all: true, writable_all: true };
+            let acceptor = Acceptor::unix(&UnixAddress::new(&path).unwrap(), permissions).unwrap();
+            let mode_of_file = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            if cfg!(target_os = "linux") {
+                assert_eq!(mode_of_file() & !mode, 0, "{mode:o}");
+            }
+            acceptor.set_permissions(permissions).unwrap();
+            assert_eq!(mode_of_file(), mode);
         }
     }
 
@@ -296,7 +328,7 @@ mod tests {
     fn a_directory_that_is_missing_is_a_matter_of_access() {
         let directory = Directory::new("missing");
         let path = directory.path("no/s");
-        assert_eq!(code(Acceptor::unix(&UnixAddress::new(&path).unwrap())), Some(libc::EACCES));
+        assert_eq!(code(Acceptor::unix(&UnixAddress::new(&path).unwrap(), Permissions::default())), Some(libc::EACCES));
         let client = Stream::unix().unwrap();
         assert_eq!(code(client.connect_unix(&UnixAddress::new(&path).unwrap())), Some(libc::ENOENT));
     }

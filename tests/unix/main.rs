@@ -10,9 +10,11 @@ mod support;
 mod addresses;
 mod bound_sockets;
 mod connecting;
+mod credentials;
 mod errors;
 mod life_cycle;
 mod listening;
+mod modes;
 mod peers;
 
 use std::cell::Cell;

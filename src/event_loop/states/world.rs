@@ -18,7 +18,7 @@ use crate::event_loop::{ConnectionOptions, EventLoop, ServerSettings, current};
 use crate::reactor::snapshot::{LinkKind, Owed, Product, Snapshot};
 use crate::reactor::{Handle, Internal};
 use crate::sys::simulated::SharedKernel;
-use crate::sys::{Acceptor, AcceptorOptions, Family, Stream, UnixAddress};
+use crate::sys::{Acceptor, AcceptorOptions, Family, Permissions, Stream, UnixAddress};
 
 /// What the kernel buffers on each side. Small, so that little is enough to fill it.
 const BUFFER: usize = 64;
@@ -361,7 +361,7 @@ fn internal_listeners(core: &mut Core, socket: Handle) -> Vec<(Internal, bool)> 
 
 fn acceptor(unix: bool) -> Acceptor {
     let acceptor = if unix {
-        Acceptor::unix(&UnixAddress::new("/peer".as_ref()).unwrap()).unwrap()
+        Acceptor::unix(&UnixAddress::new("/peer".as_ref()).unwrap(), Permissions::default()).unwrap()
     } else {
         Acceptor::tcp((HOST.parse::<std::net::IpAddr>().unwrap(), PORT).into(), AcceptorOptions::default()).unwrap()
     };

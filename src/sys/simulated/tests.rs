@@ -13,7 +13,7 @@ use super::shared::Entered;
 use super::switch::{Acceptor, Poller, Stream};
 use crate::sys::acceptor::AcceptorOptions;
 use crate::sys::stream::{Family, Transport};
-use crate::sys::unix::UnixAddress;
+use crate::sys::unix::{Permissions, UnixAddress};
 
 /// How long nothing has to happen until it is believed. Loopback answers within the call; the real kernel's delayed
 /// acknowledgement takes 40 ms.
@@ -35,7 +35,7 @@ impl Scene {
             Transport::Tcp => {
                 Acceptor::tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), AcceptorOptions::default()).unwrap()
             }
-            Transport::Unix => Acceptor::unix(&UnixAddress::new(&path).unwrap()).unwrap(),
+            Transport::Unix => Acceptor::unix(&UnixAddress::new(&path).unwrap(), Permissions::default()).unwrap(),
         };
         acceptor.listen(8).unwrap();
         let poller = Poller::new().unwrap();
@@ -370,7 +370,7 @@ fn calls_that_make_no_sense_say_so() {
         scene.note("listen", second.listen(1));
     });
     same(&[Transport::Unix], |scene| {
-        let again = Acceptor::unix(&UnixAddress::new(&scene.path).unwrap());
+        let again = Acceptor::unix(&UnixAddress::new(&scene.path).unwrap(), Permissions::default());
         scene.note("bind", again.map(drop));
         let client = scene.client();
         scene.note("connect again", client.connect_unix(&UnixAddress::new(&scene.path).unwrap()));

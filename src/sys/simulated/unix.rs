@@ -6,7 +6,12 @@
 use super::faults::Call;
 use super::kernel::{Answer, Kernel};
 use super::socket::{Socket, SocketId, State};
+use crate::sys::credentials::PeerCredentials;
 use crate::sys::stream::{Family, Transport};
+
+/// All programs of a simulation are one process of one user, with numbers of no real one: what a run shows must not depend
+/// on who runs it.
+const EVERYBODY: PeerCredentials = PeerCredentials { pid: Some(1000), uid: 1000, gid: 1000 };
 
 impl Kernel {
     pub(super) fn bind_path(&mut self, number: i32, name: &[u8]) -> Answer<()> {
@@ -58,6 +63,11 @@ impl Kernel {
         self.taint_connect(id);
         self.wake(listening);
         Ok(())
+    }
+
+    /// `SO_PEERCRED`, of a socket that has been connected.
+    pub(super) fn peer_credentials(&self, number: i32) -> Answer<PeerCredentials> {
+        self.socket_of(number)?.peer.map(|_| EVERYBODY).ok_or(libc::ENOTCONN)
     }
 
     /// What `poll` says of a socket's room: `unix_writable` is a quarter of the buffer.

@@ -37,8 +37,12 @@ impl Acceptor {
     }
 
     /// Names of files have no place on a tape.
-    pub(crate) fn unix(address: &UnixAddress) -> io::Result<Self> {
-        if current_tape().is_some() { Err(not_supported()) } else { Live::unix(address).map(Self::untaped) }
+    pub(crate) fn unix(address: &UnixAddress, permissions: Permissions) -> io::Result<Self> {
+        if current_tape().is_some() {
+            Err(not_supported())
+        } else {
+            Live::unix(address, permissions).map(Self::untaped)
+        }
     }
 
     fn untaped(live: Live) -> Self {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::tape::{Answer, Call, Field, Tape, put_duration};
 use super::{AsSource, not_supported, of_live};
+use crate::sys::credentials::PeerCredentials;
 use crate::sys::simulated::current_tape;
 use crate::sys::simulated::switch::Stream as Live;
 use crate::sys::stream::{ConnectStart, Family, KeepAliveTimes, Transport};
@@ -215,6 +216,14 @@ impl Stream {
 
     pub(crate) fn peer_address(&self) -> io::Result<SocketAddr> {
         self.address(Call::PeerAddress, Live::peer_address)
+    }
+
+    /// No unix socket is on a tape.
+    pub(crate) fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        match &self.tape {
+            None => of_live(self.live.as_ref(), Live::peer_credentials),
+            Some(_) => Err(not_supported()),
+        }
     }
 
     pub(crate) fn set_no_delay(&self, on: bool) -> io::Result<()> {

@@ -34,6 +34,56 @@ fn addresses_are_known_as_long_as_the_connection() {
     });
 }
 
+/// SP10: who the peer of a unix socket is, and for how long that is told. The numbers are the kernel's, and not compared.
+#[test]
+fn credentials_are_known_as_long_as_the_connection() {
+    fn show(name: &'static str, what: &str, socket: net::Socket, log: Log) {
+        log.add(name, format!("{what} {}", socket.peer_credentials().is_some()));
+    }
+    same_everywhere(&Play {
+        accepted: |socket, log| {
+            show("S", "accepted", socket, log);
+            listen_to("S", socket, log);
+            socket.on_end(move |socket| show("S", "at end", socket, log));
+            socket.on_close(move |socket, _| show("S", "closed", socket, log));
+        },
+        connecting: |client, log| {
+            show("C", "connecting", client, log);
+            client.on_connect(move |client| {
+                show("C", "connected", client, log);
+                client.end();
+            });
+            client.on_close(move |client, _| show("C", "closed", client, log));
+            client.resume();
+        },
+        ..Play::default()
+    });
+    // Nobody listens there.
+    same(|event_loop, log| {
+        let client = net::connect(unique_path()).expect("valid");
+        client.on_connection_attempt_failed(move |client, _, _| show("C", "failed", client, log));
+        client.on_error(move |client, _| show("C", "at error", client, log));
+        event_loop.run().expect("no unhandled error");
+    });
+}
+
+/// The simulated kernel's numbers are nobody's, so that a run does not depend on who runs it.
+#[test]
+fn simulated_credentials_are_always_the_same() {
+    let mut event_loop = EventLoop::simulated(1).expect("a loop");
+    let log = Log::new();
+    let server = net::create_server(move |socket| {
+        log.add("S", format!("{:?}", socket.peer_credentials().expect("a unix socket")));
+        socket.destroy();
+        socket.server().expect("the accepting server").close();
+    });
+    let path = unique_path();
+    server.listen(ListenOptions::new().path(&path).mode(0o600)).expect("listen");
+    net::connect(path).expect("valid");
+    event_loop.run().expect("no unhandled error");
+    assert_eq!(log.texts_of("S"), ["PeerCredentials { pid: Some(1000), uid: 1000, gid: 1000 }"]);
+}
+
 /// A client of `server` that says goodbye at once; the server closes then.
 fn visit(server: Server, options: ConnectOptions, log: Log) {
     let client = net::connect(options).expect("valid");

@@ -50,8 +50,10 @@ impl Acceptor {
         Ok(Self::Simulated(Simulated::new(None, descriptor, Transport::Tcp)))
     }
 
-    pub(crate) fn unix(address: &UnixAddress) -> io::Result<Self> {
-        let Some(kernel) = SharedKernel::current() else { return RealAcceptor::unix(address).map(Self::from_real) };
+    pub(crate) fn unix(address: &UnixAddress, permissions: Permissions) -> io::Result<Self> {
+        let Some(kernel) = SharedKernel::current() else {
+            return RealAcceptor::unix(address, permissions).map(Self::from_real);
+        };
         let number = answered(kernel.lock().open_socket(Socket::new(Transport::Unix, Family::IPv4)))?;
         let descriptor = Descriptor { kernel: kernel.clone(), number };
         descriptor.call(|kernel, number| kernel.bind_path(number, address.name()))?;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use super::{AsSource, Source, not_supported};
+use crate::sys::credentials::PeerCredentials;
 use crate::sys::simulated::kernel::Kernel;
 use crate::sys::simulated::shared::{Descriptor, SharedKernel, answered};
 use crate::sys::simulated::socket::{KeepAlive, Socket};
@@ -196,6 +197,13 @@ impl Stream {
         match self {
             Self::Real(stream) => stream.peer_address(),
             Self::Simulated { descriptor, .. } => descriptor.call(|kernel, number| kernel.peer_address(number)),
+        }
+    }
+
+    pub(crate) fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        match self {
+            Self::Real(stream) => stream.peer_credentials(),
+            Self::Simulated { descriptor, .. } => descriptor.call(|kernel, number| kernel.peer_credentials(number)),
         }
     }
 
