@@ -164,14 +164,14 @@ impl Reactor {
             }
             Ok(count) => {
                 self.counters.written_in_part(count);
-                self.put_in_flight(socket, take_queued(chunk, count), length - count, length, callback);
+                self.put_in_flight(socket, chunk, count, length, callback);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.counters.written_in_part(0);
-                self.put_in_flight(socket, take_queued(chunk, 0), length, length, callback);
+                self.put_in_flight(socket, chunk, 0, length, callback);
             }
             Err(error) if Errno::from_io(&error).is_want_of_buffers() => {
-                self.put_in_flight(socket, take_queued(chunk, 0), length, length, callback);
+                self.put_in_flight(socket, chunk, 0, length, callback);
                 self.write_again_later(socket);
             }
             Err(error) => {
@@ -193,14 +193,20 @@ impl Reactor {
         self.request(socket, Internal::FailWrites);
     }
 
-    fn put_in_flight(
+    /// Keeps what the kernel did not take of one chunk: all but the first `taken` bytes.
+    fn put_in_flight<C: Outgoing>(
         &mut self,
         socket: Handle,
-        bytes: QueuedBytes,
-        remaining: usize,
+        chunk: &mut Option<C>,
+        taken: usize,
         length: usize,
         callback: Option<CallbackId>,
     ) {
+        // The queue before the bytes: see `spares`.
+        self.queue_or_spare(socket).length += length;
+        self.buffered.more(length);
+        let bytes = take_queued(chunk, taken);
+        let remaining = length - taken;
         let current = CurrentWrite {
             state: CurrentState::InFlight,
             is_text: false,
@@ -212,8 +218,6 @@ impl Reactor {
             length,
             completion: Completion::one(callback),
         };
-        self.connections[socket.index()].queue_or_new().length += length;
-        self.buffered.more(length);
         self.fly(socket, current);
     }
 
@@ -346,12 +350,12 @@ impl Reactor {
         if connection.has_buffered() {
             self.clear_buffer(socket);
         }
-        let connection = &mut self.connections[socket.index()];
         if moment == Moment::Later {
-            connection.release_queue();
+            self.spare_queue(socket);
             self.after_write(socket, completion);
             return;
         }
+        let connection = &mut self.connections[socket.index()];
         let empty = connection.writable_length() == 0;
         let write = &mut connection.write;
         let drain_owed = write.need_drain() && empty;
