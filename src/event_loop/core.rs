@@ -82,9 +82,9 @@ pub(crate) struct Core {
     pub(super) simulated: Option<crate::event_loop::simulation::Scheduled>,
 }
 
-/// For how many graves there is always room: one callback has few. It is made before the first connection, because small
-/// pieces that were allocated in a burst, and stay, lie above what the burst allocated, and keep an allocator that returns
-/// its memory from above from returning that.
+/// For how many graves there is always room, in both of the vectors that take turns: one callback has few. It is made
+/// before the first connection, because small pieces that were allocated in a burst, and stay, lie above what the burst
+/// allocated, and keep an allocator that returns its memory from above from returning that.
 const KEPT_GRAVES: usize = 16;
 
 /// What waits to be dropped with nothing borrowed. The fields are there for their destructors.
@@ -153,7 +153,7 @@ impl Core {
             measuring: Measuring::new(options.measure_callbacks),
             panics: Panics::new(options.panic_policy),
             graves: Vec::with_capacity(KEPT_GRAVES),
-            spare_graves: Vec::new(),
+            spare_graves: Vec::with_capacity(KEPT_GRAVES),
             foreign_errors: Vec::new(),
             unreported: None,
             stopping: false,

@@ -17,7 +17,6 @@ use std::mem;
 use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes, WriteRequest, take_queued};
 use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, WritePhase, WriteQueue};
 use crate::reactor::plain::Plainly;
-use crate::reactor::rare::Rare;
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::ConnectionTick;
 use crate::reactor::writing::Moment;
@@ -29,18 +28,6 @@ const SHORT: usize = 4096;
 
 /// How much is collected in one buffer: as much as the default high-water mark lets wait.
 const MOST_COLLECTED: usize = 65_536;
-
-/// How many requests a queue may have room for and still be kept for the next batch: 64 of 48 bytes.
-const MOST_SPARE_REQUESTS: usize = 64;
-
-/// What the loop keeps so that holding writes back allocates nothing in the steady state: one buffer, which is at most
-/// twice [`MOST_COLLECTED`] long, one queue, and one box for a queue to lie in.
-#[derive(Default)]
-pub(crate) struct Spares {
-    buffer: Vec<u8>,
-    queue: Option<Box<WriteQueue>>,
-    rare: Option<Box<Rare>>,
-}
 
 impl Reactor {
     /// `setBatchWrites`, which Node does not have. What was collected is sent when it is turned off.
@@ -236,39 +223,17 @@ impl Reactor {
         }
     }
 
-    /// A queue in which nothing waits is kept for the next batch of whichever socket.
-    fn spare_queue(&mut self, socket: Handle) {
-        let Reactor { connections, spares, .. } = self;
+    /// A queue in which nothing waits is kept for the next one who needs it.
+    pub(super) fn spare_queue(&mut self, socket: Handle) {
+        let Reactor { connections, spares, buffered, .. } = self;
         spares.take_queue_of(&mut connections[socket.index()]);
+        spares.shrink(buffered.bytes());
     }
 
-    /// The queue of a socket that is about to hold its writes back.
-    fn queue_or_spare(&mut self, socket: Handle) -> &mut WriteQueue {
+    /// The queue of a socket, to put something in.
+    pub(super) fn queue_or_spare(&mut self, socket: Handle) -> &mut WriteQueue {
         let Reactor { connections, spares, .. } = self;
         spares.queue_of(&mut connections[socket.index()])
-    }
-}
-
-impl Spares {
-    /// The connection's queue, to put something in.
-    fn queue_of<'a>(&mut self, connection: &'a mut Connection) -> &'a mut WriteQueue {
-        if connection.rare.is_none() {
-            connection.rare = self.rare.take();
-        }
-        connection.rare_mut().queue.get_or_insert_with(|| self.queue.take().unwrap_or_default())
-    }
-
-    /// Keeps what is left of an idle queue, if nothing is kept yet.
-    fn take_queue_of(&mut self, connection: &mut Connection) {
-        let queue = connection.rare.as_mut().and_then(|rare| rare.queue.take_if(|queue| queue.is_idle()));
-        let Some(mut queue) = queue else { return };
-        if self.queue.is_none() && queue.buffered.capacity() <= MOST_SPARE_REQUESTS {
-            queue.last_size = 0;
-            self.queue = Some(queue);
-        }
-        if let Some(rare) = connection.take_empty_rare() {
-            self.rare.get_or_insert(rare);
-        }
     }
 }
 

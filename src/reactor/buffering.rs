@@ -67,6 +67,12 @@ impl Buffered {
         self.bytes -= length;
     }
 
+    /// How much waits on all sockets.
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// A write was made, whatever it returned.
     pub(super) fn forget_refusal(&mut self) {
         self.latest_refusal = None;

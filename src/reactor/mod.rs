@@ -16,6 +16,7 @@
 //! | [`retrying`] | what failed for want of memory or descriptors, and is tried again |
 //! | [`buffering`] | how much output may wait |
 //! | [`batching`] | writes that are held back to go out together |
+//! | `spares` | memory that is kept for writes that wait |
 //! | [`plain`] | the usual way of a read and of a write |
 //! | [`closing`] | `destroy()` and the closing phase |
 //! | [`servers`] | listening and accepting |
@@ -73,6 +74,7 @@ pub(crate) mod serving;
 #[cfg(test)]
 #[cfg(feature = "simulation")]
 pub(crate) mod snapshot;
+mod spares;
 pub(crate) mod stamping;
 pub(crate) mod target;
 pub(crate) mod text_decoder;
@@ -89,7 +91,6 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-use crate::reactor::batching::Spares;
 use crate::reactor::buffering::Buffered;
 use crate::reactor::bytes::QueuedBytes;
 use crate::reactor::closing::Closing;
@@ -103,6 +104,7 @@ use crate::reactor::retrying::Retries;
 use crate::reactor::selecting::LookupId;
 use crate::reactor::servers::Server;
 use crate::reactor::serving::Serving;
+use crate::reactor::spares::Spares;
 use crate::reactor::stamping::Stamps;
 use crate::reactor::ticks::{ConnectionTick, Emission, Step, Tick, Ticks};
 pub(crate) use crate::reactor::timer_kind::TimerKind;

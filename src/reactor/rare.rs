@@ -73,6 +73,12 @@ pub(crate) struct Settings {
     pub(super) block_list: Option<BlockList>,
 }
 
+impl Default for Rare {
+    fn default() -> Rare {
+        Rare::NOTHING
+    }
+}
+
 impl Rare {
     const NOTHING: Rare = Rare {
         incoming: Incoming { length: 0, chunks: VecDeque::new(), decoder: None },

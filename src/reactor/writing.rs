@@ -176,7 +176,10 @@ impl Reactor {
         if announces {
             self.counters.written_in_part(count);
         }
+        // The queue before the bytes: see `spares`.
+        self.queue_or_spare(socket);
         let Some(bytes) = take_queued(chunk, count) else {
+            self.spare_queue(socket);
             self.not_sent(socket, length - count, is_text);
             return self.written_nowhere(socket, callback);
         };
@@ -365,12 +368,12 @@ impl Reactor {
         if connection.has_buffered() {
             self.clear_buffer(socket);
         }
-        let connection = &mut self.connections[socket.index()];
         if moment == Moment::Later {
-            connection.release_queue();
+            self.spare_queue(socket);
             self.after_write(socket, completion);
             return;
         }
+        let connection = &mut self.connections[socket.index()];
         let empty = connection.writable_length() == 0;
         let write = &mut connection.write;
         let drain_owed = write.need_drain() && empty;
