@@ -1,7 +1,7 @@
 //! `idle_memory`: what a connection costs that does nothing, and what is left of a burst.
 //!
-//! May touch: servers and clients of its own, `/proc`. Invariant: a figure is a difference between many connections and
-//! more, so that what a server has once falls out of it.
+//! May touch: servers and clients of its own, `/proc`. Invariant: a figure is the difference between two servers, one with
+//! few connections and one with many, to which the same was done: what a server has once falls out of it.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::report::{Point, Report, Table};
 use crate::servers::{Client, Contestant, Server};
 use crate::toolbox::Toolbox;
 
-/// The connections that the difference begins with: everything that is allocated once has been.
+/// The connections of the server that the others are compared with: everything that is allocated once has been.
 const FEW: usize = 1_000;
 
 /// The connections that are counted.
@@ -82,7 +82,7 @@ pub fn run(toolbox: &Toolbox, quick: bool, limit: u64, report: &mut Report) {
         }
     }
     table.notes.push(format!(
-        "The difference between {FEW} and {} connections. A burst is {} KiB for each connection that its client does not \
+        "The difference between a server with {FEW} connections and one with {}, per connection. A burst is {} KiB for each connection that its client does not \
          read yet: the kernel takes a part of it, the server keeps the rest.",
         FEW + counted,
         crate::peers::BURST / 1024
@@ -97,26 +97,51 @@ fn measure(
     counted: usize,
     burst: bool,
 ) -> Result<[Option<f64>; 4], String> {
+    let few = load(toolbox, contestant, 0, burst)?;
+    let many = load(toolbox, contestant, counted, burst)?;
+    let per = |more: u64, less: u64| Some((more as f64 - less as f64) / counted as f64);
+    let idle = per(many.idle.resident, few.idle.resident);
+    let kernel = per(many.idle.kernel, few.idle.kernel);
+    let (Some(many), Some(few)) = (many.burst, few.burst) else { return Ok([idle, kernel, None, None]) };
+    Ok([idle, kernel, per(many.queued, few.queued), per(many.drained, few.drained)])
+}
+
+/// What a server has with so many connections.
+struct Loaded {
+    idle: Memory,
+    burst: Option<Burst>,
+}
+
+/// Resident bytes with a burst queued on every connection, and after they were drained.
+struct Burst {
+    queued: u64,
+    drained: u64,
+}
+
+/// A new server with few connections, and `more`.
+fn load(toolbox: &Toolbox, contestant: &Contestant, more: usize, burst: bool) -> Result<Loaded, String> {
     let server = Server::start(&mut contestant.command(toolbox, None)?, toolbox)?;
     let process = server.process.id();
-    // Their sockets stay while others come: two processes of clients.
-    let mut first = Client::start(toolbox, process, "sleep")?;
-    first.tell(&format!("open {FEW} narrow {}", server.address))?;
-    let few = Memory::of(process)?;
-    let mut second = Client::start(toolbox, process, "sleep")?;
-    second.tell(&format!("open {counted} narrow {}", server.address))?;
-    let many = Memory::of(process)?;
-    let per = |more: u64, less: u64| Some((more as f64 - less as f64) / counted as f64);
-    let idle = per(many.resident, few.resident);
-    let kernel = per(many.kernel, few.kernel);
-    if !burst {
-        return Ok([idle, kernel, None, None]);
+    // Two processes of clients: each has a limit of descriptors of its own.
+    let mut clients = Vec::new();
+    for connections in [FEW, more].into_iter().filter(|&connections| connections > 0) {
+        let mut client = Client::start(toolbox, process, "sleep")?;
+        client.tell(&format!("open {connections} narrow {}", server.address))?;
+        clients.push(client);
     }
-    second.tell("burst")?;
+    let idle = Memory::of(process)?;
+    if !burst {
+        return Ok(Loaded { idle, burst: None });
+    }
+    for client in &mut clients {
+        client.tell("burst")?;
+    }
     let queued = resident(process)?;
-    second.tell("drain")?;
+    for client in &mut clients {
+        client.tell("drain")?;
+    }
     let drained = resident(process)?;
-    Ok([idle, kernel, per(queued, few.resident), per(drained, few.resident)])
+    Ok(Loaded { idle, burst: Some(Burst { queued, drained }) })
 }
 
 /// The resident bytes of a process (proc(5), statm).
