@@ -241,6 +241,32 @@ fn names_are_what_the_simulation_says() {
     });
 }
 
+/// A client that resets its connection as soon as it has one, and all it sent is lost: nobody is there any more who could send
+/// its part of the handshake again, and what the server sends again is answered with a reset (found by the storm, seed 511128).
+#[test]
+fn who_has_reset_is_not_accepted_behind_a_silence() {
+    within(DEADLINE, || {
+        let link = Link { latency: Duration::from_millis(20), ..Link::default() };
+        let (log, simulation) = connected(link, |simulation, log| {
+            let server = net::create_server(move |_| log.add("S", "connection"));
+            server.listen((SERVER, 80)).expect("a free port");
+            let client = connect();
+            client.on_connect(|client| {
+                client.reset_and_destroy().expect("over TCP");
+            });
+            client.on_close(move |_, had_error| log.add("C", format!("close {had_error}")));
+            let (silence, sound) = (simulation.clone(), simulation.clone());
+            simulation.post_at(Duration::from_millis(50), move || silence.black_hole(ip(SERVER)));
+            simulation.post_at(Duration::from_millis(500), move || sound.heal(ip(SERVER)));
+            simulation.post_at(Duration::from_secs(200), move || {
+                server.close();
+            });
+        });
+        assert_eq!(log.whole(), "C close false", "at {:?}", simulation.now());
+        assert_eq!(simulation.accounts().open_descriptors, 0);
+    });
+}
+
 /// The storm's smallest case: the answer to a connect, and what goes on over an open connection, is lost for a while.
 #[test]
 fn what_a_silence_cuts_off_goes_on_behind_it_in_order() {

@@ -83,6 +83,16 @@ pub(super) enum Segment {
     Reset,
 }
 
+impl Segment {
+    /// What also a connection in `TIME_WAIT` sends, each time it is asked.
+    fn is_acknowledgement(&self) -> bool {
+        match self {
+            Segment::Acknowledged(_) | Segment::Window(_) | Segment::FinAcknowledged => true,
+            Segment::Syn | Segment::SynAck | Segment::Ack | Segment::Data(_) | Segment::Fin | Segment::Reset => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Destination {
     Socket(SocketId),
@@ -277,8 +287,11 @@ impl Kernel {
         if segment != Segment::Reset {
             if let Some(sender) = self.sockets.get_mut(&from) {
                 sender.lost.push_back((to, number, segment));
-            } else if let Some(receiver) = receiver.and_then(|receiver| self.sockets.get_mut(&receiver)) {
-                receiver.owed.push((number, segment));
+            } else if segment.is_acknowledgement() {
+                // Whoever ended in good order goes on to acknowledge; only a reset leaves anything else behind.
+                if let Some(receiver) = receiver.and_then(|receiver| self.sockets.get_mut(&receiver)) {
+                    receiver.owed.push((number, segment));
+                }
             }
         }
         self.expect_answer(from);
