@@ -61,8 +61,7 @@ impl Spares {
     /// and never because of a few who read slowly.
     #[inline]
     pub(super) fn shrink(&mut self, waiting: usize) {
-        let spare = self.queues.spare.len().max(self.rares.spare.len());
-        if spare > GROUP && spare * BYTES > waiting {
+        if self.queues.others.len().max(self.rares.others.len()) * BYTES > waiting {
             self.queues.shrink();
             self.rares.shrink();
         }
@@ -71,47 +70,48 @@ impl Spares {
 
 /// Spare boxes of one kind.
 struct Boxes<T> {
-    spare: Vec<Box<T>>,
+    /// Those that are always kept, in a place that is not allocated: it would lie above what a burst frees.
+    kept: [Option<Box<T>>; GROUP],
+    others: Vec<Box<T>>,
 }
 
 impl<T> Default for Boxes<T> {
     fn default() -> Self {
-        Boxes { spare: Vec::new() }
+        Boxes { kept: [const { None }; GROUP], others: Vec::new() }
     }
 }
 
 impl<T: Default> Boxes<T> {
     fn take(&mut self) -> Box<T> {
-        if let Some(spare) = self.spare.pop() {
+        if let Some(spare) = self.others.pop().or_else(|| self.kept.iter_mut().find_map(Option::take)) {
             return spare;
         }
-        self.reserve();
-        self.spare.extend((1..GROUP).map(|_| Box::default()));
+        for place in &mut self.kept[1..] {
+            *place = Some(Box::default());
+        }
         Box::default()
     }
 
     fn put(&mut self, spare: Box<T>) {
-        self.reserve();
-        self.spare.push(spare);
-    }
-
-    /// Room that is too large for glibc to keep, from the beginning: it grows while a burst lies below it.
-    fn reserve(&mut self) {
-        if self.spare.capacity() == 0 {
-            self.spare.reserve(LEAST_ROOM);
+        if let Some(place) = self.kept.iter_mut().find(|place| place.is_none()) {
+            *place = Some(spare);
+            return;
         }
+        if self.others.capacity() == 0 {
+            self.others.reserve(LEAST_ROOM);
+        }
+        self.others.push(spare);
     }
 
-    /// Frees all but the lowest group, from below.
+    /// Frees all but the lowest, from below.
     #[cold]
     fn shrink(&mut self) {
-        let mut all = std::mem::take(&mut self.spare);
+        let mut all = std::mem::take(&mut self.others);
+        all.extend(self.kept.iter_mut().filter_map(Option::take));
         all.sort_unstable_by_key(|spare| ptr::from_ref::<T>(spare));
         let mut all = all.into_iter();
-        // Its room comes before the others are freed, and thus below what they leave.
-        self.reserve();
-        self.spare.extend(all.by_ref().take(GROUP));
-        // The rest goes now, in this order, and the old room last.
+        self.kept.fill_with(|| all.next());
+        // The rest goes now, in this order, and the room last.
         drop(all);
     }
 }
@@ -141,7 +141,7 @@ mod tests {
     fn boxes_are_freed_from_below() {
         let mut boxes = Boxes::<Piece>::default();
         let mut taken: Vec<_> = (0..3 * GROUP).map(|_| boxes.take()).collect();
-        assert!(boxes.spare.is_empty(), "whole groups were made");
+        assert!(boxes.kept.iter().all(Option::is_none), "whole groups were made");
         taken.rotate_left(5);
         for piece in taken.into_iter().rev() {
             boxes.put(piece);
@@ -150,6 +150,6 @@ mod tests {
         let freed = FREED.lock().expect("nobody panics with it").clone();
         assert_eq!(freed.len(), 2 * GROUP);
         assert!(freed.is_sorted(), "{freed:x?}");
-        assert_eq!(boxes.spare.len(), GROUP);
+        assert!(boxes.kept.iter().all(Option::is_some) && boxes.others.capacity() == 0);
     }
 }
