@@ -72,7 +72,7 @@ impl FromStr for Targets {
 pub struct Tally {
     /// Connections that came about.
     pub connections: u64,
-    /// Clients that got back, to the last byte, what they had sent.
+    /// Clients that got back, to the last byte, what they had sent; and those to whom a talker said something.
     pub answered: u64,
     /// Clients that were turned away or cut off: by a bound, a time limit, or a machine that was too slow for one.
     pub cut_off: u64,

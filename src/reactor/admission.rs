@@ -64,6 +64,16 @@ pub enum PauseReason {
     MaxBufferedTotal,
 }
 
+/// Why a listening server accepts nobody. It is one of the two, since who does not accept finds no other reason.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Pause {
+    /// A bound, of which `pause` and `resume` tell: until there is a place ([`Reactor::review_pause`]).
+    Bound(PauseReason),
+    /// Accepting failed for want of descriptors or memory: until it is tried again
+    /// ([`retrying`](super::retrying)).
+    Want,
+}
+
 /// What becomes of a connection: the answer of [`Server::set_pre_accept`](crate::net::Server::set_pre_accept). Not in Node.
 ///
 /// ```
@@ -148,24 +158,30 @@ impl Reactor {
     /// Those who wait stay where they are; that the kernel announced them is remembered for later.
     pub(super) fn pause_accepting(&mut self, server: Handle, reason: PauseReason) {
         if let Some(found) = self.server_mut(server) {
-            found.paused = Some(reason);
+            found.paused = Some(Pause::Bound(reason));
             self.ticks.then_emit(Emission::ServerPaused { server, reason });
         }
     }
 
     /// A reason to pause may be over: then it goes on, and says so in a tick.
     pub(crate) fn review_pause(&mut self, server: Handle) {
-        if self.server(server).is_none_or(|found| found.paused.is_none()) || self.reason_to_pause(server).is_some() {
+        let paused = self.server(server).is_some_and(Server::is_paused_by_a_bound);
+        if !paused || self.reason_to_pause(server).is_some() {
             return;
         }
-        let Some(found) = self.server_mut(server) else { return };
+        self.accept_again(server.index());
+        self.ticks.push(Tick::Server { server, tick: ServerTick::Resumed });
+    }
+
+    /// A pause is over: those who were announced before it or meanwhile are looked at.
+    pub(super) fn accept_again(&mut self, index: usize) {
+        let Some(found) = self.servers.get_mut(index) else { return };
         found.paused = None;
         let waiting = found.announced.has(Readiness::READABLE) && !std::mem::replace(&mut found.announced.queued, true);
         if let (true, Some(listener)) = (waiting, &found.listener) {
-            let token = Token::Server { index: server.index(), descriptor: listener.descriptor }.pack();
+            let token = Token::Server { index, descriptor: listener.descriptor }.pack();
             self.ready.push(token);
         }
-        self.ticks.push(Tick::Server { server, tick: ServerTick::Resumed });
     }
 
     /// The same for all servers.
@@ -173,7 +189,7 @@ impl Reactor {
         let paused: Vec<Handle> = self
             .servers
             .iter()
-            .filter(|(_, found)| found.paused.is_some())
+            .filter(|(_, found)| found.is_paused_by_a_bound())
             .map(|(index, found)| Handle::new(index, found.generation))
             .collect();
         for server in paused {
@@ -183,6 +199,10 @@ impl Reactor {
 }
 
 impl Server {
+    pub(super) fn is_paused_by_a_bound(&self) -> bool {
+        matches!(self.paused, Some(Pause::Bound(_)))
+    }
+
     fn is_full(&self) -> bool {
         self.options.max_connections.is_some_and(|most| self.connections >= most)
     }

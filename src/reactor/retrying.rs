@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::reactor::admission::Pause;
 use crate::reactor::handle::Token;
 use crate::reactor::servers::Server;
 use crate::reactor::ticks::Emission;
@@ -63,9 +64,9 @@ impl Reactor {
             }
             Some(_) => found.failure_begins_an_episode(now),
             None => {
-                listener.paused = true;
+                // Those who wait stay announced: no event of the kernel's would tell of them again.
+                found.paused = Some(Pause::Want);
                 let token = Token::Server { index: server.index(), descriptor: listener.descriptor }.pack();
-                found.announced.remove(Readiness::READABLE);
                 let begins = found.failure_begins_an_episode(now);
                 self.try_again_later(token);
                 begins
@@ -100,17 +101,25 @@ impl Reactor {
         self.reserve.restore();
         // Bounded by those who failed within one pause.
         for token in std::mem::take(&mut self.retries.tokens) {
-            let announced = if Token::is_server(token) {
-                let server = self.servers.get_mut(Token::index(token));
-                server.and_then(|server| server.resume_accepting(token))
-            } else {
-                self.connections.announced_of(token)
-            };
-            let Some(announced) = announced else { continue };
-            announced.add(if Token::is_server(token) { Readiness::READABLE } else { Readiness::WRITABLE });
+            if Token::is_server(token) {
+                self.end_want(token);
+                continue;
+            }
+            let Some(announced) = self.connections.announced_of(token) else { continue };
+            announced.add(Readiness::WRITABLE);
             if !std::mem::replace(&mut announced.queued, true) {
                 self.ready.push(token);
             }
+        }
+    }
+
+    /// Accepts again at the acceptor that `token` names, not at another one that the server has by now.
+    fn end_want(&mut self, token: u64) {
+        let index = Token::index(token);
+        let Some(found) = self.servers.get(index) else { return };
+        let same = found.listener.as_ref().is_some_and(|listener| Token::matches(token, listener.descriptor));
+        if same && found.paused == Some(Pause::Want) {
+            self.accept_again(index);
         }
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::addresses::BlockList;
 use crate::error::Error;
-use crate::reactor::admission::{ConnectionOverflow, PauseReason};
+use crate::reactor::admission::{ConnectionOverflow, Pause};
 use crate::reactor::connection::{Connection, ConnectionOptions, Flow};
 use crate::reactor::draining::Draining;
 use crate::reactor::handle::{Generation, Token};
@@ -43,7 +43,7 @@ pub(crate) struct Server {
     /// When accepting last failed for want of something.
     pub(super) last_failure: Option<Time>,
     /// It listens and accepts nobody, and why.
-    pub(super) paused: Option<PauseReason>,
+    pub(super) paused: Option<Pause>,
     pub(super) draining: Option<Box<Draining>>,
 }
 
@@ -51,8 +51,6 @@ pub(crate) struct Server {
 pub(super) struct Listener {
     pub(super) acceptor: Acceptor,
     pub(super) descriptor: Generation,
-    /// Accepting failed for want of something, and is left alone for a moment.
-    pub(super) paused: bool,
 }
 
 /// What accepted sockets are made with.
@@ -217,7 +215,7 @@ impl Reactor {
         self.ask_for_stamps(&acceptor);
         let Some(found) = self.server_mut(server) else { return Ok(()) };
         found.announced = Announced::default();
-        found.listener = Some(Listener { acceptor, descriptor, paused: false });
+        found.listener = Some(Listener { acceptor, descriptor });
         self.count_server(server);
         self.ticks.push(Tick::Server { server, tick: ServerTick::Listening });
         Ok(())
@@ -255,7 +253,7 @@ impl Reactor {
                 Some(Emission::ServerClose { server })
             }
             ServerTick::Resumed => {
-                let accepts = found.is_listening() && found.paused.is_none();
+                let accepts = found.is_listening() && !found.is_paused_by_a_bound();
                 accepts.then_some(Emission::ServerResumed { server })
             }
             ServerTick::Abort => {
@@ -432,13 +430,6 @@ impl Server {
 
     pub(crate) fn connections(&self) -> usize {
         self.connections
-    }
-
-    /// The pause of the acceptor that `token` names is over. What is known of it then; nothing of another acceptor.
-    pub(super) fn resume_accepting(&mut self, token: u64) -> Option<&mut Announced> {
-        let listener = self.listener.as_mut().filter(|listener| Token::matches(token, listener.descriptor))?;
-        listener.paused = false;
-        Some(&mut self.announced)
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

@@ -230,10 +230,7 @@ impl Reactor {
                 return Served::Nothing;
             }
             server.announced.queued = false;
-            if listener.paused {
-                // It is looked at again when the pause is over, whoever comes meanwhile.
-                server.announced.remove(Readiness::READABLE);
-            }
+            // Whoever comes while it is paused stays announced until that is over.
             if server.paused.is_some() || !server.announced.has(Readiness::READABLE) {
                 return Served::Nothing;
             }
