@@ -110,16 +110,19 @@ fn run_of(heap: &[i64]) -> Run {
 /// What goes up and down is flat, and so is what grew once, whenever that was; what grows from third to third is not.
 #[test]
 fn growth_is_told_from_noise() {
-    assert_eq!(run_of(&[10, 50, 52, 50, 52, 51, 50, 52, 51, 50]).complaints(), Vec::<String>::new());
+    assert_eq!(run_of(&[10_000, 50_000, 99_000, 50_000, 99_000, 70_000]).complaints(), Vec::<String>::new());
     for step in 0..12 {
-        let heap: Vec<i64> = (0..12).map(|round| if round < step { 1_000 } else { 2_000 }).collect();
+        let heap: Vec<i64> = (0..12).map(|round| if round < step { 10_000 } else { 90_000 }).collect();
         assert_eq!(run_of(&heap).complaints(), Vec::<String>::new(), "grown after {step} rounds");
     }
-    let steadily: Vec<i64> = (0..12).map(|round| 1_000 + round).collect();
+    let steadily: Vec<i64> = (0..12).map(|round| 10_000 + 3_000 * round).collect();
     assert_eq!(run_of(&steadily).complaints().len(), 1);
-    // 8 a round among 20 up and down: half of a third is 24.
-    let noisily: Vec<i64> = (0..20).map(|round| 1_000 + 8 * round + 20 * (round % 2)).collect();
+    // 8,000 a round among 20,000 up and down: half of a third is 24,000, which is a page more.
+    let noisily: Vec<i64> = (0..20).map(|round| 10_000 + 8_000 * round + 19_000 * (round % 2)).collect();
     assert_eq!(run_of(&noisily).complaints().len(), 1);
+    // Less than a page from third to third.
+    let hardly: Vec<i64> = (0..12).map(|round| 10_000 + 900 * round).collect();
+    assert_eq!(run_of(&hardly).complaints(), Vec::<String>::new());
     assert_eq!(run_of(&[1, 2]).complaints(), ["heap: too few samples", "resident: too few samples"]);
 }
 

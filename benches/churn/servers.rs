@@ -245,7 +245,7 @@ fn leak_in(server: Server, leak: Leak) {
         match leak {
             Leak::Bytes => {
                 // The compiler would leave out what nobody looks at.
-                std::hint::black_box(Box::leak(Box::new([1_u8; 256])));
+                std::hint::black_box(Box::leak(Box::new([1_u8; 4096])));
             }
             Leak::Descriptor => std::mem::forget(File::open("/dev/null")),
             Leak::Slot => {
