@@ -130,6 +130,7 @@ pub fn all() -> Vec<Case> {
         answers("pieces:8:each", "pieces:8:gathered", "pieces:8:joined", "pieces:8:batched"),
     );
     batch.title = "50 connections, eight writes of 8 B per message".to_owned();
+    batch.afresh = true;
     cases.push(batch);
     let mut fan_out = case("fan_out", 1_000, "fan_out:64", "delivery", everybody("fan_out"));
     fan_out.title = "one message of 64 B to 1,000 connections".to_owned();

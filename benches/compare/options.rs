@@ -19,7 +19,7 @@ CASE selects the cases whose names, with their titles, contain it; all without o
 
 /// The slices of one contestant in one comparison. With these, a quiet machine tells 1 % from nothing, and all cases
 /// together take a quarter of an hour at most.
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 10;
 
 /// Long enough for thousands of operations, short enough that a round sees one machine.
 const SLICE: Duration = Duration::from_millis(120);

@@ -111,8 +111,13 @@ impl Reactor {
         callback: Option<CallbackId>,
         is_text: bool,
     ) {
+        // The queue before the bytes: see `spares`.
+        self.queue_or_spare(socket);
         let long = if length > SHORT {
-            let Some(bytes) = take_queued(chunk, 0) else { return self.written_nowhere(socket, callback) };
+            let Some(bytes) = take_queued(chunk, 0) else {
+                self.spare_queue(socket);
+                return self.written_nowhere(socket, callback);
+            };
             Some(bytes)
         } else {
             None
