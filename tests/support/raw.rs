@@ -184,11 +184,9 @@ pub fn local_port() -> (socket2::Socket, u16) {
         let port = PORTS.start + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % width;
         let holder = stream_socket();
         if holder.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()).is_ok() {
-            // Claimed for nobody else, now shared with those who share too: the sockets of the test.
-            drop(holder);
-            let holder = stream_socket();
+            // Claimed alone, and from now on shared with those who share too: the sockets of the test. It is never given up in
+            // between, or another process could claim it.
             holder.set_reuse_address(true).expect("SO_REUSEADDR");
-            holder.bind(&loopback(port).into()).expect("bind");
             return (holder, port);
         }
     }
