@@ -15,8 +15,6 @@ mod clients;
 mod foreign_servers;
 #[path = "support/heap.rs"]
 mod heap;
-#[path = "../benches/churn/random.rs"]
-mod random;
 #[path = "../benches/churn/run.rs"]
 mod run;
 #[path = "../benches/churn/samples.rs"]
@@ -32,6 +30,8 @@ use std::time::Duration;
 use run::Plan;
 use samples::{Run, Sample};
 use servers::{LIFETIME, Leak};
+// The files of the program name it so.
+use support::random;
 
 /// Connections of a run: some seconds in the debug build.
 const CONNECTIONS: u64 = 3_000;

@@ -13,6 +13,8 @@ use std::time::Duration;
 use halfclose::EventLoop;
 use halfclose::net::{ListenerId, Socket, SocketEvent};
 
+use support::Random;
+
 thread_local! {
     /// What listeners call out: also those that capture nothing.
     static CALLED: RefCell<Vec<(Socket, u32)>> = const { RefCell::new(Vec::new()) };
@@ -35,18 +37,6 @@ fn in_a_loop(test: impl FnOnce()) {
         let _event_loop = EventLoop::new().expect("a loop");
         test();
     });
-}
-
-/// A xorshift generator: the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
 }
 
 /// A registration as the model knows it.
@@ -109,7 +99,7 @@ fn add(socket: Socket, kind: u32, tag: u32, witness: &Rc<()>) -> Entry {
 
 /// Four sockets that begin with the same additions, then go different ways.
 fn play(seed: u64) {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let event_loop = EventLoop::new().expect("a loop");
     let witness = Rc::new(());
     let sockets: Vec<Socket> = (0..4).map(|_| Socket::new()).collect();
@@ -120,17 +110,17 @@ fn play(seed: u64) {
         tag
     };
     for _ in 0..random.below(6) {
-        let kind = random.below(u64::from(KINDS)) as u32;
+        let kind = random.below(KINDS as usize) as u32;
         for (socket, model) in sockets.iter().zip(&mut models) {
             model.push(add(*socket, kind, next_tag(), &witness));
         }
     }
     for step in 0..60 {
-        let index = random.below(4) as usize;
+        let index = random.below(4);
         let (socket, model) = (sockets[index], &mut models[index]);
-        let chosen = random.below(model.len().max(1) as u64) as usize;
+        let chosen = random.below(model.len().max(1));
         match random.below(10) {
-            0..=3 => model.push(add(socket, random.below(u64::from(KINDS)) as u32, next_tag(), &witness)),
+            0..=3 => model.push(add(socket, random.below(KINDS as usize) as u32, next_tag(), &witness)),
             4 if !model.is_empty() => {
                 let entry = model.remove(chosen);
                 assert!(socket.off(entry.id));

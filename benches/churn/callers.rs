@@ -57,7 +57,7 @@ pub struct Callers {
 
 impl Callers {
     pub fn new(servers: Vec<Address>, seed: u64) -> Rc<Callers> {
-        Rc::new(Callers { servers, left: Cell::new(0), busy: Cell::new(0), random: Random::new(seed).into() })
+        Rc::new(Callers { servers, left: Cell::new(0), busy: Cell::new(0), random: Random::spread(seed).into() })
     }
 
     /// Begins a round of so many attempts to connect.

@@ -223,7 +223,7 @@ enum Outcome {
 impl Client<'_> {
     fn new(targets: &Targets, seed: u64) -> Client<'_> {
         let waiting = VecDeque::with_capacity(WAITING);
-        Client { targets, random: Random::new(seed), waiting, tally: Tally::default() }
+        Client { targets, random: Random::spread(seed), waiting, tally: Tally::default() }
     }
 
     /// What is to be done next, as long as connections are left; they are taken from there.

@@ -46,7 +46,7 @@ pub fn start(seed: u64) -> io::Result<Vec<Address>> {
             Some(address) => Address::Tcp(address),
             None => wanted,
         });
-        let random = Random::new(seed.wrapping_add(server));
+        let random = Random::spread(seed.wrapping_add(server));
         thread::spawn(move || serve(&listener, random));
     }
     Ok(addresses)

@@ -32,6 +32,7 @@ mod heap;
 #[cfg(target_os = "linux")]
 mod options;
 #[cfg(target_os = "linux")]
+#[path = "../../tests/support/random.rs"]
 mod random;
 #[cfg(target_os = "linux")]
 mod run;

@@ -18,9 +18,10 @@ use serde_json::{Value, json};
 use crate::clock::own_cpu;
 use crate::options::Options;
 use crate::process::{Core, Process};
+use crate::random::Random;
 use crate::report::{Report, Table};
 use crate::servers::Contestant;
-use crate::statistics::{Interval, Random};
+use crate::statistics::Interval;
 use crate::toolbox::Toolbox;
 
 const TIMERS: usize = 1_000_000;

@@ -9,9 +9,10 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use crate::options::Options;
+use crate::random::Random;
 use crate::report::{Point, Report, Table};
 use crate::servers::{Contestant, Pair};
-use crate::statistics::{Interval, Random};
+use crate::statistics::Interval;
 use crate::toolbox::Toolbox;
 
 /// Messages a second of the table and of the distribution.

@@ -14,7 +14,7 @@
 //! | [`load`] | the clients |
 //! | `process`, `servers`, `sockets` | child processes, servers and clients as seen from here, bare sockets |
 //! | `clock` | CPU time as the scheduler accounts for it |
-//! | [`statistics`] | medians, intervals, verdicts |
+//! | [`statistics`], `random` | medians, intervals, verdicts, and what they are resampled by |
 //! | `cases`, `measure` | the comparisons at full speed |
 //! | [`latency`], [`memory`], [`in_process`] | what is not a comparison at full speed |
 //! | [`counts`] | what no noise moves |
@@ -38,6 +38,8 @@ mod peers;
 mod perf_md;
 mod prices;
 mod process;
+#[path = "../../tests/support/random.rs"]
+mod random;
 mod report;
 mod servers;
 mod sockets;

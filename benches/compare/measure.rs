@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::cases::Case;
 use crate::options::Options;
+use crate::random::Random;
 use crate::report::{Point, Report, Table};
 use crate::servers::{Contestant, Pair};
-use crate::statistics::{Interval, Random, Verdict, judge, keeps};
+use crate::statistics::{Interval, Verdict, judge, keeps};
 use crate::toolbox::Toolbox;
 
 /// A client that has no idle time left, with a server that has: then the case measures the client.

@@ -3,6 +3,8 @@
 //! May touch: nothing. Invariant: the same samples give the same interval, because the resampling has a fixed seed; no
 //! claim is finer than what two processes of the same program differ by.
 
+use crate::random::Random;
+
 /// How often the samples are drawn again. Enough for the ends of a 95 % interval to stand still in their third digit.
 const RESAMPLES: usize = 2_000;
 
@@ -88,29 +90,4 @@ pub fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = (last as f64 * part.clamp(0.0, 1.0)).round() as usize;
     Some(sorted[place])
-}
-
-/// Xorshift: numbers for resampling and for the order of the slices, not for secrets.
-pub struct Random(u64);
-
-impl Random {
-    /// The seed must not be zero: it would stay zero.
-    pub fn new(seed: u64) -> Random {
-        Random(seed.max(1))
-    }
-
-    /// A number below `limit`, which is small beside 2⁶⁴, so that the bias of the remainder does not show.
-    pub fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-
-    /// Fisher and Yates.
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, self.below(last + 1));
-        }
-    }
 }

@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use halfclose::net::BlockList;
 
+use crate::support::Random;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     Address(IpAddr),
@@ -105,17 +107,7 @@ fn compare(one: IpAddr, other: IpAddr) -> Option<Ordering> {
     }
 }
 
-/// A generator whose numbers can be had again from its seed: xorshift64.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-
     /// From a few small neighbourhoods, so that rules overlap, nest and repeat. None is of the kind that std writes
     /// otherwise than Node.
     fn address(&mut self) -> IpAddr {
@@ -135,7 +127,7 @@ impl Random {
                     "::ffff:255.255.255.255",
                     "ffff::",
                 ];
-                edges[self.below(7) as usize].parse().expect("an address")
+                edges[self.below(7)].parse().expect("an address")
             }
         }
     }
@@ -185,7 +177,7 @@ fn remove(list: &mut BlockList, rule: Rule) {
 #[test]
 fn answers_as_the_model_does() {
     for seed in 1..=150_u64 {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (mut list, mut model) = (BlockList::new(), Model::default());
         // Lists that shrink again and lists that grow.
         let adding = 45 + random.below(40);
@@ -196,7 +188,7 @@ fn answers_as_the_model_does() {
                 model.add(rule);
                 rule
             } else {
-                let known = model.0[random.below(model.0.len() as u64) as usize];
+                let known = model.0[random.below(model.0.len())];
                 let rule = if random.below(5) == 0 { random.rule() } else { known };
                 remove(&mut list, rule);
                 model.remove(rule);
@@ -224,7 +216,7 @@ fn answers_as_the_model_does() {
 /// blocked.
 #[test]
 fn a_hundred_thousand_rules_answer_as_the_model_does() {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let (mut list, mut model) = (BlockList::new(), Model::default());
     for _ in 0..100_000 {
         let network = Ipv4Addr::from(random.below(1 << 27) as u32).into();

@@ -12,6 +12,7 @@ mod kept;
 mod log;
 mod pair;
 mod process;
+pub mod random;
 mod raw;
 mod watch;
 
@@ -20,6 +21,7 @@ pub use kept::kept;
 pub use log::Log;
 pub use pair::{Stage, assert_one_more_is_let_in, in_a_loop, loopback, pair, port_of};
 pub use process::{NodeProgram, node, open_descriptors, raise_descriptor_limit};
+pub use random::Random;
 pub use raw::{PEER_DEADLINE, RawListener, RawPeer, RawThread, in_thread, local_port, panic_text, refusing_port};
 pub use watch::{
     callback, describe, outcome, server_callback, watch_data, watch_data_bytes, watch_data_length, watch_server,

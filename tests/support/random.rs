@@ -2,18 +2,26 @@
 //!
 //! May touch: nothing. Invariant: the same seed gives the same numbers.
 
-/// Marsaglia's xorshift: more than good enough to choose what a client does.
+// Each user needs another part of it.
+#![allow(dead_code)]
+
+/// Marsaglia's xorshift: more than good enough to choose what happens, in which order, and what is resampled.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// Neighbouring seeds give numbers that have nothing to do with each other.
+    /// Zero counts as one: it would stay zero.
     pub fn new(seed: u64) -> Random {
-        // One step of splitmix64, which spreads the bits. Zero would stay zero.
+        Random(seed.max(1))
+    }
+
+    /// For seeds that are neighbours: their numbers have nothing to do with each other.
+    pub fn spread(seed: u64) -> Random {
+        // One step of splitmix64, which spreads the bits.
         let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Random((bits ^ (bits >> 31)).max(1))
+        Random::new(bits ^ (bits >> 31))
     }
 
     /// A number below `limit`, which is small beside 2⁶⁴, so that the bias of the remainder does not show.
@@ -39,5 +47,12 @@ impl Random {
             place -= weight;
         }
         unreachable!("the place is below the sum of all weights")
+    }
+
+    /// Fisher and Yates.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
     }
 }
