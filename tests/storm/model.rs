@@ -4,6 +4,7 @@
 //! May touch: questions to handles, which change and emit nothing. Invariant: the model is written from outside facts only
 //! (the commands that were given and what listeners were called with), never from what the library keeps.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -448,24 +449,16 @@ impl Model {
             }
             return Err(format!("socket {socket}: bytes_written went down to {accepted}"));
         };
-        // Which of them were accepted: mostly all. There are never more than a few, as each turn settles.
-        let pieces = &model.piped;
-        let most = 1_usize << pieces.len().min(12);
-        let chosen = (1..most).rev().find(|chosen| {
-            let sizes = pieces.iter().enumerate().filter(|(index, _)| chosen & (1 << index) != 0);
-            sizes.map(|(_, piece)| piece.len()).sum::<usize>() == new
-        });
-        let Some(chosen) = chosen else {
+        let Some(chosen) = summands(&model.piped, new) else {
             if over {
                 return Ok(());
             }
-            let sizes: Vec<usize> = pieces.iter().map(Vec::len).collect();
+            let sizes: Vec<usize> = model.piped.iter().map(Vec::len).collect();
             return Err(format!("socket {socket}: {new} bytes were written by nobody; pipes were given {sizes:?}"));
         };
-        let mut index = 0;
+        let mut chosen = chosen.into_iter();
         model.piped.retain(|piece| {
-            let taken = chosen & (1 << index) != 0;
-            index += 1;
+            let taken = chosen.next() == Some(true);
             if taken {
                 connection.add(piece);
             }
@@ -728,6 +721,24 @@ const LONGEST_WAY: Duration = Duration::from_secs(2);
 /// Counters of a freed handle are 0, so there is nothing to compare with.
 pub fn handle_is_gone(handle: Socket) -> bool {
     handle.id().get().is_none()
+}
+
+/// Which pieces make this sum, the last rather than the first: mostly it is all of them.
+fn summands(pieces: &[Vec<u8>], sum: usize) -> Option<Vec<bool>> {
+    // What can be made of the pieces before each, and of all.
+    let mut sums = vec![BTreeSet::from([0])];
+    for piece in pieces {
+        let before = &sums[sums.len() - 1];
+        let with = before.iter().map(|sum| sum + piece.len()).filter(|with| *with <= sum);
+        sums.push(before.iter().copied().chain(with).collect());
+    }
+    let mut rest = Some(sum).filter(|sum| sums[pieces.len()].contains(sum))?;
+    let mut chosen = vec![false; pieces.len()];
+    for (index, piece) in pieces.iter().enumerate().rev() {
+        chosen[index] = rest.checked_sub(piece.len()).is_some_and(|rest| sums[index].contains(&rest));
+        rest -= if chosen[index] { piece.len() } else { 0 };
+    }
+    Some(chosen)
 }
 
 fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
