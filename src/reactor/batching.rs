@@ -111,13 +111,8 @@ impl Reactor {
         callback: Option<CallbackId>,
         is_text: bool,
     ) {
-        // The queue before the bytes: see `spares`.
-        self.queue_or_spare(socket);
         let long = if length > SHORT {
-            let Some(bytes) = take_queued(chunk, 0) else {
-                self.spare_queue(socket);
-                return self.written_nowhere(socket, callback);
-            };
+            let Some(bytes) = self.keep(socket, chunk, 0) else { return self.written_nowhere(socket, callback) };
             Some(bytes)
         } else {
             None
@@ -226,6 +221,24 @@ impl Reactor {
             QueuedBytes::Static(_) => {}
             QueuedBytes::Owned(_) | QueuedBytes::Shared(_) => self.graveyard.push(bytes),
         }
+    }
+
+    /// Takes what the kernel has not taken of a chunk, to wait. `None` where there is no memory for it.
+    // Never inlined: the usual write, which the kernel takes whole, would pay for it.
+    #[inline(never)]
+    pub(super) fn keep<C: Outgoing>(
+        &mut self,
+        socket: Handle,
+        chunk: &mut Option<C>,
+        taken: usize,
+    ) -> Option<QueuedBytes> {
+        // The queue before the bytes: see `spares`.
+        self.queue_or_spare(socket);
+        let bytes = take_queued(chunk, taken);
+        if bytes.is_none() {
+            self.spare_queue(socket);
+        }
+        bytes
     }
 
     /// A queue in which nothing waits is kept for the next one who needs it.

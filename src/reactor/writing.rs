@@ -12,7 +12,7 @@
 use std::io;
 
 use crate::error::Error;
-use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes, take_queued};
+use crate::reactor::bytes::{Chunks, Completion, Outgoing, QueuedBytes};
 use crate::reactor::connection::{Connection, CurrentState, CurrentWrite, Link, ReadPhase, WritePhase};
 use crate::reactor::text_decoder::Encoding;
 use crate::reactor::ticks::{ConnectionTick, Emission, PlainEvent, Step, Tick};
@@ -119,7 +119,7 @@ impl Reactor {
         let stream = match &connection.link {
             Link::Open { stream, .. } => stream,
             Link::Connecting | Link::ConnectingPath => {
-                let Some(bytes) = take_queued(chunk, 0) else { return self.written_nowhere(socket, callback) };
+                let Some(bytes) = self.keep(socket, chunk, 0) else { return self.written_nowhere(socket, callback) };
                 let current = CurrentWrite {
                     state: CurrentState::AwaitsConnect,
                     is_text,
@@ -130,7 +130,7 @@ impl Reactor {
                     length,
                     completion: Completion::one(callback),
                 };
-                connection.queue_or_new().length += length;
+                self.queue_or_spare(socket).length += length;
                 self.buffered.more(length);
                 return self.await_connect(socket, current);
             }
@@ -176,10 +176,7 @@ impl Reactor {
         if announces {
             self.counters.written_in_part(count);
         }
-        // The queue before the bytes: see `spares`.
-        self.queue_or_spare(socket);
-        let Some(bytes) = take_queued(chunk, count) else {
-            self.spare_queue(socket);
+        let Some(bytes) = self.keep(socket, chunk, count) else {
             self.not_sent(socket, length - count, is_text);
             return self.written_nowhere(socket, callback);
         };
