@@ -54,6 +54,33 @@ fn turns() -> u64 {
     halfclose::position().expect("within a callback").turn
 }
 
+/// How much a loop has done by a moment.
+#[derive(Copy, Clone)]
+struct Done {
+    turns: u64,
+    time: Duration,
+}
+
+impl Done {
+    fn by_now() -> Done {
+        Done { turns: turns(), time: time_used() }
+    }
+
+    /// For as long as [`WANT`] it went on asking, and did little else. What it did, as text.
+    fn rested_since(self) -> String {
+        let (turns, used) = (turns() - self.turns, time_used() - self.time);
+        assert!((3..FEW_TURNS).contains(&turns), "{turns} turns");
+        assert!(used < LITTLE_TIME, "{used:?}");
+        format!("{turns} turns and {used:?} of processor time within {WANT:?}")
+    }
+}
+
+/// Peers that the kernel connects before the server's loop accepts any of them.
+fn peers_of(server: Server, count: usize) -> Vec<RawPeer> {
+    let address = loopback(port_of(server));
+    (0..count).map(|_| RawPeer::connect(address)).collect()
+}
+
 /// A watched server that echoes.
 fn echo_server(log: Log) -> Server {
     let server = Server::new();
@@ -86,9 +113,7 @@ fn at_the_limit() {
         let peers: Rc<RefCell<Vec<RawPeer>>> = Rc::default();
         let all = peers.clone();
         server.once_listening(move |server| {
-            let address = loopback(port_of(server));
-            // The kernel completes these before the loop accepts any of them.
-            *all.borrow_mut() = (0..SERVED + SHED).map(|_| RawPeer::connect(address)).collect();
+            *all.borrow_mut() = peers_of(server, SERVED + SHED);
             set_limit(limit_leaving(SERVED));
         });
         server.listen(("127.0.0.1", 0)).expect("listen");
@@ -147,8 +172,7 @@ fn just_not_at_the_limit() {
         let peers: Rc<Cell<Vec<RawPeer>>> = Rc::default();
         let all = peers.clone();
         server.once_listening(move |server| {
-            let address = loopback(port_of(server));
-            all.set((0..SERVED).map(|_| RawPeer::connect(address)).collect());
+            all.set(peers_of(server, SERVED));
             set_limit(limit_leaving(SERVED));
         });
         server.on_connection(move |server, _| {
@@ -191,19 +215,15 @@ fn where_nobody_can_be_turned_away() {
         let peers: Rc<Cell<Vec<RawPeer>>> = Rc::default();
         let all = peers.clone();
         server.once_listening(move |server| {
-            let address = loopback(port_of(server));
-            all.set((0..WAITING).map(|_| RawPeer::connect(address)).collect());
+            all.set(peers_of(server, WAITING));
             let before = limit_leaving(100);
             // Only numbers below it are given out, and these are in use.
             set_limit(3);
             // Not within the turns in which the peers come.
             halfclose::set_timeout(Duration::from_millis(1), move || {
-                let begin = (turns(), time_used());
+                let before_want = Done::by_now();
                 halfclose::set_timeout(WANT, move || {
-                    let (turns, used) = (turns() - begin.0, time_used() - begin.1);
-                    children::tell(format!("{turns} turns and {used:?} of processor time within {WANT:?}"));
-                    assert!((3..FEW_TURNS).contains(&turns), "{turns} turns");
-                    assert!(used < LITTLE_TIME, "{used:?}");
+                    children::tell(before_want.rested_since());
                     log.add("srv", "room again");
                     set_limit(before);
                 });
@@ -244,11 +264,9 @@ fn fm11_accepting_keeps_failing() {
             let server = echo_server(log);
             server.once_listening(move |server| {
                 let peer = RawPeer::connect(loopback(port_of(server)));
-                let begin = (turns(), time_used());
+                let before_want = Done::by_now();
                 halfclose::set_timeout(WANT, move || {
-                    let (turns, used) = (turns() - begin.0, time_used() - begin.1);
-                    assert!((3..FEW_TURNS).contains(&turns), "{turns} turns");
-                    assert!(used < LITTLE_TIME, "{used:?}");
+                    before_want.rested_since();
                     assert!(peer.local_address().port() != 0, "it waits all the while");
                     server.close();
                 });

@@ -8,37 +8,13 @@ use halfclose::{EventLoop, set_timeout};
 use super::{Play, listen_to, same, same_everywhere, server_with, unique_path, watch, watch_server};
 use crate::support::Log;
 
+/// Also who the peer of a unix socket is (SP10): the numbers are the kernel's, and not compared.
 #[test]
 fn addresses_are_known_as_long_as_the_connection() {
     fn show(name: &'static str, what: &str, socket: net::Socket, log: Log) {
         let (local, remote) = (socket.local_address(), socket.remote_address());
-        log.add(name, format!("{what} {local:?} {remote:?} {}", socket.peer_addr().is_some()));
-    }
-    same_everywhere(&Play {
-        accepted: |socket, log| {
-            show("S", "accepted", socket, log);
-            listen_to("S", socket, log);
-            socket.on_end(move |socket| show("S", "at end", socket, log));
-            socket.on_close(move |socket, _| show("S", "closed", socket, log));
-        },
-        connecting: |client, log| {
-            show("C", "new", client, log);
-            client.on_connect(move |client| {
-                show("C", "connected", client, log);
-                client.end();
-            });
-            client.on_close(move |client, _| show("C", "closed", client, log));
-            client.resume();
-        },
-        ..Play::default()
-    });
-}
-
-/// SP10: who the peer of a unix socket is, and for how long that is told. The numbers are the kernel's, and not compared.
-#[test]
-fn credentials_are_known_as_long_as_the_connection() {
-    fn show(name: &'static str, what: &str, socket: net::Socket, log: Log) {
-        log.add(name, format!("{what} {}", socket.peer_credentials().is_some()));
+        let peer = (socket.peer_addr().is_some(), socket.peer_credentials().is_some());
+        log.add(name, format!("{what} {local:?} {remote:?} {peer:?}"));
     }
     same_everywhere(&Play {
         accepted: |socket, log| {
