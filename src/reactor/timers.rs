@@ -3,18 +3,20 @@
 //! It may touch `slab`, the collections of `std` and the type [`Time`]. It reads no clock, makes no system call and
 //! calls no user code; every moment comes in as an argument.
 //!
-//! Timers of equal duration form one list in arming order, and a queue orders the lists by (expiry, list id). A list
-//! whose turn has come is served whole, as far as its timers are due, before the next one (TM3). Refreshing a timer
-//! therefore moves it within its list and leaves the queue alone: the list is looked at again when its old expiry
-//! comes, and is then queued for the first timer that it really holds.
+//! Timers of equal duration form one list in arming order, and a queue orders the lists by (expiry, id). A list whose turn
+//! has come is served whole, as far as its timers are due, before the next one (TM3). Refreshing a timer therefore moves it
+//! within its list and leaves the queue alone: the list is looked at again when its old expiry comes, and is then queued
+//! for the first timer that it really holds. A timer whose place in the list is far from the end has a place in the queue
+//! instead, by itself ([`Timers::arm_at`]).
 //!
 //! Invariants, true after every call and so also when a callback between two [`Timers::pop_due`] panics:
 //! - A list's expiry is never later than the moment its first timer is due, unless [`Timers::arm`] put that timer
 //!   behind later starts, which then went away. It may be earlier, after a cancel or a refresh; then the list is queued
 //!   again when its turn comes.
-//! - Every list that has a timer is in the queue, once, and `next` is the queue's first place.
-//! - A duration has one shared list (found through `by_duration`), from its first timer to its last, armed or not: so a
-//!   timer need not store its duration. An unshared list holds one timer, and is gone with it.
+//! - Every list with a timer in it is in the queue, once, and so is every timer that is armed and in no list. `next` is the
+//!   queue's first place.
+//! - A duration has one list (found through `by_duration`), from its first timer to its last, armed or not: so a timer need
+//!   not store its duration.
 //! - A list without timers is queued only between the pop of its last timer and the next `pop_due`, or the removal of that
 //!   timer. It waits there because a callback that arms its own duration again must find it, as in Node, where a list
 //!   that is out of the queue is none.
@@ -36,7 +38,7 @@ use crate::sys::Time;
 /// A shorter duration counts as this one (TM1).
 const MINIMUM_DURATION: Duration = Duration::from_millis(1);
 
-/// How far [`Timers::arm_at`] walks before it gives the timer a list of its own. A walk of this length costs about as
+/// How far [`Timers::arm_at`] walks before it queues the timer by itself. A walk of this length costs about as
 /// much as the queue operation that replaces it, so peers cannot make re-arming linear in the number of connections.
 const WALK_LIMIT: usize = 32;
 
@@ -47,12 +49,12 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Timers<K: Compact> {
     entries: Slab<Entry<K>>,
     lists: Slab<List>,
-    /// The shared lists. A tree, because durations may come from outside and a keyed hash would need random numbers.
+    /// Where the lists are. A tree, because durations may come from outside and a keyed hash would need random numbers.
     by_duration: BTreeMap<Duration, u32>,
     queue: BTreeSet<Place>,
     /// The first place of the queue: asked for in every turn, changed only together with the queue.
     next: Option<Place>,
-    next_list_id: u64,
+    next_id: u64,
     referenced_count: usize,
     /// The moment of the current or latest timer phase.
     now: Time,
@@ -66,7 +68,7 @@ impl<K: Compact> Timers<K> {
             by_duration: BTreeMap::new(),
             queue: BTreeSet::new(),
             next: None,
-            next_list_id: 0,
+            next_id: 0,
             referenced_count: 0,
             now: Time::ZERO,
         }
@@ -91,7 +93,7 @@ impl<K: Compact> Timers<K> {
         let index = u32::try_from(vacant.key()).unwrap_or(NONE);
         assert!(index < TimerKey::INDEX_LIMIT, "more than 2^24 - 1 timers");
         let key = TimerKey::new(index, generation);
-        let list = shared_list(&mut self.lists, &mut self.by_duration, duration.max(MINIMUM_DURATION));
+        let list = list_of(&mut self.lists, &mut self.by_duration, duration.max(MINIMUM_DURATION));
         vacant.insert(Entry {
             key,
             start: now,
@@ -109,22 +111,21 @@ impl<K: Compact> Timers<K> {
     /// Cancels a timer and forgets it.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<K> {
         let entry = self.entry(key)?;
-        let kind = entry.kind();
-        let place = entry.place;
+        let (kind, place) = (entry.kind(), entry.place);
         if place.armed() {
             self.unlink(key.index());
         }
-        // If it is not armed it may be the last one that its list served. Nobody will refresh it any more.
-        self.leave_queue_if_empty(place.list());
-        let shared = self.at(key.index()).place.list();
         self.entries.remove(key.index() as usize);
-        let list = self.list_mut(shared);
+        let list = self.list_mut(place.list());
         list.timers -= 1;
-        if list.timers == 0 {
-            let duration = list.duration;
-            self.leave_queue_if_empty(shared);
+        let (last, duration) = (list.timers == 0, list.duration);
+        // If the timer was not armed it may be the last one that its list served. Nobody will refresh it any more.
+        if last || !place.alone() {
+            self.leave_queue_if_empty(place.list());
+        }
+        if last {
             self.by_duration.remove(&duration);
-            self.lists.remove(shared as usize);
+            self.lists.remove(place.list() as usize);
         }
         Some(kind)
     }
@@ -146,7 +147,7 @@ impl<K: Compact> Timers<K> {
     /// lies well in the past there is [`Timers::arm_at`].
     pub(crate) fn arm(&mut self, key: TimerKey, start: Time) {
         if self.entry(key).is_some() {
-            let list = self.leave_for_shared_list(key.index(), start);
+            let list = self.leave_for_list(key.index(), start);
             self.link_after(key.index(), list, self.list(list).tail, start);
         }
     }
@@ -160,15 +161,13 @@ impl<K: Compact> Timers<K> {
         if self.entry(key).is_none() {
             return;
         }
-        let list = self.leave_for_shared_list(key.index(), start);
+        let list = self.leave_for_list(key.index(), start);
         let mut after = self.list(list).tail;
         let mut steps = 0;
         // Bounded by `WALK_LIMIT`.
         while after != NONE && self.at(after).start > start {
             if steps == WALK_LIMIT {
-                let own = self.new_list_of_its_own(list, start);
-                self.link_after(key.index(), own, NONE, start);
-                return;
+                return self.queue_alone(key.index(), start);
             }
             after = self.at(after).previous;
             steps += 1;
@@ -234,24 +233,25 @@ impl<K: Compact> Timers<K> {
             if place.expiry > self.now {
                 return None;
             }
-            let list = self.list(place.list);
-            let (head, duration, shared) = (list.head, list.duration, list.is_shared());
-            if head == NONE {
-                self.leave_queue_if_empty(place.list);
-                continue;
-            }
-            let entry = self.at(head);
-            let (key, kind, start) = (entry.key, entry.kind(), entry.start);
-            let due = start.saturating_add(duration);
-            if due > self.now {
-                self.requeue(place.list, due);
-                continue;
-            }
-            self.unlink(head);
-            if !shared {
-                self.leave_queue_if_empty(place.list);
-            }
-            return Some((key, kind));
+            let index = match place.of {
+                Queued::Timer(index) => index,
+                Queued::List(list) => {
+                    let head = self.list(list).head;
+                    if head == NONE {
+                        self.leave_queue_if_empty(list);
+                        continue;
+                    }
+                    let due = self.at(head).start.saturating_add(self.list(list).duration);
+                    if due > self.now {
+                        self.requeue(list, due);
+                        continue;
+                    }
+                    head
+                }
+            };
+            self.unlink(index);
+            let entry = self.at(index);
+            return Some((entry.key, entry.kind()));
         }
         None
     }
@@ -280,31 +280,26 @@ impl<K: Compact> Timers<K> {
         &mut self.lists[list as usize]
     }
 
-    /// Takes the timer out of the list it is in, and gives the shared list of its duration, which is queued then. If it was in
-    /// that list already, the list stays queued as it is, even when nothing is left in it for the moment.
-    fn leave_for_shared_list(&mut self, index: u32, start: Time) -> u32 {
+    /// Takes the timer from where it is, and gives the list of its duration, which is queued then. If the timer was in it, it
+    /// stays queued as it is, even when nothing is left in it for the moment.
+    fn leave_for_list(&mut self, index: u32, start: Time) -> u32 {
         let place = self.at(index).place;
         if place.armed() {
-            let shared = self.list(place.list()).is_shared();
             self.unlink(index);
-            if shared {
-                return place.list();
-            }
-            self.leave_queue_if_empty(place.list());
         }
-        let shared = self.at(index).place.list();
-        if !self.list(shared).queued {
-            let expiry = start.saturating_add(self.list(shared).duration);
-            self.enqueue(shared, expiry);
+        let list = place.list();
+        if !self.list(list).queued {
+            let expiry = start.saturating_add(self.list(list).duration);
+            self.enqueue(list, expiry);
         }
-        shared
+        list
     }
 
     fn link_after(&mut self, index: u32, list: u32, after: u32, start: Time) {
         let before = if after == NONE { self.list(list).head } else { self.at(after).next };
         let entry = self.at_mut(index);
         entry.start = start;
-        entry.place.arm(list);
+        entry.place.arm();
         entry.previous = after;
         entry.next = before;
         let counted = entry.place.counted();
@@ -318,23 +313,42 @@ impl<K: Compact> Timers<K> {
         }
     }
 
-    /// Takes an armed timer out of its list, and leaves the list alone even if it is empty now. The timer is one of the
-    /// shared list of its duration then.
-    fn unlink(&mut self, index: u32) {
-        let list = self.at(index).place.list();
-        let shared = match self.list(list).own_timer_of {
-            NONE => list,
-            shared => shared,
-        };
+    /// Arms a timer by itself.
+    fn queue_alone(&mut self, index: u32, start: Time) {
+        let id = self.take_id();
         let entry = self.at_mut(index);
+        entry.start = start;
+        entry.place.arm_alone();
+        entry.set_id(id);
         let counted = entry.place.counted();
-        let (previous, next) = (entry.previous, entry.next);
-        entry.place.disarm(shared);
+        self.referenced_count += usize::from(counted);
+        let place = self.place_alone(index);
+        self.put_in_queue(place);
+    }
+
+    /// The place in the queue of a timer that has one by itself.
+    fn place_alone(&self, index: u32) -> Place {
+        let entry = self.at(index);
+        let expiry = entry.start.saturating_add(self.list(entry.place.list()).duration);
+        Place { expiry, id: entry.id(), of: Queued::Timer(index) }
+    }
+
+    /// Takes an armed timer from where it is. It leaves its list alone even if that is empty now.
+    fn unlink(&mut self, index: u32) {
+        let place = self.at(index).place;
+        if place.alone() {
+            let place = self.place_alone(index);
+            self.take_out_of_queue(place);
+        } else {
+            let Entry { previous, next, .. } = *self.at(index);
+            self.set_next(place.list(), previous, next);
+            self.set_previous(place.list(), next, previous);
+        }
+        self.referenced_count -= usize::from(place.counted());
+        let entry = self.at_mut(index);
+        entry.place.disarm();
         entry.previous = NONE;
         entry.next = NONE;
-        self.referenced_count -= usize::from(counted);
-        self.set_next(list, previous, next);
-        self.set_previous(list, next, previous);
     }
 
     fn set_next(&mut self, list: u32, of: u32, next: u32) {
@@ -353,51 +367,47 @@ impl<K: Compact> Timers<K> {
         }
     }
 
-    /// A list for one timer, next to the shared one of its duration.
-    fn new_list_of_its_own(&mut self, shared: u32, start: Time) -> u32 {
-        let duration = self.list(shared).duration;
-        // A list has a timer, or just had one: there are fewer than twice 2^24 of them.
-        let list = self.lists.insert(List { own_timer_of: shared, ..List::new(duration) }) as u32;
-        self.enqueue(list, start.saturating_add(duration));
-        list
-    }
-
     fn enqueue(&mut self, list: u32, expiry: Time) {
-        let id = self.take_list_id();
+        let id = self.take_id();
         let queued = self.list_mut(list);
         queued.expiry = expiry;
         queued.id = id;
         queued.queued = true;
-        self.queue.insert(Place { expiry, id, list });
-        self.next = self.queue.first().copied();
+        self.put_in_queue(Place { expiry, id, of: Queued::List(list) });
     }
 
-    /// The last timer has left: the list is out of the queue, and gone if it was one timer's own.
+    /// If the last timer has left, the list is out of the queue.
     fn leave_queue_if_empty(&mut self, list: u32) {
         let empty = self.list_mut(list);
         if empty.head != NONE || !empty.queued {
             return;
         }
         empty.queued = false;
-        let place = Place { expiry: empty.expiry, id: empty.id, list };
-        if !empty.is_shared() {
-            self.lists.remove(list as usize);
-        }
-        self.queue.remove(&place);
-        self.next = self.queue.first().copied();
+        let place = Place { expiry: empty.expiry, id: empty.id, of: Queued::List(list) };
+        self.take_out_of_queue(place);
     }
 
     /// Node takes the later of `expiry` and the moment after now; a timer that is not due yet satisfies that by itself.
     fn requeue(&mut self, list: u32, expiry: Time) {
         let moved = self.list(list);
-        self.queue.remove(&Place { expiry: moved.expiry, id: moved.id, list });
+        self.queue.remove(&Place { expiry: moved.expiry, id: moved.id, of: Queued::List(list) });
         self.enqueue(list, expiry);
     }
 
-    fn take_list_id(&mut self) -> u64 {
-        let id = self.next_list_id;
-        // 64 bits last for centuries at one list per nanosecond.
-        self.next_list_id += 1;
+    fn put_in_queue(&mut self, place: Place) {
+        self.queue.insert(place);
+        self.next = self.queue.first().copied();
+    }
+
+    fn take_out_of_queue(&mut self, place: Place) {
+        self.queue.remove(&place);
+        self.next = self.queue.first().copied();
+    }
+
+    fn take_id(&mut self) -> u64 {
+        let id = self.next_id;
+        // 64 bits last for centuries at one place per nanosecond.
+        self.next_id += 1;
         id
     }
 }
@@ -440,7 +450,7 @@ pub(crate) trait Compact: Copy {
 }
 
 /// One timer, in half a cache line: a million of them are 32 megabytes. Links are 32-bit indices, and the duration is the
-/// list's.
+/// list's. A timer that is queued by itself has no links, but the number of its place.
 struct Entry<K> {
     key: TimerKey,
     start: Time,
@@ -455,17 +465,27 @@ impl<K: Compact> Entry<K> {
     fn kind(&self) -> K {
         K::expand(self.kind)
     }
+
+    fn id(&self) -> u64 {
+        (u64::from(self.previous) << 32) | u64::from(self.next)
+    }
+
+    fn set_id(&mut self, id: u64) {
+        self.previous = (id >> 32) as u32;
+        self.next = id as u32;
+    }
 }
 
-/// The list of a timer, and how it belongs to it. A timer that is not armed belongs to the shared list of its duration
-/// without being in it.
+/// The list of a timer's duration, and where the timer is: if it is armed, in that list, or in the queue by itself.
 #[derive(Clone, Copy)]
 struct ListPlace(u32);
 
 impl ListPlace {
     const ARMED: u32 = 1 << 31;
     const REFERENCED: u32 = 1 << 30;
-    const LIST: u32 = Self::REFERENCED - 1;
+    const ALONE: u32 = 1 << 29;
+    /// There are no more lists than timers.
+    const LIST: u32 = Self::ALONE - 1;
 
     fn new(list: u32, referenced: bool) -> ListPlace {
         let mut place = ListPlace(list);
@@ -485,6 +505,10 @@ impl ListPlace {
         self.0 & Self::REFERENCED != 0
     }
 
+    fn alone(self) -> bool {
+        self.0 & Self::ALONE != 0
+    }
+
     fn counted(self) -> bool {
         self.armed() && self.referenced()
     }
@@ -493,12 +517,16 @@ impl ListPlace {
         self.0 = if referenced { self.0 | Self::REFERENCED } else { self.0 & !Self::REFERENCED };
     }
 
-    fn arm(&mut self, list: u32) {
-        self.0 = (self.0 & Self::REFERENCED) | Self::ARMED | list;
+    fn arm(&mut self) {
+        self.0 |= Self::ARMED;
     }
 
-    fn disarm(&mut self, shared: u32) {
-        self.0 = (self.0 & Self::REFERENCED) | shared;
+    fn arm_alone(&mut self) {
+        self.0 |= Self::ARMED | Self::ALONE;
+    }
+
+    fn disarm(&mut self) {
+        self.0 &= !(Self::ARMED | Self::ALONE);
     }
 }
 
@@ -510,42 +538,34 @@ struct List {
     id: u64,
     head: u32,
     tail: u32,
-    /// How many timers have this duration, armed or not. Counted by the shared list.
+    /// How many timers have this duration, armed or not.
     timers: u32,
-    /// The shared list, if this one is a timer's own; else `NONE`.
-    own_timer_of: u32,
     queued: bool,
 }
 
 impl List {
     fn new(duration: Duration) -> List {
-        List {
-            duration,
-            expiry: Time::ZERO,
-            id: 0,
-            head: NONE,
-            tail: NONE,
-            timers: 0,
-            own_timer_of: NONE,
-            queued: false,
-        }
-    }
-
-    fn is_shared(&self) -> bool {
-        self.own_timer_of == NONE
+        List { duration, expiry: Time::ZERO, id: 0, head: NONE, tail: NONE, timers: 0, queued: false }
     }
 }
 
-/// Where a list stands in the queue: by expiry, and of equal ones the list queued first.
+/// A place in the queue: by expiry, and of equal ones by what was queued first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     expiry: Time,
     id: u64,
-    list: u32,
+    of: Queued,
 }
 
-/// The shared list of a duration.
-fn shared_list(lists: &mut Slab<List>, by_duration: &mut BTreeMap<Duration, u32>, duration: Duration) -> u32 {
+/// Who has a place in the queue.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Queued {
+    List(u32),
+    Timer(u32),
+}
+
+/// The list of a duration.
+fn list_of(lists: &mut Slab<List>, by_duration: &mut BTreeMap<Duration, u32>, duration: Duration) -> u32 {
     *by_duration.entry(duration).or_insert_with(|| lists.insert(List::new(duration)) as u32)
 }
 

@@ -63,42 +63,38 @@ impl Compact for u64 {
 impl<K: Compact> Timers<K> {
     /// The invariants that hold between any two calls.
     fn check(&self) {
-        let mut linked = 0;
+        let mut armed = 0;
         let mut counted = 0;
         for (list, head) in &self.lists {
             let (mut previous, mut index, mut length) = (NONE, head.head, 0);
             while index != NONE {
                 let entry = self.at(index);
                 assert_eq!((entry.place.list() as usize, entry.previous), (list, previous));
-                assert!(entry.place.armed());
+                assert!(entry.place.armed() && !entry.place.alone());
                 counted += usize::from(entry.place.referenced());
                 (previous, index, length) = (index, entry.next, length + 1);
             }
             assert_eq!(head.tail, previous);
-            linked += length;
+            armed += length;
             assert!(head.queued || length == 0);
-            let place = Place { expiry: head.expiry, id: head.id, list: list as u32 };
+            let place = Place { expiry: head.expiry, id: head.id, of: Queued::List(list as u32) };
             assert_eq!(self.queue.contains(&place), head.queued);
-            if head.is_shared() {
-                assert_eq!(self.by_duration.get(&head.duration), Some(&(list as u32)));
-                let timers = self.entries.iter().filter(|(_, entry)| self.shared_list_of(entry) == list as u32).count();
-                assert_eq!(timers, head.timers as usize);
-                assert!(timers > 0);
-            } else {
-                assert_eq!((length, head.timers), (1, 0));
-                assert_eq!(self.by_duration.get(&head.duration), Some(&head.own_timer_of));
-            }
+            assert_eq!(self.by_duration.get(&head.duration), Some(&(list as u32)));
+            let timers = self.entries.iter().filter(|(_, entry)| entry.place.list() as usize == list).count();
+            assert_eq!(timers, head.timers as usize);
+            assert!(timers > 0);
         }
-        assert_eq!(linked, self.entries.iter().filter(|(_, entry)| entry.place.armed()).count());
+        let mut places = self.lists.iter().filter(|(_, list)| list.queued).count();
+        for (index, entry) in self.entries.iter().filter(|(_, entry)| entry.place.alone()) {
+            assert!(self.queue.contains(&self.place_alone(index as u32)));
+            counted += usize::from(entry.place.referenced());
+            armed += 1;
+            places += 1;
+        }
+        assert_eq!(armed, self.entries.iter().filter(|(_, entry)| entry.place.armed()).count());
         assert_eq!(counted, self.referenced_count);
-        assert_eq!(self.queue.len(), self.lists.iter().filter(|(_, list)| list.queued).count());
-        assert_eq!(self.by_duration.len(), self.lists.iter().filter(|(_, list)| list.is_shared()).count());
+        assert_eq!((self.queue.len(), self.by_duration.len()), (places, self.lists.len()));
         assert!(self.next == self.queue.first().copied());
-    }
-
-    fn shared_list_of(&self, entry: &Entry<K>) -> u32 {
-        let list = self.list(entry.place.list());
-        if list.is_shared() { entry.place.list() } else { list.own_timer_of }
     }
 
     /// Holds while nobody arms a timer behind later starts.
@@ -301,11 +297,11 @@ fn arm_at_fires_on_time_behind_many_later_starts() {
     bench.timers.arm_at(early, at(5));
     bench.timers.check();
     assert_eq!(bench.phase(at(5).saturating_add(HOUR)), "e");
-    // A timer with a list of its own goes back to the shared one with a plain refresh.
+    // A timer that is queued by itself goes back to the list with a plain refresh.
     bench.timers.arm_at(early, at(6));
-    assert_eq!(bench.timers.lists.len(), 2);
+    assert_eq!(bench.timers.queue.len(), 2);
     bench.timers.arm(early, at(2000));
-    assert_eq!(bench.timers.lists.len(), 1);
+    assert_eq!(bench.timers.queue.len(), 1);
     bench.timers.remove(early);
     for key in keys {
         bench.timers.remove(key);
@@ -370,6 +366,8 @@ fn keys_and_entries_are_small() {
     assert_eq!(size_of::<Option<TimerKey>>(), 8);
     // The slab wraps an entry as an option does: the spare values of a field mark the vacant slot.
     assert_eq!(size_of::<Option<Entry<u64>>>(), 32);
+    // What a timer that is queued by itself takes besides.
+    assert_eq!(size_of::<Place>(), 24);
     let last = TimerKey::new(TimerKey::INDEX_LIMIT - 1, u64::MAX);
     assert_eq!(last.index(), TimerKey::INDEX_LIMIT - 1);
     assert_eq!(TimerKey::new(0, 0).index(), 0);
