@@ -637,11 +637,12 @@ impl Core {
             let _ = self.take_lookup(lookup);
         }
         let (sockets, servers) = self.reactor.take_freed();
-        for socket in sockets {
+        for &socket in &sockets {
             self.forget_missed(socket);
             let left = self.sockets.close(socket);
             self.graves.extend(left.map(|left| Grave::Attachment { _left: left }));
         }
+        self.reactor.return_freed(sockets);
         for server in servers {
             self.remove_filter(server);
             self.forget_missed(server);

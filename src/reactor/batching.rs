@@ -244,8 +244,12 @@ impl Reactor {
     /// A queue in which nothing waits is kept for the next one who needs it.
     pub(super) fn spare_queue(&mut self, socket: Handle) {
         let Reactor { connections, spares, buffered, .. } = self;
-        spares.take_queue_of(&mut connections[socket.index()]);
-        spares.shrink(buffered.bytes());
+        spares.take_queue_of(&mut connections[socket.index()], buffered.bytes());
+    }
+
+    /// The same for what is left of a connection that is over.
+    pub(super) fn spare_boxes(&mut self, connection: Connection) {
+        self.spares.take_boxes_of(connection, self.buffered.bytes());
     }
 
     /// The queue of a socket, to put something in.

@@ -287,7 +287,7 @@ impl Reactor {
 
     fn free(&mut self, socket: Handle) {
         let mut connection = self.connections.remove(socket.index());
-        if let Some(queue) = connection.take_queue() {
+        if let Some(queue) = connection.queue_mut().map(std::mem::take) {
             self.buffered.less(queue.length);
             self.graveyard.extend(queue.current.into_iter().flat_map(|current| current.chunks.into_each()));
             for request in queue.buffered {
@@ -299,6 +299,7 @@ impl Reactor {
                 self.complete_later(socket, Some(callback), Some(Error::stream_destroyed("end")));
             }
         }
+        self.spare_boxes(connection);
         self.freed.push(socket);
         self.review_buffered();
     }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::error::Error;
 use crate::reactor::bytes::Completion;
-use crate::reactor::connection::{Attempt, CurrentState, Link};
+use crate::reactor::connection::{Attempt, CurrentState, Link, WriteQueue};
 use crate::reactor::handle::Token;
 use crate::reactor::ready::Announced;
 use crate::reactor::target::Target;
@@ -44,19 +44,18 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let epoch = connection.epoch();
         let errored = connection.errored().cloned();
-        let Some(queue) = connection.take_queue() else { return };
+        let Some(queue) = connection.queue_mut() else { return };
+        // Corks are of the socket, not of its connection.
+        let rest = WriteQueue { corked: queue.corked, ..WriteQueue::default() };
+        let queue = std::mem::replace(queue, rest);
         self.buffered.less(queue.length);
+        self.spare_queue(socket);
         self.review_buffered();
-        let connection = &mut self.connections[socket.index()];
-        if queue.corked > 0 {
-            // Corks are of the socket, not of its connection.
-            connection.queue_or_new().corked = queue.corked;
-        }
         let mut owed = Vec::new();
         if let Some(current) = queue.current {
             let error = match current.state {
                 CurrentState::AwaitsConnect => Error::socket_closed_before_connection(),
-                CurrentState::InFlight => Error::exception(Errno::CANCELED, "write"),
+                CurrentState::InFlight => self.spares.canceled_write(),
             };
             self.graveyard.extend(current.chunks.into_each());
             match current.completion {

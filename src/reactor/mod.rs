@@ -170,7 +170,7 @@ pub(crate) enum Pending {
     },
 }
 
-/// For how many graves there is always room, made before the first connection for the reason that the event loop's are.
+/// For how many graves and freed sockets there is always room, made before the first connection for the reason that the event loop's are.
 const KEPT_GRAVES: usize = 16;
 
 pub(crate) struct Reactor {
@@ -247,8 +247,8 @@ impl Reactor {
             requests: 0,
             internal_requests: Vec::new(),
             graveyard: Vec::with_capacity(KEPT_GRAVES),
-            spares: Spares::default(),
-            freed: Vec::new(),
+            spares: Spares::new(),
+            freed: Vec::with_capacity(KEPT_GRAVES),
             freed_servers: Vec::new(),
             abandoned_lookups: Vec::new(),
             attempt_began: Time::ZERO,
@@ -477,6 +477,14 @@ impl Reactor {
 
     pub(crate) fn take_freed(&mut self) -> (Vec<Handle>, Vec<Handle>) {
         (std::mem::take(&mut self.freed), std::mem::take(&mut self.freed_servers))
+    }
+
+    /// The room of the freed sockets that were taken, for the next ones.
+    pub(crate) fn return_freed(&mut self, mut freed: Vec<Handle>) {
+        if freed.capacity() <= KEPT_GRAVES {
+            freed.clear();
+            self.freed = freed;
+        }
     }
 
     /// `ref()` and `unref()` of a socket with a handle.

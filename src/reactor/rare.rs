@@ -397,24 +397,6 @@ impl Connection {
         self.rare.as_mut()?.queue.as_deref_mut()
     }
 
-    /// The queue, to put something in.
-    pub(super) fn queue_or_new(&mut self) -> &mut WriteQueue {
-        self.rare_mut().queue.get_or_insert_default()
-    }
-
-    pub(super) fn take_queue(&mut self) -> Option<Box<WriteQueue>> {
-        let queue = self.rare.as_mut()?.queue.take();
-        self.release_rare();
-        queue
-    }
-
-    /// Gives the queue's memory back once nothing waits in it.
-    pub(super) fn release_queue(&mut self) {
-        if self.queue().is_some_and(WriteQueue::is_idle) {
-            self.take_queue();
-        }
-    }
-
     /// Bytes that waited to be written do not any more.
     pub(super) fn waits_less(&mut self, length: usize) {
         if let Some(queue) = self.queue_mut() {

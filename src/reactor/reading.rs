@@ -71,7 +71,8 @@ impl Reactor {
             Err(error) => {
                 connection.announced.remove(Readiness::READABLE);
                 self.touch(socket);
-                self.destroy(socket, Some(Error::exception(Errno::from_io(&error), "read")));
+                let error = self.spares.read_error(Errno::from_io(&error));
+                self.destroy(socket, Some(error));
                 Received::Queued
             }
         }

@@ -207,7 +207,7 @@ impl Reactor {
 
     /// Keeps a write for the `connect` dispatch, or for the `close` that comes instead (rules L5, L8).
     fn await_connect(&mut self, socket: Handle, current: CurrentWrite) {
-        self.connections[socket.index()].queue_or_new().current = Some(current);
+        self.queue_or_spare(socket).current = Some(current);
         self.request(socket, Internal::FlushWrites);
         self.request(socket, Internal::FailWrites);
     }
@@ -231,16 +231,15 @@ impl Reactor {
             length,
             completion: Completion::one(callback),
         };
-        self.connections[socket.index()].queue_or_new().length += length;
+        self.queue_or_spare(socket).length += length;
         self.buffered.more(length);
         self.fly(socket, current);
     }
 
     /// The kernel did not take everything: the rest waits for its edge.
     fn fly(&mut self, socket: Handle, current: CurrentWrite) {
-        let connection = &mut self.connections[socket.index()];
-        connection.announced.remove(Readiness::WRITABLE);
-        let queue = connection.queue_or_new();
+        self.connections[socket.index()].announced.remove(Readiness::WRITABLE);
+        let queue = self.queue_or_spare(socket);
         queue.last_size = current.length;
         queue.current = Some(current);
         self.requests += 1;
@@ -463,7 +462,7 @@ impl Reactor {
             self.error_buffer(socket);
         } else if queue.end_callbacks.is_empty() {
             queue.failing = 0;
-            connection.release_queue();
+            self.spare_queue(socket);
         } else {
             let callbacks = std::mem::take(&mut queue.end_callbacks);
             self.ticks.then(Step::BufferErrored { socket, epoch });
@@ -548,7 +547,7 @@ impl Reactor {
             // Node forgets this one callback (N11); it is always called here.
             self.complete_later(socket, Some(callback), Some(Error::stream_destroyed("end")));
         } else {
-            connection.queue_or_new().end_callbacks.push(callback);
+            self.queue_or_spare(socket).end_callbacks.push(callback);
         }
     }
 
@@ -628,7 +627,7 @@ impl Reactor {
         let connection = &mut self.connections[socket.index()];
         let callbacks =
             connection.queue_mut().map(|queue| std::mem::take(&mut queue.end_callbacks)).unwrap_or_default();
-        connection.release_queue();
+        self.spare_queue(socket);
         self.ticks.then(Step::FinishEmitted { socket, epoch });
         self.ticks.then_emit(Emission::Plain { socket, event: PlainEvent::Finish });
         for callback in callbacks.into_iter().rev() {
@@ -647,7 +646,7 @@ impl Reactor {
     /// The closing phase cuts a write that was in flight (rule L35).
     pub(super) fn write_canceled(&mut self, socket: Handle, current: CurrentWrite) {
         let (length, completion) = self.discard(current);
-        let error = Error::exception(Errno::CANCELED, "write");
+        let error = self.spares.canceled_write();
         self.written(socket, length, completion, Some(error), Moment::Later);
     }
 

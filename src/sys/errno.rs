@@ -25,6 +25,8 @@ impl Errno {
     pub(crate) const CANCELED: Self = Self(libc::ECANCELED);
     /// The peer was gone before its connection was accepted.
     pub(crate) const CONNECTION_ABORTED: Self = Self(libc::ECONNABORTED);
+    /// The peer reset the connection.
+    pub(crate) const CONNECTION_RESET: Self = Self(libc::ECONNRESET);
     /// A call that makes no sense for this socket.
     pub(crate) const INVALID: Self = Self(libc::EINVAL);
     /// A connect on a socket that is connected.
