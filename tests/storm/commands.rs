@@ -518,6 +518,8 @@ fn pipe(storm: &Shared, index: usize) {
     model.sockets[index].paused = false;
     let current = model.sockets[other].current;
     model.connections[current].piped_into = true;
+    // A source that has ended ends the destination in a tick.
+    model.sockets[other].activity += u64::from(ends && socket.readable_ended());
     drop(model);
     storm.aloud(|| socket.pipe_with(destination, PipeOptions::new().end(ends)));
     witness::watch_pipe(storm, destination);

@@ -36,7 +36,7 @@ pub struct Connection {
     /// bytes until then.
     pub doubtful: bool,
     pub ready: bool,
-    /// `end` was called, by the program or by a pipe.
+    /// `end` was called by the program.
     pub end_called: bool,
     pub ended: bool,
     pub finished: bool,
@@ -476,6 +476,13 @@ impl Model {
         Ok(())
     }
 
+    /// Pipes were given a chunk to write here.
+    pub fn give_to(&mut self, destinations: &[usize], chunk: &[u8]) {
+        for destination in destinations {
+            self.sockets[*destination].piped.push(chunk.to_vec());
+        }
+    }
+
     /// What pipes wrote to `socket` since it was looked at last: `bytes_written` tells how much of it was accepted.
     pub fn settle(&mut self, socket: usize) -> Result<(), Violation> {
         self.notice_failure(socket);
@@ -570,18 +577,22 @@ impl Model {
         model.superseded.iter().find(fits).filter(|_| anew).copied().unwrap_or(model.current)
     }
 
-    /// The source ends, and its pipes with `end: false` let go. A destination that is gone is not told so, but a source that
-    /// waited for its `drain` flows again all the same, whoever paused it meanwhile.
-    pub fn let_go_of_gone(&mut self, source: usize) {
-        let pipes = std::mem::take(&mut self.sockets[source].pipes);
-        let is_over = |pipe: &PipeModel| !pipe.ends && handle_is_gone(self.sockets[pipe.destination].handle);
-        let (over, left): (Vec<_>, Vec<_>) = pipes.into_iter().partition(is_over);
-        let source = &mut self.sockets[source];
-        source.pipes = left;
-        if !over.is_empty() {
-            source.paused = false;
-            source.resumes = true;
+    /// The source ends: a pipe ends its destination, which begins to send what was corked, or with `end: false` lets go of
+    /// it (F61). A destination that is gone is not told so, but a source that waited for its `drain` flows again all the
+    /// same, whoever paused it meanwhile.
+    pub fn source_ends(&mut self, source: usize) {
+        let mut left = Vec::new();
+        for pipe in std::mem::take(&mut self.sockets[source].pipes) {
+            let destination = &mut self.sockets[pipe.destination];
+            destination.activity += u64::from(pipe.ends);
+            if pipe.ends || !handle_is_gone(destination.handle) {
+                left.push(pipe);
+            } else {
+                self.sockets[source].paused = false;
+                self.sockets[source].resumes = true;
+            }
         }
+        self.sockets[source].pipes = left;
     }
 
     /// A listener in front of the one that checks was called: it may connect the socket anew before that one hears of the

@@ -247,7 +247,7 @@ impl Storm {
             }
         }
         if event == SocketEvent::End {
-            model.let_go_of_gone(index);
+            model.source_ends(index);
         }
         let (number, failed) = model.telling(index, event);
         let socket = &mut model.sockets[index];
@@ -369,6 +369,7 @@ impl Storm {
         self.require(told == handle, || format!("data of socket {index} came for another"));
         if lenient && !connection.connected {
             // Of the connection before: whoever stands in front has connected the socket anew.
+            model.give_to(&destinations, bytes);
             return;
         }
         self.require(!connection.closed, || format!("data of socket {index} after close"));
@@ -382,9 +383,7 @@ impl Storm {
         self.require(!paused || lenient, || format!("data of socket {index}, which is paused (F23)"));
         self.require(!bytes.is_empty(), || format!("data of socket {index} without any"));
         self.check(model.received(index, bytes));
-        for destination in destinations {
-            model.sockets[destination].piped.push(bytes.to_vec());
-        }
+        model.give_to(&destinations, bytes);
     }
 
     /// An `error`, with or without a listener.
