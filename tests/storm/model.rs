@@ -121,8 +121,19 @@ pub struct SocketModel {
     /// Where they led to when a `data` listener that stands in front of the one that checks was called: these are given the
     /// chunk that is under way, even if that listener takes one away.
     pub piping: Vec<usize>,
+    /// Those that were given a chunk in this turn.
+    pub given: Vec<usize>,
+    /// Those that its pipe let go of while a chunk was under way: if that filled them, their `drain` lets it flow again still.
+    pub lingering: Vec<usize>,
+    /// Those that were there when the first of all listeners was called: one that is made on the way is not given the chunk.
+    pub piping_surely: Option<Vec<usize>>,
     /// What pipes were given to write here, until it is known what was accepted.
     pub piped: Vec<Vec<u8>>,
+    /// How many bytes they were certainly given, and how many of them they wrote.
+    pub owed_by_pipes: usize,
+    pub written_by_pipes: usize,
+    /// It connected anew since, or the turn was cut short: these may be for another connection, or still to come.
+    pub piped_elsewhere: bool,
     /// How many times something was done with it, or it was told something.
     pub activity: u64,
     pub idle: Option<Idle>,
@@ -235,6 +246,12 @@ impl Model {
             witness_place: 0,
             piping: Vec::new(),
             piped: Vec::new(),
+            owed_by_pipes: 0,
+            written_by_pipes: 0,
+            piped_elsewhere: false,
+            piping_surely: None,
+            given: Vec::new(),
+            lingering: Vec::new(),
             activity: 0,
             idle: None,
             completes_unseen: false,
@@ -263,6 +280,7 @@ impl Model {
         // The tick of a `resume` of this turn is still to come.
         self.sockets[socket].reads_on_connect |= self.sockets[socket].resumed;
         self.sockets[socket].current = current;
+        self.sockets[socket].piped_elsewhere = true;
         if destroyed {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
@@ -476,6 +494,21 @@ impl Model {
         Ok(())
     }
 
+    /// After a whole turn: what pipes were given is written, unless nothing can be written any more (F60).
+    pub fn forget_piped(&mut self, socket: usize) -> Result<(), Violation> {
+        let model = &mut self.sockets[socket];
+        model.piped.clear();
+        model.piping.clear();
+        model.piping_surely = None;
+        model.given.clear();
+        let (owed, written) = (std::mem::take(&mut model.owed_by_pipes), std::mem::take(&mut model.written_by_pipes));
+        let elsewhere = std::mem::take(&mut model.piped_elsewhere);
+        if written >= owed || elsewhere || !model.handle.writable() {
+            return Ok(());
+        }
+        Err(format!("socket {socket}: pipes were given {owed} bytes, and wrote {written}"))
+    }
+
     /// Pipes were given a chunk to write here.
     pub fn give_to(&mut self, destinations: &[usize], chunk: &[u8]) {
         for destination in destinations {
@@ -507,6 +540,7 @@ impl Model {
             let sizes: Vec<usize> = model.piped.iter().map(Vec::len).collect();
             return Err(format!("socket {socket}: {new} bytes were written by nobody; pipes were given {sizes:?}"));
         };
+        model.written_by_pipes += new;
         let mut chosen = chosen.into_iter();
         model.piped.retain(|piece| {
             let taken = chosen.next() == Some(true);
@@ -737,6 +771,14 @@ impl Connection {
 }
 
 impl SocketModel {
+    /// The pipe to this destination is no more.
+    pub fn let_go(&mut self, destination: usize) {
+        self.pipes.retain(|pipe| pipe.destination != destination);
+        if self.given.contains(&destination) {
+            self.lingering.push(destination);
+        }
+    }
+
     pub fn is_piped_to(&self, destination: usize) -> bool {
         self.pipes.iter().any(|pipe| pipe.destination == destination)
     }
@@ -753,6 +795,8 @@ impl SocketModel {
             let destinations = self.pipes.iter().map(|pipe| pipe.destination);
             let more: Vec<usize> = destinations.filter(|pipe| !self.piping.contains(pipe)).collect();
             self.piping.extend(more);
+            let sure = || self.pipes.iter().map(|pipe| pipe.destination).collect();
+            self.piping_surely.get_or_insert_with(sure);
         }
     }
 

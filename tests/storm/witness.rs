@@ -100,7 +100,7 @@ pub fn watch_pipe(storm: &Shared, destination: Socket) {
         let destination = model.sockets.iter().position(|socket| socket.handle == told);
         let source = model.sockets.iter_mut().find(|socket| socket.handle == source);
         if let (Some(source), Some(destination)) = (source, destination) {
-            source.pipes.retain(|pipe| pipe.destination != destination);
+            source.let_go(destination);
         }
     });
 }
@@ -240,7 +240,7 @@ impl Storm {
         if event == SocketEvent::Drain {
             // The pipes that waited for it let their sources flow again, whoever paused them meanwhile.
             for source in &mut model.sockets {
-                if source.is_piped_to(index) {
+                if source.is_piped_to(index) || source.lingering.contains(&index) {
                     source.paused = false;
                     source.resumes = true;
                 }
@@ -358,9 +358,14 @@ impl Storm {
         let mut model = self.model.borrow_mut();
         model.sockets[index].note_pipes(usize::MAX);
         let destinations = std::mem::take(&mut model.sockets[index].piping);
+        let sure = model.sockets[index].piping_surely.take().unwrap_or_default();
+        model.sockets[index].given.extend(&destinations);
         // What earlier chunks brought to the destinations of its pipes is decided by now.
         for &destination in &destinations {
             self.check(model.settle(destination));
+        }
+        for destination in sure {
+            model.sockets[destination].owed_by_pipes += bytes.len();
         }
         model.sockets[index].activity += 1;
         let socket = &model.sockets[index];
