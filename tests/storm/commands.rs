@@ -10,7 +10,7 @@ use std::time::Duration;
 use halfclose::net::{AbortController, Encoding, PipeOptions, Socket, SocketEvent};
 use halfclose::{Error, next_tick, set_immediate, set_interval, set_timeout};
 
-use crate::model::{COMMANDED, Idle, handle_is_gone};
+use crate::model::{COMMANDED, Idle, PipeModel, handle_is_gone};
 use crate::servers;
 use crate::storm::{ImmediateModel, Planned, Shared, TimerModel};
 use crate::witness;
@@ -197,6 +197,7 @@ pub fn write(storm: &Shared, index: usize) {
     storm.trace(|| {
         format!("socket {index}.write({length}), connection {number}, callback {:?}", told.as_ref().map(|told| told.0))
     });
+    let called_back = told.is_some();
     let form = storm.below(4);
     let text = String::from_utf8(piece.clone()).unwrap_or_default();
     let more = storm.silently("write", || match (told, form) {
@@ -216,6 +217,7 @@ pub fn write(storm: &Shared, index: usize) {
     if !more && may {
         connection.drain_owed = true;
     }
+    model.sockets[index].completes_unseen |= may && length == 0 && !called_back;
     drop(model);
     let room = left < socket.writable_high_water_mark() || left == 0;
     if may && socket.writable() {
@@ -256,6 +258,10 @@ fn callback(storm: &Shared, index: usize, number: usize, what: &'static str) -> 
         }
         if what == "write" {
             let mut model = shared.model.borrow_mut();
+            if result.is_ok() {
+                // That a write is completed is activity (T1), and of an empty one nothing else is to be seen.
+                model.sockets[index].activity += 1;
+            }
             let connection = &mut model.connections[number];
             if result.is_ok() {
                 let in_order = connection.last_success.is_none_or(|last| last < owed);
@@ -394,7 +400,11 @@ fn read(storm: &Shared, index: usize) {
     // `data` comes within the call, paused or not (F29).
     storm.model.borrow_mut().sockets[index].paused = false;
     storm.model.borrow_mut().sockets[index].reads_on_connect |= socket.pending() && !socket.destroyed();
-    let current = storm.model.borrow().sockets[index].current;
+    let (current, delivered, waits_at) = {
+        let model = storm.model.borrow();
+        let current = model.sockets[index].current;
+        (current, model.connections[current].position, model.waits_at(index))
+    };
     let bytes = storm.aloud(|| match size {
         Some(size) => socket.read_exactly(size),
         None => socket.read(),
@@ -413,7 +423,9 @@ fn read(storm: &Shared, index: usize) {
     restore_pause(storm, index, was);
     let mut model = storm.model.borrow_mut();
     if !watched && model.sockets[index].current == current && !handle_is_gone(socket) && !socket.destroyed() {
-        let received = model.received(index, &bytes);
+        let connection = &model.connections[current];
+        let alone = connection.gap && connection.position == delivered;
+        let received = if alone { model.received(index, &bytes) } else { model.returned(index, waits_at, &bytes) };
         drop(model);
         storm.check(received);
     }
@@ -492,7 +504,7 @@ fn pipe(storm: &Shared, index: usize) {
     let other = storm.below(storm.model.borrow().sockets.len());
     let (used, own) = {
         let model = storm.model.borrow();
-        (model.sockets[index].pipes.contains(&other), model.sockets[index].own_buffer)
+        (model.sockets[index].is_piped_to(other), model.sockets[index].own_buffer)
     };
     if used || own || handle_is_gone(socket) {
         return;
@@ -502,10 +514,12 @@ fn pipe(storm: &Shared, index: usize) {
     let ends = !storm.once_in(3);
     storm.trace(|| format!("socket {index}.pipe(socket {other}), end: {ends}"));
     let mut model = storm.model.borrow_mut();
-    model.sockets[index].pipes.push(other);
+    model.sockets[index].pipes.push(PipeModel { destination: other, ends });
     model.sockets[index].paused = false;
     let current = model.sockets[other].current;
     model.connections[current].piped_into = true;
+    // A source that has ended ends the destination in a tick.
+    model.sockets[other].activity += u64::from(ends && socket.readable_ended());
     drop(model);
     storm.aloud(|| socket.pipe_with(destination, PipeOptions::new().end(ends)));
     witness::watch_pipe(storm, destination);
@@ -513,7 +527,7 @@ fn pipe(storm: &Shared, index: usize) {
 
 fn unpipe(storm: &Shared, index: usize) {
     let socket = storm.handle(index);
-    let destination = storm.model.borrow().sockets[index].pipes.first().copied();
+    let destination = storm.model.borrow().sockets[index].pipes.first().map(|pipe| pipe.destination);
     storm.trace(|| format!("socket {index}.unpipe({destination:?})"));
     match destination {
         Some(destination) if storm.once_in(2) => {

@@ -4,6 +4,7 @@
 //! May touch: questions to handles, which change and emit nothing. Invariant: the model is written from outside facts only
 //! (the commands that were given and what listeners were called with), never from what the library keeps.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub struct Connection {
     /// bytes until then.
     pub doubtful: bool,
     pub ready: bool,
-    /// `end` was called, by the program or by a pipe.
+    /// `end` was called by the program.
     pub end_called: bool,
     pub ended: bool,
     pub finished: bool,
@@ -111,21 +112,48 @@ pub struct SocketModel {
     pub encoded: bool,
     /// A listener that acts stands in front of those that check.
     pub prepended: bool,
-    /// Events that listeners in front were told, and those that check not yet, with their connections.
-    pub begun: Vec<(SocketEvent, usize)>,
-    /// Where its pipes lead to.
-    pub pipes: Vec<usize>,
+    /// Events that listeners in front were told, and those that check not yet.
+    pub begun: Vec<Begun>,
+    pub pipes: Vec<PipeModel>,
     /// How many listeners were put in front, and which of them the one that checks `data` is; 0 when it never was.
     places: usize,
     pub witness_place: usize,
     /// Where they led to when a `data` listener that stands in front of the one that checks was called: these are given the
     /// chunk that is under way, even if that listener takes one away.
     pub piping: Vec<usize>,
+    /// Those that were given a chunk in this turn.
+    pub given: Vec<usize>,
+    /// Those that its pipe let go of while a chunk was under way: if that filled them, their `drain` lets it flow again still.
+    pub lingering: Vec<usize>,
+    /// Those that were there when the first of all listeners was called: one that is made on the way is not given the chunk.
+    pub piping_surely: Option<Vec<usize>>,
     /// What pipes were given to write here, until it is known what was accepted.
     pub piped: Vec<Vec<u8>>,
+    /// How many bytes they were certainly given, and how many of them they wrote.
+    pub owed_by_pipes: usize,
+    pub written_by_pipes: usize,
+    /// It connected anew since, or the turn was cut short: these may be for another connection, or still to come.
+    pub piped_elsewhere: bool,
     /// How many times something was done with it, or it was told something.
     pub activity: u64,
     pub idle: Option<Idle>,
+    /// Nothing without a callback was written: that this is completed, which may be later, is activity that is not to be seen.
+    pub completes_unseen: bool,
+}
+
+/// An event on its way through the listeners.
+pub struct Begun {
+    event: SocketEvent,
+    connection: usize,
+    /// The connection had failed before. It may fail on the way as well: a reset that cannot be made says so at once.
+    failed: bool,
+}
+
+/// A pipe from a socket.
+pub struct PipeModel {
+    pub destination: usize,
+    /// It ends the destination when the source ends; otherwise it lets go of it then (F61).
+    pub ends: bool,
 }
 
 /// What shows activity: what was told and commanded, bytes in, bytes out, and what waits to go out.
@@ -218,8 +246,15 @@ impl Model {
             witness_place: 0,
             piping: Vec::new(),
             piped: Vec::new(),
+            owed_by_pipes: 0,
+            written_by_pipes: 0,
+            piped_elsewhere: false,
+            piping_surely: None,
+            given: Vec::new(),
+            lingering: Vec::new(),
             activity: 0,
             idle: None,
+            completes_unseen: false,
         });
         socket
     }
@@ -245,6 +280,7 @@ impl Model {
         // The tick of a `resume` of this turn is still to come.
         self.sockets[socket].reads_on_connect |= self.sockets[socket].resumed;
         self.sockets[socket].current = current;
+        self.sockets[socket].piped_elsewhere = true;
         if destroyed {
             // It is not armed again (T9).
             self.sockets[socket].idle = None;
@@ -314,22 +350,11 @@ impl Model {
 
     /// A consumer got `bytes` of the connection of `socket`.
     pub fn received(&mut self, socket: usize, bytes: &[u8]) -> Result<(), Violation> {
-        // They may have been written by a pipe in this very turn.
-        for other in 0..self.sockets.len() {
-            if !self.sockets[other].piped.is_empty() {
-                self.settle(other)?;
-            }
-        }
+        self.settle_pipes()?;
+        let bytes = &self.decoded(socket, bytes)?[..];
         let model = &self.sockets[socket];
         let current = model.current;
         let (unit, handle, witnessed) = (model.unit, model.handle, model.witness.is_some() || model.own_buffer);
-        let decoded;
-        let bytes = if unit == 1 {
-            bytes
-        } else {
-            decoded = from_hex(bytes).ok_or_else(|| format!("socket {socket} got text that is not hexadecimal"))?;
-            &decoded
-        };
         let connection = &mut self.connections[current];
         if !connection.attempted {
             return Err(format!("socket {socket} got {} bytes without a connection", bytes.len()));
@@ -348,6 +373,43 @@ impl Model {
         }
         let position = connection.position;
         connection.position += bytes.len();
+        self.came(current, position, bytes)
+    }
+
+    /// A `read` that was called without a consumer returned these bytes, which were the first that waited at `position`. A
+    /// `data` listener that it called may have made a consumer, which has got what stands behind them by now.
+    pub fn returned(&mut self, socket: usize, position: usize, bytes: &[u8]) -> Result<(), Violation> {
+        self.settle_pipes()?;
+        let bytes = &self.decoded(socket, bytes)?[..];
+        self.came(self.sockets[socket].current, position, bytes)
+    }
+
+    /// Where the first byte stands that waits to be read.
+    pub fn waits_at(&self, socket: usize) -> usize {
+        let model = &self.sockets[socket];
+        (model.handle.bytes_read() as usize).saturating_sub(model.handle.readable_length() / model.unit)
+    }
+
+    /// What comes may have been written by a pipe in this very turn.
+    fn settle_pipes(&mut self) -> Result<(), Violation> {
+        for other in 0..self.sockets.len() {
+            if !self.sockets[other].piped.is_empty() {
+                self.settle(other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of the stream that a consumer of this socket gets as `bytes`.
+    fn decoded<'b>(&self, socket: usize, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, Violation> {
+        if self.sockets[socket].unit == 1 {
+            return Ok(Cow::Borrowed(bytes));
+        }
+        from_hex(bytes).map(Cow::Owned).ok_or_else(|| format!("socket {socket} got text that is not hexadecimal"))
+    }
+
+    /// These bytes of a connection came to somebody.
+    fn came(&mut self, current: usize, position: usize, bytes: &[u8]) -> Result<(), Violation> {
         self.match_addresses(current);
         let connection = &mut self.connections[current];
         match connection.pair {
@@ -432,6 +494,28 @@ impl Model {
         Ok(())
     }
 
+    /// After a whole turn: what pipes were given is written, unless nothing can be written any more (F60).
+    pub fn forget_piped(&mut self, socket: usize) -> Result<(), Violation> {
+        let model = &mut self.sockets[socket];
+        model.piped.clear();
+        model.piping.clear();
+        model.piping_surely = None;
+        model.given.clear();
+        let (owed, written) = (std::mem::take(&mut model.owed_by_pipes), std::mem::take(&mut model.written_by_pipes));
+        let elsewhere = std::mem::take(&mut model.piped_elsewhere);
+        if written >= owed || elsewhere || !model.handle.writable() {
+            return Ok(());
+        }
+        Err(format!("socket {socket}: pipes were given {owed} bytes, and wrote {written}"))
+    }
+
+    /// Pipes were given a chunk to write here.
+    pub fn give_to(&mut self, destinations: &[usize], chunk: &[u8]) {
+        for destination in destinations {
+            self.sockets[*destination].piped.push(chunk.to_vec());
+        }
+    }
+
     /// What pipes wrote to `socket` since it was looked at last: `bytes_written` tells how much of it was accepted.
     pub fn settle(&mut self, socket: usize) -> Result<(), Violation> {
         self.notice_failure(socket);
@@ -456,6 +540,7 @@ impl Model {
             let sizes: Vec<usize> = model.piped.iter().map(Vec::len).collect();
             return Err(format!("socket {socket}: {new} bytes were written by nobody; pipes were given {sizes:?}"));
         };
+        model.written_by_pipes += new;
         let mut chosen = chosen.into_iter();
         model.piped.retain(|piece| {
             let taken = chosen.next() == Some(true);
@@ -526,27 +611,52 @@ impl Model {
         model.superseded.iter().find(fits).filter(|_| anew).copied().unwrap_or(model.current)
     }
 
+    /// The source ends: a pipe ends its destination, which begins to send what was corked, or with `end: false` lets go of
+    /// it (F61). A destination that is gone is not told so, but a source that waited for its `drain` flows again all the
+    /// same, whoever paused it meanwhile.
+    pub fn source_ends(&mut self, source: usize) {
+        let mut left = Vec::new();
+        for pipe in std::mem::take(&mut self.sockets[source].pipes) {
+            let destination = &mut self.sockets[pipe.destination];
+            destination.activity += u64::from(pipe.ends);
+            if pipe.ends || !handle_is_gone(destination.handle) {
+                left.push(pipe);
+            } else {
+                self.sockets[source].paused = false;
+                self.sockets[source].resumes = true;
+            }
+        }
+        self.sockets[source].pipes = left;
+    }
+
     /// A listener in front of the one that checks was called: it may connect the socket anew before that one hears of the
     /// event, in the same breath.
     pub fn tell_soon(&mut self, socket: usize, event: SocketEvent) {
-        if self.sockets[socket].begun.iter().all(|(begun, _)| *begun != event) {
-            let number = self.telling(socket, event);
-            self.sockets[socket].begun.push((event, number));
+        if self.sockets[socket].begun.iter().all(|begun| begun.event != event) {
+            let (connection, failed) = self.telling(socket, event);
+            if event == SocketEvent::Connect {
+                // What stands in front may destroy it, and then it has no address any more.
+                self.client_connected(connection);
+            }
+            self.sockets[socket].begun.push(Begun { event, connection, failed });
         }
     }
 
-    /// The connection that this event belongs to, which is told to the listener that checks.
-    pub fn telling(&mut self, socket: usize, event: SocketEvent) -> usize {
+    /// The connection that this event belongs to, which is told to the listener that checks, and whether that had failed
+    /// before any listener was told.
+    pub fn telling(&mut self, socket: usize, event: SocketEvent) -> (usize, bool) {
         let begun = &mut self.sockets[socket].begun;
-        if let Some(at) = begun.iter().position(|(begun, _)| *begun == event) {
-            return begun.remove(at).1;
+        if let Some(at) = begun.iter().position(|begun| begun.event == event) {
+            let begun = begun.remove(at);
+            return (begun.connection, begun.failed);
         }
-        match event {
+        let connection = match event {
             SocketEvent::Finish => self.finishing(socket),
             SocketEvent::Ready => self.readying(socket),
             SocketEvent::Connect => self.connecting(socket),
             _ => self.sockets[socket].current,
-        }
+        };
+        (connection, self.connections[connection].failed)
     }
 
     /// The connection whose `finish` this is: an end callback that connects the socket anew comes before it.
@@ -661,6 +771,18 @@ impl Connection {
 }
 
 impl SocketModel {
+    /// The pipe to this destination is no more.
+    pub fn let_go(&mut self, destination: usize) {
+        self.pipes.retain(|pipe| pipe.destination != destination);
+        if self.given.contains(&destination) {
+            self.lingering.push(destination);
+        }
+    }
+
+    pub fn is_piped_to(&self, destination: usize) -> bool {
+        self.pipes.iter().any(|pipe| pipe.destination == destination)
+    }
+
     /// Within an emission of `data` another one would reach those that check in an order that they cannot tell.
     pub fn is_intricate(&self) -> bool {
         self.prepended || !self.pipes.is_empty()
@@ -670,8 +792,11 @@ impl SocketModel {
     /// stands behind the one that checks, which knows of it.
     pub fn note_pipes(&mut self, place: usize) {
         if place > self.witness_place {
-            let more: Vec<usize> = self.pipes.iter().filter(|pipe| !self.piping.contains(pipe)).copied().collect();
+            let destinations = self.pipes.iter().map(|pipe| pipe.destination);
+            let more: Vec<usize> = destinations.filter(|pipe| !self.piping.contains(pipe)).collect();
             self.piping.extend(more);
+            let sure = || self.pipes.iter().map(|pipe| pipe.destination).collect();
+            self.piping_surely.get_or_insert_with(sure);
         }
     }
 

@@ -169,9 +169,11 @@ fn check(storm: &Shared, cut: bool) {
     for index in 0..model.sockets.len() {
         let settled = model.settle(index);
         storm.check(settled);
-        if !cut {
-            model.sockets[index].piped.clear();
-            model.sockets[index].piping.clear();
+        if cut {
+            model.sockets[index].piped_elsewhere = true;
+        } else {
+            let forgotten = model.forget_piped(index);
+            storm.check(forgotten);
         }
         model.sockets[index].reading = false;
         if !cut {

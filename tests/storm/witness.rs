@@ -100,7 +100,7 @@ pub fn watch_pipe(storm: &Shared, destination: Socket) {
         let destination = model.sockets.iter().position(|socket| socket.handle == told);
         let source = model.sockets.iter_mut().find(|socket| socket.handle == source);
         if let (Some(source), Some(destination)) = (source, destination) {
-            source.pipes.retain(|pipe| *pipe != destination);
+            source.let_go(destination);
         }
     });
 }
@@ -240,13 +240,16 @@ impl Storm {
         if event == SocketEvent::Drain {
             // The pipes that waited for it let their sources flow again, whoever paused them meanwhile.
             for source in &mut model.sockets {
-                if source.pipes.contains(&index) {
+                if source.is_piped_to(index) || source.lingering.contains(&index) {
                     source.paused = false;
                     source.resumes = true;
                 }
             }
         }
-        let number = model.telling(index, event);
+        if event == SocketEvent::End {
+            model.source_ends(index);
+        }
+        let (number, failed) = model.telling(index, event);
         let socket = &mut model.sockets[index];
         socket.activity += 1;
         let handle = socket.handle;
@@ -275,7 +278,7 @@ impl Storm {
                 must(connection.attempted && !accepted, "without an attempt");
                 must(!connection.connected, "a second time");
                 must(!destroyed || lenient, "although destroyed (L33)");
-                must(!connection.failed, "after error");
+                must(!failed, "after error");
                 connection.connected = true;
                 connection.without_peer = number == socket.current && !connection.unix && handle.peer_addr().is_none();
                 if std::mem::take(&mut socket.reads_on_connect) && socket.own_buffer {
@@ -290,7 +293,7 @@ impl Storm {
             SocketEvent::End => {
                 must(connection.connected, "before connect");
                 must(!connection.ended, "a second time (L22)");
-                must(!connection.failed || connection.reset_refused, "after error");
+                must(!failed || connection.reset_refused, "after error");
                 must(handle.readable_length() == 0 || lenient, "before what was read ahead (L20)");
                 connection.ended = true;
                 if !connection.gap && !lenient && handle.bytes_read() as usize != connection.position {
@@ -307,7 +310,7 @@ impl Storm {
             }
             SocketEvent::Finish => {
                 must(!connection.finished, "a second time");
-                must(!connection.failed, "after error");
+                must(!failed, "after error");
                 must(handle.writable_length() == 0 || lenient, "before everything was sent");
                 must(handle.writable_ended() || lenient, "without an end");
                 connection.finished = true;
@@ -331,7 +334,11 @@ impl Storm {
                     // This very event counts as one.
                     let before = (seen.0 - 1, seen.1, seen.2, seen.3);
                     // That the peer has ended is activity, even while nobody consumes what came before it.
-                    must(idle.told != Some(before) || peer_ends, "again, and nothing happened since (T3)");
+                    let again = idle.told == Some(before) && !peer_ends;
+                    must(
+                        !again || std::mem::take(&mut socket.completes_unseen),
+                        "again, and nothing happened since (T3)",
+                    );
                     idle.told = Some(seen);
                     idle.seen = seen;
                     idle.since = now;
@@ -351,9 +358,14 @@ impl Storm {
         let mut model = self.model.borrow_mut();
         model.sockets[index].note_pipes(usize::MAX);
         let destinations = std::mem::take(&mut model.sockets[index].piping);
+        let sure = model.sockets[index].piping_surely.take().unwrap_or_default();
+        model.sockets[index].given.extend(&destinations);
         // What earlier chunks brought to the destinations of its pipes is decided by now.
         for &destination in &destinations {
             self.check(model.settle(destination));
+        }
+        for destination in sure {
+            model.sockets[destination].owed_by_pipes += bytes.len();
         }
         model.sockets[index].activity += 1;
         let socket = &model.sockets[index];
@@ -362,6 +374,7 @@ impl Storm {
         self.require(told == handle, || format!("data of socket {index} came for another"));
         if lenient && !connection.connected {
             // Of the connection before: whoever stands in front has connected the socket anew.
+            model.give_to(&destinations, bytes);
             return;
         }
         self.require(!connection.closed, || format!("data of socket {index} after close"));
@@ -375,9 +388,7 @@ impl Storm {
         self.require(!paused || lenient, || format!("data of socket {index}, which is paused (F23)"));
         self.require(!bytes.is_empty(), || format!("data of socket {index} without any"));
         self.check(model.received(index, bytes));
-        for destination in destinations {
-            model.sockets[destination].piped.push(bytes.to_vec());
-        }
+        model.give_to(&destinations, bytes);
     }
 
     /// An `error`, with or without a listener.
