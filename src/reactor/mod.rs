@@ -170,7 +170,8 @@ pub(crate) enum Pending {
     },
 }
 
-/// For how many graves and freed sockets there is always room, made before the first connection for the reason that the event loop's are.
+/// For how many graves and freed sockets there is always room, made before the first connection for the reason that the
+/// event loop's graves have.
 const KEPT_GRAVES: usize = 16;
 
 pub(crate) struct Reactor {
