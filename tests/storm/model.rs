@@ -680,11 +680,15 @@ impl Model {
 
     /// Whether the other end of this connection may have ended, and its end may be here, and not be told yet.
     pub fn peer_may_end(&self, number: usize) -> bool {
-        let connection = &self.connections[number];
-        let over = |pair: &Connection| {
-            pair.end_called || pair.finished || pair.failed || self.sockets[pair.socket].handle.destroyed()
-        };
-        !connection.ended && connection.pair.is_none_or(|pair| over(&self.connections[pair]))
+        !self.connections[number].ended && self.peer_is_over(number)
+    }
+
+    /// Whether the other end of this connection has ended, or may have.
+    pub fn peer_is_over(&self, number: usize) -> bool {
+        let Some(pair) = self.connections[number].pair else { return true };
+        let other = &self.connections[pair];
+        let socket = &self.sockets[other.socket];
+        other.end_called || other.finished || other.failed || socket.handle.destroyed() || socket.current != pair
     }
 
     /// Whether bytes, or the end, from the other end to this one are awaited, and nothing was seen to move for so long.

@@ -256,13 +256,7 @@ impl Storm {
         let lenient = socket.prepended || number != socket.current;
         let connection = &mut model.connections[number];
         let accepted = connection.accepted_by.is_some();
-        let peer_ends = match connection.pair {
-            Some(pair) => {
-                let pair = &model.connections[pair];
-                pair.end_called || pair.finished || pair.failed || model.sockets[pair.socket].handle.destroyed()
-            }
-            None => true,
-        };
+        let peer_ends = model.peer_is_over(number);
         let (socket, connection) = (&mut model.sockets[index], &mut model.connections[number]);
         let mut violations: Vec<&str> = Vec::new();
         let mut must = |holds: bool, law: &'static str| {
