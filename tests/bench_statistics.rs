@@ -1,7 +1,7 @@
 //! The statistics that the benchmarks' claims rest on, held against samples whose answers are known.
 //!
-//! May touch: `benches/compare/statistics.rs`, and nothing else of the benchmarks; random numbers. Invariant: no test depends on how fast
-//! anything is.
+//! May touch: `benches/compare/statistics.rs`, and nothing else of the benchmarks; random numbers. Invariant: no test depends
+//! on how fast anything is.
 
 #[path = "support/random.rs"]
 mod random;

@@ -322,8 +322,7 @@ impl<K: Compact> Timers<K> {
         entry.set_id(id);
         let counted = entry.place.counted();
         self.referenced_count += usize::from(counted);
-        let place = self.place_alone(index);
-        self.put_in_queue(place);
+        self.put_in_queue(self.place_alone(index));
     }
 
     /// The place in the queue of a timer that has one by itself.
@@ -337,8 +336,7 @@ impl<K: Compact> Timers<K> {
     fn unlink(&mut self, index: u32) {
         let place = self.at(index).place;
         if place.alone() {
-            let place = self.place_alone(index);
-            self.take_out_of_queue(place);
+            self.take_out_of_queue(self.place_alone(index));
         } else {
             let Entry { previous, next, .. } = *self.at(index);
             self.set_next(place.list(), previous, next);
@@ -373,7 +371,7 @@ impl<K: Compact> Timers<K> {
         queued.expiry = expiry;
         queued.id = id;
         queued.queued = true;
-        self.put_in_queue(Place { expiry, id, of: Queued::List(list) });
+        self.put_in_queue(self.place_of(list));
     }
 
     /// If the last timer has left, the list is out of the queue.
@@ -383,15 +381,20 @@ impl<K: Compact> Timers<K> {
             return;
         }
         empty.queued = false;
-        let place = Place { expiry: empty.expiry, id: empty.id, of: Queued::List(list) };
-        self.take_out_of_queue(place);
+        self.take_out_of_queue(self.place_of(list));
     }
 
     /// Node takes the later of `expiry` and the moment after now; a timer that is not due yet satisfies that by itself.
     fn requeue(&mut self, list: u32, expiry: Time) {
-        let moved = self.list(list);
-        self.queue.remove(&Place { expiry: moved.expiry, id: moved.id, of: Queued::List(list) });
+        let old = self.place_of(list);
+        self.queue.remove(&old);
         self.enqueue(list, expiry);
+    }
+
+    /// The place in the queue of a list that has one.
+    fn place_of(&self, list: u32) -> Place {
+        let List { expiry, id, .. } = *self.list(list);
+        Place { expiry, id, of: Queued::List(list) }
     }
 
     fn put_in_queue(&mut self, place: Place) {

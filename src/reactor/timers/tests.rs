@@ -77,8 +77,7 @@ impl<K: Compact> Timers<K> {
             assert_eq!(head.tail, previous);
             armed += length;
             assert!(head.queued || length == 0);
-            let place = Place { expiry: head.expiry, id: head.id, of: Queued::List(list as u32) };
-            assert_eq!(self.queue.contains(&place), head.queued);
+            assert_eq!(self.queue.contains(&self.place_of(list as u32)), head.queued);
             assert_eq!(self.by_duration.get(&head.duration), Some(&(list as u32)));
             let timers = self.entries.iter().filter(|(_, entry)| entry.place.list() as usize == list).count();
             assert_eq!(timers, head.timers as usize);
